@@ -1,0 +1,23 @@
+# Warnings are errors for every target of ours; system headers are exempt by -isystem.
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # False positives of g++ 12 in inlined standard-library code at -O2.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
+endif()
+# Floating point is reproducible: no contraction outside the kernels, which say MulAdd when they mean it.
+add_compile_options(-ffp-contract=off)
+if(TINDERBOX_SANITIZE)
+  add_compile_options(-fsanitize=${TINDERBOX_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TINDERBOX_SANITIZE})
+endif()
+if(TINDERBOX_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+find_program(TINDERBOX_CCACHE ccache)
+if(TINDERBOX_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TINDERBOX_CCACHE})
+endif()
+find_program(TINDERBOX_MOLD mold)
+if(TINDERBOX_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

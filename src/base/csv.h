@@ -1,0 +1,35 @@
+// RFC 4180 comma-separated values: quoted fields, doubled quotes, line breaks inside quotes.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tinderbox {
+
+class Csv {
+ public:
+  // Throws Error::NotFound if the file cannot be read, Error::Invalid naming file and line if a row has
+  // another number of fields than the header, or a quote is not closed.
+  static Csv load(const std::filesystem::path& path);
+  static Csv parse(std::string_view text, std::string_view name);
+
+  const std::vector<std::string>& header() const { return header_; }
+  std::size_t size() const { return rows_.size(); }
+  bool has(std::string_view column) const;
+  // The cell of a row; throws Error::Invalid naming the file if there is no such column.
+  const std::string& at(std::size_t row, std::string_view column) const;
+
+ private:
+  std::string name_;
+  std::vector<std::string> header_;
+  std::unordered_map<std::string, std::size_t> index_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// One field, quoted if it must be.
+std::string csv_field(std::string_view text);
+
+}  // namespace tinderbox
