@@ -1,0 +1,78 @@
+// The naive interpreter: the living definition of every op. Plain loops, F32 storage of activations, double
+// accumulation, no SIMD, no threads; slow on purpose. Every arithmetic operation and every byte of weights,
+// KV and activations is tallied as it happens, which is what proves twin's count(). The engine is compared
+// with it as well.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/sampling.h"
+#include "model/graph.h"
+
+namespace tinderbox {
+
+// What one op did. Each add, mul, div, compare, exp, tanh, sqrt is one flop, a fused multiply-add two; signs,
+// copies and the tables of cos and sin are free. Sums start at zero. Bytes are counted once per distinct
+// location an op touches, a row of a weight or of the cache being dtype_bytes(dtype, cols). Closed forms,
+// which count() states too (T tokens, S sampled, E experts, K used, L visible keys of a query, hd head_dim, r
+// rope dims):
+//
+//   op          matmul_flops  vector_flops                     weight rows read      activation elements
+//   Embed       0             0                                T (repeats count)     out
+//   RmsNorm     0             4 n + 4 for each n normalised    1                     x + out
+//   MatMul      2 T m k       T m with bias                    m, bias 1             x + out
+//   Rope        0             3 r T heads                      0                     x + out
+//   KvStore     0             0                                0                     k + v
+//   Attention   4 hd L        6 L, with sinks 6 L + 4          sinks 1               q + out
+//                 (both for each query and head)
+//   Glu         0             silu 4, gelu 10, swiglu_oai 9    0                     gate + up + out
+//                               for each element
+//   Add         0             1 for each element               0                     a + b + out
+//   MoeRoute    0             T (K E - K (K - 1) / 2 + w)      0                     logits + out
+//                               w: 4 K if moe_norm_topk, else 3 E + K
+//   MoeMatMul   2 T K m k     T K m with bias                  m, bias 1 for each    x + T K ids + out
+//                                                                expert touched
+//   MoeCombine  0             2 T K d                          0                     y + T K weights + out
+//   SelectRows  0             0                                0                     S rows of x + out
+//
+// kv_write: 2 T rows (k and v) of kv_dim. kv_read: 2 rows for each position that any query of a segment sees:
+// n_past + n_new, or min(that, window + n_new - 1).
+struct Tally {
+  std::int64_t matmul_flops = 0;  // products with weights, q·k and p·v
+  std::int64_t vector_flops = 0;  // everything else
+  std::int64_t weight_bytes = 0, kv_read_bytes = 0, kv_write_bytes = 0;
+  std::int64_t activation_bytes = 0;  // inputs read + outputs written
+  std::int64_t experts_touched = 0;   // MoeMatMul: distinct experts
+};
+
+// KV of one sequence: per layer, row-major (n_past, kv_dim), k and v. Default-constructed: nothing cached.
+struct ReferenceKv {
+  std::vector<std::vector<float>> k, v;
+};
+
+class Reference {
+ public:
+  // weight(name) returns the dequantised weight, row-major (rows, cols) of the graph's Value.
+  using WeightSource = std::function<std::span<const float>(const std::string& name)>;
+  // kv_round_f16: cached k and v are rounded to f16, as an engine with an f16 cache does; otherwise they stay
+  // f32.
+  explicit Reference(WeightSource weights, bool kv_round_f16 = false)
+      : weights_(std::move(weights)), kv_round_f16_(kv_round_f16) {}
+
+  // Runs the step: tokens (T); kv[i] belongs to segment i and grows by n_new. Returns logits (S, n_vocab), or
+  // an empty vector if nothing is sampled. tallies(), then, has one entry an op of graph.ops.
+  std::vector<float> run(const Graph& graph, std::span<const TokenId> tokens, std::span<ReferenceKv> kv);
+  const std::vector<Tally>& tallies() const { return tallies_; }
+
+ private:
+  WeightSource weights_;
+  bool kv_round_f16_ = false;
+  std::vector<Tally> tallies_;
+};
+
+}  // namespace tinderbox
