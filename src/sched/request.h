@@ -1,0 +1,64 @@
+// What the scheduler is told and what it tells: plain values.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/sampling.h"
+
+namespace tinderbox {
+
+using SeqId = std::int64_t;
+using BlockId = std::int32_t;
+
+// One sequence to run. prompt is empty in runs without token values (simulation): then only
+// n_prompt counts.
+struct Request {
+  SeqId id = 0;
+  TimePoint arrival{};
+  std::vector<TokenId> prompt;
+  std::int32_t n_prompt = 0;   // = prompt.size() if there is one; >= 1
+  std::int32_t n_gen_max = 0;  // >= 1
+  std::vector<TokenId>
+      end_tokens;  // sampling one of these finishes the sequence; empty: only n_gen_max does
+  SamplingParams sampling;
+};
+
+struct Cancel {
+  SeqId id = 0;
+};
+
+using Command = std::variant<Request, Cancel>;
+
+// One sequence's share of a step. The spans stay valid until the step's complete().
+struct StepItem {
+  SeqId seq = 0;
+  std::int32_t n_past = 0, n_new = 0;
+  bool samples =
+      false;  // true once the whole prompt is in: the step yields this sequence's next token
+  std::span<const TokenId>
+      tokens;  // n_new ids at positions n_past...; empty in runs without token values
+  std::span<const TokenId> history;  // all ids so far, prompt first (for the repetition penalty)
+  std::span<const BlockId> blocks;   // KV blocks of positions 0 ... n_past + n_new - 1
+  const SamplingParams* sampling = nullptr;
+};
+
+struct Step {
+  std::vector<StepItem> items;
+  std::int32_t n_tokens = 0;  // sum of n_new
+};
+
+enum class FinishReason : std::uint8_t { None, Stop, Length, Cancelled };
+
+// One sampled token as it leaves the scheduler; finish != None on a sequence's last event. A
+// cancelled sequence's last event has token -1.
+struct TokenEvent {
+  SeqId seq = 0;
+  TokenId token = -1;
+  FinishReason finish = FinishReason::None;
+};
+
+}  // namespace tinderbox
