@@ -1,0 +1,100 @@
+#include "twin/memory_plan.h"
+
+#include "model/reference.h"
+#include "twin/test_models.h"
+
+namespace tinderbox {
+namespace {
+
+using namespace testing;
+
+TEST(MemoryPlan, WeightsAreEveryValueOnce) {
+  for (std::uint32_t seed = 0; seed < 100; ++seed) {
+    Random random(7, Stream::Test, seed);
+    const ModelConfig model = random_model(random);
+    EXPECT_DOUBLE_EQ(weight_bytes(model, all_in(DType::F32)).value(),
+                     4 * count_parameters(model).total);
+    EXPECT_DOUBLE_EQ(weight_bytes(model, all_in(DType::F16)).value(),
+                     2 * count_parameters(model).total);
+  }
+}
+
+// What a cache holds after a step is what KvStore wrote, up to the window.
+TEST(MemoryPlan, KvBytesEqualWhatIsWritten) {
+  for (std::uint32_t seed = 0; seed < 100; ++seed) {
+    Random random(8, Stream::Test, seed);
+    ModelConfig model = random_model(random);
+    const auto context = static_cast<std::int32_t>(random.range(1, 12));
+    double kept = 0;
+    const Graph graph =
+        build_step(model, all_in(DType::F32), DType::F16, {{.n_past = 0, .n_new = context}});
+    for (const Op& op : graph.ops) {
+      if (op.kind != OpKind::KvStore) continue;
+      const int window = model.window(op.layer);
+      const double share =
+          window > 0 && window < context ? static_cast<double>(window) / context : 1.0;
+      kept += count(graph, op).kv_write.value() * share;
+    }
+    EXPECT_NEAR(kv_bytes(model, DType::F16, context).value(), kept, 1e-9 * kept);
+  }
+}
+
+// 32 layers, 8 KV heads of 128, f16: 128 KiB a token.
+TEST(MemoryPlan, DenseModelByHand) {
+  const TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16),
+                       DType::F16};
+  const MemoryPlan plan = plan_memory(twin, 1024, 4);
+  EXPECT_DOUBLE_EQ(plan.kv_per_token.value(), 128 * kKiB);
+  EXPECT_DOUBLE_EQ(plan.kv.value(), 4 * 1024 * 128 * kKiB);
+  EXPECT_NEAR(plan.weights.value(), 2 * 8.03e9, 0.01e9);
+  EXPECT_DOUBLE_EQ(plan.runtime.value(), 1e9);
+  // The MLP of 512 tokens: residual, its norm, gate and up, and either the product or what it is
+  // made of.
+  EXPECT_DOUBLE_EQ(plan.activations.value(), 4.0 * 512 * (2 * 4096 + 2 * 14336 + 14336 - 4096));
+  EXPECT_EQ(plan.fit, Fit::Fits);
+  EXPECT_EQ(plan.reserved.value(), 0);
+}
+
+TEST(MemoryPlan, PartsSumAndVerdictFollowsTheTotal) {
+  TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
+  for (const double fraction : {0.0, 0.5, 0.9}) {
+    twin.stack.memory_fraction = fraction;
+    Bytes previous;
+    for (std::int64_t context = 64; context <= (1 << 20); context *= 2) {
+      const MemoryPlan plan = plan_memory(twin, context, 1);
+      EXPECT_DOUBLE_EQ(
+          (plan.weights + plan.kv + plan.activations + plan.runtime + plan.reserved).value(),
+          plan.total.value());
+      EXPECT_GE(plan.total, previous);
+      EXPECT_GE(plan.total.value(), fraction * 128e9 * (1 - 1e-12));
+      previous = plan.total;
+      const Fit fit = plan.total.value() <= 100e9  ? Fit::Fits
+                      : plan.total.value() < 120e9 ? Fit::Tight
+                                                   : Fit::Freezes;
+      EXPECT_EQ(plan.fit, fit);
+    }
+  }
+}
+
+// kv_tokens_max is the edge: so many tokens fit in `safe`, a block more does not.
+TEST(MemoryPlan, KvTokensMaxIsTheEdge) {
+  const TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16),
+                       DType::F16};
+  const std::int64_t edge = plan_memory(twin, 4096, 1).kv_tokens_max / 16 * 16;
+  EXPECT_EQ(plan_memory(twin, edge, 1).fit, Fit::Fits);
+  EXPECT_EQ(plan_memory(twin, edge + 16, 1).fit, Fit::Tight);
+}
+
+TEST(MemoryPlan, WindowedLayersKeepTheirWindow) {
+  ModelConfig model = dense_model();
+  model.layer_window.assign(32, 0);
+  for (std::size_t i = 0; i < 32; i += 2) model.layer_window[i] = 128;
+  const Bytes row(2 * 2 * 1024);
+  EXPECT_EQ(kv_bytes(model, DType::F16, 100), row * (32 * 100));
+  EXPECT_EQ(kv_bytes(model, DType::F16, 1000), row * (16 * 128 + 16 * 1000));
+  const TwinModel twin{round_machine(), round_stack(), model, all_in(DType::F16), DType::F16};
+  EXPECT_GT(plan_memory(twin, 100000, 1).kv_tokens_max, plan_memory(twin, 100, 1).kv_tokens_max);
+}
+
+}  // namespace
+}  // namespace tinderbox

@@ -1,0 +1,237 @@
+#include "twin/predict.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr std::int64_t kStreamsMax = 1 << 16;
+
+struct Stream {
+  std::int64_t past = 0;         // tokens in its cache
+  std::int64_t prompt_left = 0;  // tokens still to read
+  std::int64_t gen_left = 0;     // tokens still to generate
+  Seconds first{}, end{};
+
+  bool done() const { return prompt_left == 0 && gen_left == 0; }
+};
+
+// Equal steps in a row: each of n steps adds to every segment the same number of tokens.
+struct Run {
+  std::vector<Segment> segments;
+  std::vector<std::size_t> streams;  // whose segment it is
+  std::int64_t n_steps = 0;
+};
+
+void add_scaled(StepCost& sum, const StepCost& step, double n) {
+  sum.time += step.time * n;
+  sum.overhead += step.overhead * n;
+  for (const ClassCost& c : step.classes) {
+    auto found = std::ranges::lower_bound(sum.classes, c.op_class, {}, &ClassCost::op_class);
+    if (found == sum.classes.end() || found->op_class != c.op_class) {
+      found = sum.classes.insert(found, ClassCost{.op_class = c.op_class});
+    }
+    found->n_ops += static_cast<int>(std::lround(c.n_ops * n));
+    found->work.matmul += c.work.matmul * n;
+    found->work.vector += c.work.vector * n;
+    found->work.weights += c.work.weights * n;
+    found->work.kv_read += c.work.kv_read * n;
+    found->work.kv_write += c.work.kv_write * n;
+    found->work.activations += c.work.activations * n;
+    found->work.weight_dtype = c.work.weight_dtype;
+    found->time += c.time * n;
+    found->compute += c.compute * n;
+    found->memory += c.memory * n;
+    found->launch += c.launch * n;
+    found->bound = c.bound;
+  }
+}
+
+// Plays streams that start at once through the scheduler's policy (sched/scheduler.h): in order of
+// arrival, one token for each that decodes and as much of the prompts as the step's budget leaves.
+class Play {
+ public:
+  Play(const StepModel& model, const Point& point, bool explain);
+  void run();
+  std::int64_t sequences() const { return sequences_; }  // that run at once
+
+  Seconds now{};
+  Seconds prompts_read{};  // when the last prompt is in
+  StepCost prefill;        // sum of the steps until then
+  std::vector<Stream> streams;
+
+ private:
+  void form();
+  std::int64_t repeats(const Segment& segment, const Stream& stream) const;
+  // Adds the time of one of the run's steps, `weight` times.
+  void price(std::int64_t step, double weight);
+  void advance();
+
+  const StepModel& model_;
+  bool explain_;
+  std::int64_t budget_, sequences_;
+  std::size_t n_reading_;  // streams whose prompt is not in yet
+  Run run_;
+  std::vector<Segment> shifted_;
+  std::array<Seconds, 3> bound_time_{};  // of prefill's steps by what bounds them
+};
+
+Play::Play(const StepModel& model, const Point& point, bool explain)
+    : model_(model), explain_(explain) {
+  const Stack& stack = model.twin().stack;
+  budget_ =
+      std::max<std::int64_t>(1, point.step_tokens > 0 ? point.step_tokens : stack.step_tokens_max);
+  sequences_ =
+      std::max<std::int64_t>(1, point.sequences > 0 ? point.sequences : stack.sequences_max);
+  streams.assign(static_cast<std::size_t>(point.concurrency),
+                 Stream{.past = point.depth, .prompt_left = point.prompt, .gen_left = point.gen});
+  n_reading_ = point.prompt > 0 ? streams.size() : 0;
+}
+
+// How often a step with this segment may repeat before something changes: a stream ends, a prompt
+// is in (its last chunk samples), or the context outgrows a sliding window, where the cost bends.
+std::int64_t Play::repeats(const Segment& segment, const Stream& stream) const {
+  const bool reads = stream.prompt_left > 0;
+  std::int64_t n =
+      reads ? std::max<std::int64_t>(1, (stream.prompt_left - 1) / segment.n_new) : stream.gen_left;
+  for (const Footprint::Layers& layers : model_.footprint().layers) {
+    if (layers.window <= segment.n_past) continue;
+    n = std::min<std::int64_t>(
+        n, (layers.window - segment.n_past + segment.n_new - 1) / segment.n_new);
+  }
+  return n;
+}
+
+void Play::form() {
+  run_.segments.clear();
+  run_.streams.clear();
+  run_.n_steps = 0;
+  std::int64_t budget = budget_, running = 0;
+  for (std::size_t i = 0; i < streams.size() && budget > 0 && running < sequences_; ++i) {
+    const Stream& stream = streams[i];
+    if (stream.done()) continue;
+    ++running;
+    const bool reads = stream.prompt_left > 0;
+    const std::int64_t n_new = reads ? std::min(budget, stream.prompt_left) : 1;
+    budget -= n_new;
+    const Segment segment{.n_past = static_cast<std::int32_t>(stream.past),
+                          .n_new = static_cast<std::int32_t>(n_new),
+                          .samples = n_new >= stream.prompt_left};
+    const std::int64_t n = repeats(segment, stream);
+    run_.n_steps = run_.segments.empty() ? n : std::min(run_.n_steps, n);
+    run_.segments.push_back(segment);
+    run_.streams.push_back(i);
+  }
+}
+
+void Play::price(std::int64_t step, double weight) {
+  shifted_ = run_.segments;
+  for (Segment& s : shifted_) s.n_past += static_cast<std::int32_t>(step * s.n_new);
+  const StepCost cost = model_.price(shifted_, explain_ && n_reading_ > 0);
+  now += cost.time * weight;
+  if (n_reading_ > 0) {
+    add_scaled(prefill, cost, weight);
+    bound_time_[static_cast<std::size_t>(cost.bound)] += cost.time * weight;
+    prefill.bound = static_cast<Bound>(std::ranges::max_element(bound_time_) - bound_time_.begin());
+  }
+}
+
+void Play::advance() {
+  for (std::size_t i = 0; i < run_.segments.size(); ++i) {
+    Stream& stream = streams[run_.streams[i]];
+    const std::int64_t n_new = run_.segments[i].n_new * run_.n_steps;
+    stream.past += n_new;
+    if (stream.prompt_left > 0) {
+      stream.prompt_left -= n_new;
+      if (stream.prompt_left > 0) continue;
+      stream.first = now;
+      if (stream.gen_left > 0) --stream.gen_left;
+      if (--n_reading_ == 0) prompts_read = now;
+    } else {
+      stream.gen_left -= n_new;
+    }
+    if (stream.done()) stream.end = now;
+  }
+}
+
+void Play::run() {
+  for (form(); !run_.segments.empty(); form()) {
+    const std::int64_t n = run_.n_steps;
+    if (n <= 3) {
+      for (std::int64_t i = 0; i < n; ++i) price(i, 1);
+    } else {
+      // Gauss-Legendre with two nodes: exact while the cost is at most cubic in the step, and
+      // symmetric, so that rounding the nodes keeps affine costs exact.
+      const auto low =
+          static_cast<std::int64_t>(std::lround(0.2113248654 * static_cast<double>(n - 1)));
+      price(low, 0.5 * static_cast<double>(n));
+      price(n - 1 - low, 0.5 * static_cast<double>(n));
+    }
+    advance();
+  }
+}
+
+void check(const StepModel& model, const Point& point) {
+  const std::int64_t lengths_min = std::min({point.prompt, point.gen, point.depth});
+  if (lengths_min < 0 || (point.prompt == 0 && point.gen == 0)) {
+    throw_invalid(
+        format("prompt {}, gen {} and depth {} tokens: none may be negative and prompt or gen must "
+               "be at least 1",
+               point.prompt, point.gen, point.depth));
+  }
+  if (point.concurrency < 1 || point.concurrency > kStreamsMax) {
+    throw_invalid(format("concurrency {} is not between 1 and {}", point.concurrency, kStreamsMax));
+  }
+  const ModelConfig& config = model.twin().model;
+  const std::int64_t longest = std::max({point.prompt, point.gen, point.depth});
+  if (longest > config.n_ctx || point.depth + point.prompt + point.gen > config.n_ctx) {
+    throw_unsupported(
+        format("depth {} + prompt {} + gen {} tokens exceed the context of {}, {} tokens; "
+               "use shorter ones",
+               point.depth, point.prompt, point.gen, config.id, config.n_ctx));
+  }
+}
+
+}  // namespace
+
+Prediction predict(const StepModel& step_model, const Point& point, bool explain) {
+  check(step_model, point);
+  Play play(step_model, point, explain);
+  play.run();
+
+  Prediction result;
+  const auto n_streams = static_cast<double>(point.concurrency);
+  const auto n_decoded =
+      static_cast<double>(point.prompt > 0 ? std::max<std::int64_t>(point.gen - 1, 0) : point.gen);
+  Seconds first_min = play.streams.front().first;
+  for (const Stream& s : play.streams) {
+    result.ttft += s.first / n_streams;
+    if (n_decoded > 0) result.tpot += (s.end - s.first) / (n_streams * n_decoded);
+    first_min = std::min(first_min, s.first);
+  }
+  result.total = play.now;
+  if (point.prompt > 0) {
+    result.prefill_tok_per_s =
+        n_streams * static_cast<double>(point.prompt) / play.prompts_read.value();
+  }
+  if (n_decoded > 0) {
+    result.decode_tok_per_s = n_streams * n_decoded / (play.now - first_min).value();
+    const auto middle = static_cast<std::int32_t>(point.depth + point.prompt + point.gen / 2);
+    const std::int64_t running = std::min(point.concurrency, play.sequences());
+    const std::vector<Segment> segments(static_cast<std::size_t>(running),
+                                        Segment{.n_past = middle, .n_new = 1});
+    result.decode_step = step_model.price(segments, explain);
+  }
+  result.prefill_step = std::move(play.prefill);
+  result.memory = plan_memory(step_model.twin(), step_model.footprint(),
+                              point.depth + point.prompt + point.gen, point.concurrency);
+  return result;
+}
+
+}  // namespace tinderbox

@@ -1,0 +1,77 @@
+// The twin's price of a step: counts of the graph through a roofline per op class. A StepModel is
+// bound to machine, stack, model and formats once and then prices steps from their segments; it is
+// immutable and any thread may use it. Ops that do the same work in every layer are counted and
+// priced once (a property test holds it equal to the walk of the graph).
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/units.h"
+#include "machine/machine.h"
+#include "model/graph.h"
+#include "twin/memory_plan.h"
+#include "twin/stack.h"
+#include "twin/twin_model.h"
+#include "twin/work.h"
+
+namespace tinderbox {
+
+enum class Bound : std::uint8_t { Compute, Memory, Launch };
+std::string_view bound_name(Bound bound);
+
+struct Cost {
+  Seconds time;
+  Bound bound = Bound::Launch;
+  Seconds compute{}, memory{}, launch{};  // what each resource alone would take
+};
+
+// One op class's share of a step, for --explain.
+struct ClassCost {
+  OpClass op_class{};
+  int n_ops = 0;
+  Work work{};
+  Seconds time{};                         // of the class, all its ops
+  Seconds compute{}, memory{}, launch{};  // what each resource alone would take
+  Bound bound = Bound::Launch;            // of the largest of the three
+};
+
+struct StepCost {
+  Seconds time;                      // including step and sequence overhead
+  Seconds overhead;                  // the part of it that is no op
+  Bound bound = Bound::Launch;       // of the largest share; overhead counts as launch
+  std::vector<ClassCost> classes{};  // empty unless asked for
+};
+
+class StepModel {
+ public:
+  explicit StepModel(TwinModel twin);
+  StepCost price(std::span<const Segment> segments, bool explain = false) const;
+  const TwinModel& twin() const { return twin_; }
+  const Footprint& footprint() const { return footprint_; }
+
+ private:
+  // An op with its rows as a function of the step, and how many ops are just like it.
+  struct Line {
+    OpShape shape;  // x_rows and out_rows are left 0
+    Rows x, out;
+    std::int32_t window = 0;
+    int n_ops = 0;
+    bool head() const {
+      return x.per_sample > 0 || out.per_sample > 0;
+    }  // runs only in steps that sample
+  };
+
+  TwinModel twin_;
+  Footprint footprint_;
+  std::vector<Line> lines_;
+};
+
+// The price of one op's work: max(compute, memory) + launch. decode: every sequence of the step
+// adds one token, which is when stacks replay captured graphs and the clock is not limited by
+// power.
+Cost price(const Work& work, OpClass op_class, const TwinModel& twin, bool decode);
+
+}  // namespace tinderbox

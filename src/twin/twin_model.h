@@ -1,0 +1,20 @@
+// What the twin is a twin of: one model in its formats, served by one stack on one machine. A
+// value.
+#pragma once
+
+#include "machine/machine.h"
+#include "model/config.h"
+#include "model/weight_format.h"
+#include "twin/stack.h"
+
+namespace tinderbox {
+
+struct TwinModel {
+  Machine machine;
+  Stack stack;
+  ModelConfig model;
+  WeightFormat weights;
+  DType kv = DType::F16;
+};
+
+}  // namespace tinderbox

@@ -1,0 +1,209 @@
+#include "twin/work.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/check.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr double kF32Bytes = 4;  // of an activation
+constexpr std::int32_t kProbeTokens =
+    1'000'003;  // far above any row count that tokens do not multiply
+
+double glu_flops(Activation activation) {
+  switch (activation) {
+    case Activation::Silu:
+      return 4;
+    case Activation::GeluTanh:
+      return 10;
+    case Activation::SwigluOai:
+      return 9;
+  }
+  std::abort();
+}
+
+// Of one token: K passes over the experts not yet chosen, then a softmax over the chosen or over
+// all.
+double route_flops(const ModelConfig& model) {
+  const double n = model.n_experts, k = model.n_experts_used;
+  return k * n - k * (k - 1) / 2 + (model.moe_norm_topk ? 4 * k : 3 * n + k);
+}
+
+// Operands of each kind: where its weight and its bias stand among the inputs, and its experts.
+struct Operands {
+  int weight = -1, bias = -1;
+};
+Operands operands_of(OpKind kind) {
+  switch (kind) {
+    case OpKind::Embed:
+      return {.weight = 0};
+    case OpKind::RmsNorm:
+      return {.weight = 1};
+    case OpKind::MatMul:
+      return {.weight = 1, .bias = 2};
+    case OpKind::MoeMatMul:
+      return {.weight = 1, .bias = 3};
+    case OpKind::Attention:
+      return {.bias = 1};
+    case OpKind::Rope:
+    case OpKind::KvStore:
+    case OpKind::Glu:
+    case OpKind::Add:
+    case OpKind::MoeRoute:
+    case OpKind::MoeCombine:
+    case OpKind::SelectRows:
+      return {};
+  }
+  std::abort();
+}
+
+}  // namespace
+
+double expected_experts(int n_experts, int n_experts_used, double n_tokens) {
+  const double missed = 1.0 - static_cast<double>(n_experts_used) / n_experts;
+  return n_experts * (1.0 - std::pow(missed, n_tokens));
+}
+
+OpShape shape_of(const Graph& graph, const Op& op) {
+  const auto value = [&](int i) -> const Value* {
+    const ValueId id = i < 0 ? kNoValue : op.in[static_cast<std::size_t>(i)];
+    return id == kNoValue ? nullptr : &graph.values[static_cast<std::size_t>(id)];
+  };
+  const Operands operands = operands_of(op.kind);
+  OpShape shape{.kind = op.kind, .op_class = op.op_class};
+  if (const Value* x = value(0); x->role == Role::Activation) {
+    shape.x_rows = static_cast<double>(x->rows);
+    shape.x_cols = static_cast<double>(x->cols);
+  }
+  if (op.out != kNoValue) {
+    const Value& out = graph.values[static_cast<std::size_t>(op.out)];
+    shape.out_rows = static_cast<double>(out.rows);
+    shape.out_cols = static_cast<double>(out.cols);
+  }
+  if (const Value* w = value(operands.weight)) {
+    const int n_matrices = op.kind == OpKind::MoeMatMul ? graph.model.n_experts : 1;
+    shape.w_rows = static_cast<double>(w->rows / n_matrices);
+    shape.w_cols = static_cast<double>(w->cols);
+    shape.w_dtype = w->dtype;
+  }
+  if (const Value* bias = value(operands.bias)) {
+    shape.bias_cols = static_cast<double>(bias->cols);
+    shape.bias_dtype = bias->dtype;
+  }
+  return shape;
+}
+
+StepShape shape_of(std::span<const Segment> segments, std::int32_t window, double experts) {
+  StepShape step{.experts = experts};
+  for (const Segment& s : segments) {
+    const double past = s.n_past, n = s.n_new;
+    const double reach = window > 0 ? window : past + n;  // keys that a query sees at most
+    // The first `growing` queries see everything before them, the others `reach` keys.
+    const double growing = std::clamp(reach - past, 0.0, n);
+    step.n_tokens += n;
+    step.pairs += growing * past + growing * (growing + 1) / 2 + (n - growing) * reach;
+    step.keys += std::min(past + n, reach + n - 1);
+  }
+  return step;
+}
+
+Work count(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv) {
+  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
+  const double n_routed = step.n_tokens * model.n_experts_used;  // (token, expert) pairs
+  double matmul = 0, vector = 0, weights = 0, kv_read = 0, kv_write = 0, activations = 0;
+  switch (op.kind) {
+    case OpKind::Embed:
+      weights = op.out_rows * dtype_bytes(op.w_dtype, op.w_cols);
+      activations = out;
+      break;
+    case OpKind::RmsNorm:
+      vector = 4 * x + 4 * (x / op.w_cols);
+      weights = dtype_bytes(op.w_dtype, op.w_cols);
+      activations = x + out;
+      break;
+    case OpKind::MatMul:
+      matmul = 2 * op.x_rows * op.w_rows * op.w_cols;
+      vector = op.bias_cols > 0 ? out : 0;
+      weights =
+          op.w_rows * dtype_bytes(op.w_dtype, op.w_cols) + dtype_bytes(op.bias_dtype, op.bias_cols);
+      activations = x + out;
+      break;
+    case OpKind::Rope:
+      vector = 3.0 * model.rope.n_dims * (x / model.head_dim);
+      activations = x + out;
+      break;
+    case OpKind::KvStore:
+      kv_write = 2 * op.x_rows * dtype_bytes(kv, op.x_cols);
+      activations = 2 * x;
+      break;
+    case OpKind::Attention: {
+      const double per_query = op.bias_cols > 0 ? 4 : 0;
+      matmul = 4 * step.pairs * op.x_cols;
+      vector = model.n_heads * (6 * step.pairs + per_query * step.n_tokens);
+      weights = dtype_bytes(op.bias_dtype, op.bias_cols);
+      kv_read = 2 * step.keys * dtype_bytes(kv, model.kv_dim());
+      activations = x + out;
+      break;
+    }
+    case OpKind::Glu:
+      vector = glu_flops(model.activation) * out;
+      activations = 2 * x + out;
+      break;
+    case OpKind::Add:
+      vector = out;
+      activations = 2 * x + out;
+      break;
+    case OpKind::MoeRoute:
+      vector = op.x_rows * route_flops(model);
+      activations = x + out;
+      break;
+    case OpKind::MoeMatMul:
+      matmul = 2 * n_routed * op.w_rows * op.w_cols;
+      vector = op.bias_cols > 0 ? out : 0;
+      weights = step.experts * (op.w_rows * dtype_bytes(op.w_dtype, op.w_cols) +
+                                dtype_bytes(op.bias_dtype, op.bias_cols));
+      activations = x + n_routed + out;
+      break;
+    case OpKind::MoeCombine:
+      vector = 2 * x;
+      activations = x + n_routed + out;
+      break;
+    case OpKind::SelectRows:
+      activations = 2 * out;
+      break;
+  }
+  return {.matmul = Flops(matmul),
+          .vector = Flops(vector),
+          .weights = Bytes(weights),
+          .kv_read = Bytes(kv_read),
+          .kv_write = Bytes(kv_write),
+          .activations = Bytes(kF32Bytes * activations),
+          .weight_dtype = op.w_dtype};
+}
+
+Work count(const Graph& graph, const Op& op, double experts) {
+  const ModelConfig& model = graph.model;
+  if (experts < 0) {
+    experts = model.is_moe() ? expected_experts(model.n_experts, model.n_experts_used,
+                                                static_cast<double>(graph.n_tokens))
+                             : 0;
+  }
+  return count(shape_of(graph, op), shape_of(graph.segments, op.window, experts), model,
+               graph.kv_dtype);
+}
+
+Graph probe_graph(const ModelConfig& model, const WeightFormat& weights, DType kv) {
+  return build_step(model, weights, kv,
+                    {Segment{.n_past = 0, .n_new = kProbeTokens, .samples = true}});
+}
+
+Rows rows_of(double probe_rows) {
+  if (probe_rows < kProbeTokens) return {.per_sample = probe_rows};
+  CHECK(std::fmod(probe_rows, kProbeTokens) == 0);
+  return {.per_token = probe_rows / kProbeTokens};
+}
+
+}  // namespace tinderbox

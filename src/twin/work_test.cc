@@ -1,0 +1,140 @@
+#include "twin/work.h"
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/random.h"
+#include "model/reference.h"
+#include "twin/test_models.h"
+
+namespace tinderbox {
+namespace {
+
+using namespace testing;
+
+// Random weights for every name of a graph.
+std::map<std::string, std::vector<float>> random_weights(const Graph& graph, Random& random) {
+  std::map<std::string, std::vector<float>> weights;
+  for (const Value& v : graph.values) {
+    if (v.role != Role::Weight) continue;
+    std::vector<float>& w = weights[v.name];
+    w.resize(static_cast<std::size_t>(v.rows * v.cols));
+    for (float& x : w) x = static_cast<float>(random.normal() * 0.3);
+  }
+  return weights;
+}
+
+// A cache of n_past rows a layer, as if earlier steps had filled it.
+ReferenceKv random_cache(const ModelConfig& model, std::int32_t n_past, Random& random) {
+  ReferenceKv kv;
+  const auto size = static_cast<std::size_t>(n_past) * static_cast<std::size_t>(model.kv_dim());
+  for (auto* cache : {&kv.k, &kv.v}) {
+    cache->assign(static_cast<std::size_t>(model.n_layers), std::vector<float>(size));
+    for (auto& layer : *cache) {
+      for (float& x : layer) x = static_cast<float>(random.normal());
+    }
+  }
+  return kv;
+}
+
+void expect_equal(const Graph& graph, const Op& op, const Tally& tally) {
+  const double experts =
+      op.kind == OpKind::MoeMatMul ? static_cast<double>(tally.experts_touched) : -1;
+  const Work work = count(graph, op, experts);
+  const std::string where(op_name(op.kind));
+  EXPECT_EQ(work.matmul.value(), static_cast<double>(tally.matmul_flops)) << where;
+  EXPECT_EQ(work.vector.value(), static_cast<double>(tally.vector_flops)) << where;
+  EXPECT_EQ(work.weights.value(), static_cast<double>(tally.weight_bytes)) << where;
+  EXPECT_EQ(work.kv_read.value(), static_cast<double>(tally.kv_read_bytes)) << where;
+  EXPECT_EQ(work.kv_write.value(), static_cast<double>(tally.kv_write_bytes)) << where;
+  EXPECT_EQ(work.activations.value(), static_cast<double>(tally.activation_bytes)) << where;
+}
+
+// The proof: what count() says an op does is what the interpreter was seen doing.
+TEST(Work, CountEqualsCountingReference) {
+  std::set<OpKind> seen;
+  for (std::uint32_t seed = 0; seed < 150; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(1, Stream::Test, seed);
+    const ModelConfig model = random_model(random);
+    const WeightFormat format = random_format(random);
+    const DType kv_dtype = pick<DType>(random, {DType::F32, DType::F16, DType::FP8, DType::Q8_0});
+    const Graph graph = build_step(model, format, kv_dtype, random_segments(random));
+    verify(graph);
+    const auto weights = random_weights(graph, random);
+    std::vector<ReferenceKv> kv;
+    for (const Segment& s : graph.segments) kv.push_back(random_cache(model, s.n_past, random));
+    std::vector<TokenId> tokens;
+    for (std::int64_t t = 0; t < graph.n_tokens; ++t) {
+      tokens.push_back(static_cast<TokenId>(random.range(0, model.n_vocab - 1)));
+    }
+    Reference reference(
+        [&](const std::string& name) { return std::span<const float>(weights.at(name)); });
+    reference.run(graph, tokens, kv);
+    ASSERT_EQ(reference.tallies().size(), graph.ops.size());
+    for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+      expect_equal(graph, graph.ops[i], reference.tallies()[i]);
+      seen.insert(graph.ops[i].kind);
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(kOpKinds));  // no op was left out
+}
+
+// Uniform routing, drawn: the mean number of distinct experts agrees within four standard errors.
+TEST(Work, ExpectedExpertsAgreesWithSampling) {
+  constexpr int kRuns = 4000;
+  for (const auto& [n_experts, n_used, n_tokens] : std::vector<std::array<int, 3>>{
+           {8, 2, 1}, {8, 2, 3}, {32, 4, 5}, {128, 8, 20}, {16, 1, 40}, {4, 4, 2}}) {
+    Random random(2, Stream::Test, static_cast<std::uint32_t>(n_experts * 100 + n_tokens));
+    double sum = 0, squares = 0;
+    for (int run = 0; run < kRuns; ++run) {
+      std::set<std::int64_t> touched;
+      for (int t = 0; t < n_tokens; ++t) {
+        std::set<std::int64_t> chosen;
+        while (static_cast<int>(chosen.size()) < n_used)
+          chosen.insert(random.range(0, n_experts - 1));
+        touched.insert(chosen.begin(), chosen.end());
+      }
+      const auto n = static_cast<double>(touched.size());
+      sum += n;
+      squares += n * n;
+    }
+    const double mean = sum / kRuns, variance = squares / kRuns - mean * mean;
+    EXPECT_NEAR(expected_experts(n_experts, n_used, n_tokens), mean,
+                4 * std::sqrt(std::max(variance, 0.0) / kRuns) + 1e-9)
+        << n_experts << " experts, " << n_used << " used, " << n_tokens << " tokens";
+  }
+}
+
+TEST(Work, ExpectedExpertsLimits) {
+  EXPECT_DOUBLE_EQ(expected_experts(128, 4, 1), 4);
+  EXPECT_NEAR(expected_experts(128, 4, 1e6), 128, 1e-9);
+  for (int t = 1; t < 100; ++t)
+    EXPECT_LT(expected_experts(64, 8, t), expected_experts(64, 8, t + 1));
+}
+
+// The closed form of a segment against its definition.
+TEST(Work, SegmentSumsEqualVisibleKeys) {
+  for (std::int32_t past = 0; past < 12; ++past) {
+    for (std::int32_t n = 1; n < 12; ++n) {
+      for (std::int32_t window = 0; window < 14; ++window) {
+        const std::vector<Segment> segments{{.n_past = past, .n_new = n}};
+        double pairs = 0;
+        std::set<std::int64_t> keys;
+        for (std::int64_t i = 0; i < n; ++i) {
+          const std::int64_t visible = visible_keys(segments[0], i, window);
+          pairs += static_cast<double>(visible);
+          for (std::int64_t j = 0; j < visible; ++j) keys.insert(past + i - j);
+        }
+        const StepShape step = shape_of(segments, window, 0);
+        EXPECT_EQ(step.pairs, pairs) << past << " " << n << " " << window;
+        EXPECT_EQ(step.keys, static_cast<double>(keys.size())) << past << " " << n << " " << window;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tinderbox
