@@ -1,0 +1,32 @@
+#include "box/engine_executor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tinderbox {
+
+StepResult EngineExecutor::run(const Step& step, TimePoint start) {
+  items_.clear();
+  for (const StepItem& item : step.items) {
+    CHECK(std::cmp_equal(item.tokens.size(), item.n_new));
+    items_.push_back({.tokens = item.tokens,
+                      .n_past = item.n_past,
+                      .blocks = item.blocks,
+                      .samples = item.samples});
+  }
+  const std::span<const float> logits = engine_.step(items_);
+  const auto n_vocab = static_cast<std::size_t>(engine_.model().n_vocab);
+  StepResult result;
+  for (const StepItem& item : step.items) {
+    if (!item.samples) continue;
+    const std::span<const float> row = logits.subspan(result.sampled.size() * n_vocab, n_vocab);
+    const auto position = static_cast<std::int64_t>(item.history.size());
+    result.sampled.push_back(sample(row, *item.sampling, item.history, position));
+  }
+  result.end = std::max(start, clock_.now());
+  return result;
+}
+
+}  // namespace tinderbox

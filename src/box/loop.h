@@ -1,0 +1,53 @@
+// The whole product's control flow: one thread, one scheduler, one executor, one clock.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "box/executor.h"
+#include "sched/scheduler.h"
+
+namespace tinderbox {
+
+// A trace, a generator, or the HTTP mailbox.
+class Arrivals {
+ public:
+  virtual ~Arrivals() = default;
+  // Everything that has arrived by now, in order.
+  virtual std::vector<Command> take(TimePoint now) = 0;
+  // Returns when more may have arrived; false: never again.
+  virtual bool wait(Clock& clock) = 0;
+};
+
+// Who is told what happens. Called from the box thread; must not block.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_admission(const Request&, Admission, TimePoint) {}
+  // Before the step's tokens are given out.
+  virtual void on_step(const Step&, TimePoint /*start*/, const StepResult&, const Scheduler&) {}
+  virtual void on_token(const TokenEvent&, TimePoint) {}
+};
+
+// Tells several observers, in order.
+class ObserverList final : public Observer {
+ public:
+  explicit ObserverList(std::vector<Observer*> observers) : observers_(std::move(observers)) {}
+  void on_admission(const Request& request, Admission admission, TimePoint now) override;
+  void on_step(const Step& step, TimePoint start, const StepResult& result,
+               const Scheduler& scheduler) override;
+  void on_token(const TokenEvent& event, TimePoint now) override;
+
+ private:
+  std::vector<Observer*> observers_;
+};
+
+// Commands are applied at step boundaries, in order; a cancelled sequence's last event follows at
+// once. The box's time goes from step end to step end (StepResult::end), not by what the clock says
+// after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Runs
+// until arrivals end and the scheduler is idle.
+void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
+              Observer& observer);
+
+}  // namespace tinderbox

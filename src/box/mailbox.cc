@@ -1,0 +1,119 @@
+#include "box/mailbox.h"
+
+#include <utility>
+
+namespace tinderbox {
+namespace {
+
+// Commands waiting for one step to end. Far above what the scheduler's queue takes; it bounds
+// memory if a step is long.
+constexpr std::size_t kCommandsMax = 1 << 16;
+
+}  // namespace
+
+TokenStream::TokenStream(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+void TokenStream::push(StreamEvent event) {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(event);
+  }
+  ready_.notify_one();
+  if (wake_) wake_();
+}
+
+std::vector<StreamEvent> TokenStream::take() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(events_, {});
+}
+
+std::vector<StreamEvent> TokenStream::wait() {
+  std::unique_lock lock(mutex_);
+  ready_.wait(lock, [&] { return !events_.empty(); });
+  return std::exchange(events_, {});
+}
+
+SeqId Mailbox::submit(Request request, std::shared_ptr<TokenStream> stream) {
+  SeqId id = 0;
+  bool refused = false;
+  {
+    const std::lock_guard lock(mutex_);
+    id = next_id_++;
+    refused = closed_ || commands_.size() >= kCommandsMax;
+    if (!refused) {
+      request.id = id;
+      commands_.emplace_back(std::move(request));
+      streams_.emplace(id, stream);
+    }
+  }
+  if (refused) {
+    stream->push({.kind = StreamEvent::Kind::Refused, .admission = Admission::QueueFull});
+  } else {
+    arrived_.notify_one();
+  }
+  return id;
+}
+
+void Mailbox::cancel(SeqId seq) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!streams_.contains(seq)) return;  // over, or never accepted
+    commands_.emplace_back(Cancel{seq});
+  }
+  arrived_.notify_one();
+}
+
+void Mailbox::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  arrived_.notify_one();
+}
+
+std::vector<Command> Mailbox::take(TimePoint now) {
+  std::vector<Command> commands;
+  {
+    const std::lock_guard lock(mutex_);
+    commands.swap(commands_);
+  }
+  for (Command& command : commands) {
+    Request* request = std::get_if<Request>(&command);
+    if (request != nullptr && request->arrival == TimePoint{}) request->arrival = now;
+  }
+  return commands;
+}
+
+bool Mailbox::wait(Clock&) {
+  std::unique_lock lock(mutex_);
+  arrived_.wait(lock, [&] { return !commands_.empty() || closed_; });
+  return !commands_.empty();
+}
+
+void Mailbox::on_admission(const Request& request, Admission admission, TimePoint now) {
+  if (admission == Admission::Accepted) return;
+  if (const auto stream = stream_of(request.id, true)) {
+    stream->push({.kind = StreamEvent::Kind::Refused, .admission = admission, .at = now});
+  }
+}
+
+void Mailbox::on_token(const TokenEvent& event, TimePoint now) {
+  const bool last = event.finish != FinishReason::None;
+  if (const auto stream = stream_of(event.seq, last)) {
+    stream->push({.kind = last ? StreamEvent::Kind::Finished : StreamEvent::Kind::Token,
+                  .token = event.token,
+                  .finish = event.finish,
+                  .at = now});
+  }
+}
+
+std::shared_ptr<TokenStream> Mailbox::stream_of(SeqId seq, bool last) {
+  const std::lock_guard lock(mutex_);
+  const auto it = streams_.find(seq);
+  if (it == streams_.end()) return nullptr;
+  std::shared_ptr<TokenStream> stream = it->second;
+  if (last) streams_.erase(it);
+  return stream;
+}
+
+}  // namespace tinderbox

@@ -1,0 +1,75 @@
+// The door between other threads (HTTP, terminal) and the box thread: commands go in, each
+// request's tokens come out through its own TokenStream. These two classes, the thread pool and
+// nothing else hold locks.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "box/loop.h"
+#include "sched/request.h"
+
+namespace tinderbox {
+
+struct StreamEvent {
+  enum class Kind : std::uint8_t { Refused, Token, Finished } kind = Kind::Token;
+  Admission admission = Admission::Accepted;  // Refused
+  TokenId token = -1;  // Token, and Finished if the last event carries one (-1: none)
+  FinishReason finish = FinishReason::None;  // Finished
+  TimePoint at{};
+};
+
+// One request's events, from the box thread to one reader.
+class TokenStream {
+ public:
+  // wake is called after every push, from the box thread, outside the lock; it must not block.
+  // Optional.
+  explicit TokenStream(std::function<void()> wake = {});
+  void push(StreamEvent event);
+  // All events since the last take; empty if none.
+  std::vector<StreamEvent> take();
+  // Blocks until there is an event. For readers without an event loop.
+  std::vector<StreamEvent> wait();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::vector<StreamEvent> events_;
+  std::function<void()> wake_;
+};
+
+class Mailbox final : public Arrivals, public Observer {
+ public:
+  // Any thread. Assigns request.id and returns it. A request without an arrival arrives when the
+  // loop takes it. After close(), and while the loop is far behind, it is refused through the
+  // stream as QueueFull.
+  SeqId submit(Request request, std::shared_ptr<TokenStream> stream);
+  // Any thread; nothing happens if the sequence is over. Its stream still gets its Finished event.
+  void cancel(SeqId seq);
+  // No more work is taken: the loop ends once the scheduler is idle.
+  void close();
+
+  // Box thread.
+  std::vector<Command> take(TimePoint now) override;
+  bool wait(Clock& clock) override;
+  void on_admission(const Request& request, Admission admission, TimePoint now) override;
+  void on_token(const TokenEvent& event, TimePoint now) override;
+
+ private:
+  // The stream of a live sequence; forgets it if this is its last event.
+  std::shared_ptr<TokenStream> stream_of(SeqId seq, bool last);
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<Command> commands_;
+  std::unordered_map<SeqId, std::shared_ptr<TokenStream>> streams_;
+  SeqId next_id_ = 1;
+  bool closed_ = false;
+};
+
+}  // namespace tinderbox

@@ -1,0 +1,194 @@
+#include "box/report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace tinderbox {
+
+void Durations::add(Duration duration) {
+  ++n_;
+  if (!runs_.empty() && runs_.back().value == duration) {
+    ++runs_.back().n;
+  } else {
+    runs_.push_back({duration, 1});
+  }
+}
+
+Distribution Durations::distribution() const {
+  Distribution d;
+  d.n = n_;
+  if (n_ == 0) return d;
+  std::vector<Run> sorted = runs_;
+  std::ranges::sort(sorted, {}, &Run::value);
+  std::vector<std::int64_t> n_below;  // samples before each run
+  Seconds sum;
+  std::int64_t n = 0;
+  for (const Run& run : sorted) {
+    n_below.push_back(n);
+    n += run.n;
+    sum += to_seconds(run.value) * static_cast<double>(run.n);
+  }
+  const auto at = [&](std::int64_t rank) {
+    const auto after = std::ranges::upper_bound(n_below, rank);
+    return to_seconds(sorted[static_cast<std::size_t>(after - n_below.begin() - 1)].value);
+  };
+  const auto percentile = [&](double p) {
+    const double rank = p / 100 * static_cast<double>(n_ - 1);
+    const auto low = static_cast<std::int64_t>(std::floor(rank));
+    const std::int64_t high = std::min(low + 1, n_ - 1);
+    return at(low) + (at(high) - at(low)) * (rank - static_cast<double>(low));
+  };
+  d.mean = sum / static_cast<double>(n_);
+  d.p50 = percentile(50);
+  d.p90 = percentile(90);
+  d.p95 = percentile(95);
+  d.p99 = percentile(99);
+  return d;
+}
+
+void Recorder::on_admission(const Request& request, Admission admission, TimePoint now) {
+  ++sums_.submitted;
+  first_ = std::min(first_, request.arrival);
+  last_ = std::max(last_, now);
+  if (admission != Admission::Accepted) {
+    ++sums_.refused;
+    return;
+  }
+  sums_.prompt_tokens += request.n_prompt;
+  live_[request.id].arrival = request.arrival;
+}
+
+void Recorder::on_step(const Step& step, TimePoint start, const StepResult& result,
+                       const Scheduler& scheduler) {
+  ++sums_.steps;
+  n_items_ += static_cast<std::int64_t>(step.items.size());
+  n_step_tokens_ += step.n_tokens;
+  busy_ += result.end - start;
+  lateness_ += result.lateness;
+  last_ = std::max(last_, result.end);
+  const KvPool& kv = scheduler.kv();
+  sums_.kv_blocks = kv.n_blocks();
+  sums_.kv_blocks_peak = std::max<std::int64_t>(sums_.kv_blocks_peak, kv.n_blocks() - kv.n_free());
+  sums_.preemptions = scheduler.counters().preemptions;
+  for (const StepItem& item : step.items) {
+    if (item.n_past != 0) continue;  // neither new nor recomputed after a preemption
+    const auto live = live_.find(item.seq);
+    if (live == live_.end() || live->second.started) continue;
+    live->second.started = true;
+    live->second.first_step = start;
+  }
+}
+
+void Recorder::on_token(const TokenEvent& event, TimePoint now) {
+  last_ = std::max(last_, now);
+  const auto it = live_.find(event.seq);
+  CHECK(it != live_.end());
+  Live& live = it->second;
+  if (event.finish == FinishReason::Cancelled) {
+    ++sums_.cancelled;
+    live_.erase(it);
+    return;
+  }
+  ++sums_.output_tokens;
+  if (live.n_tokens++ == 0) {
+    live.first_token = now;
+  } else {
+    itl_.add(now - live.last_token);
+  }
+  live.last_token = now;
+  if (event.finish == FinishReason::None) return;
+  ++sums_.finished;
+  ttft_.add(live.first_token - live.arrival);
+  if (live.n_tokens > 1) tpot_.add((live.last_token - live.first_token) / (live.n_tokens - 1));
+  e2e_.add(now - live.arrival);
+  queue_.add(live.first_step - live.arrival);
+  live_.erase(it);
+}
+
+Report Recorder::report() const {
+  Report r = sums_;
+  r.busy = to_seconds(busy_);
+  r.lateness = to_seconds(lateness_);
+  if (last_ > first_) {
+    r.duration = to_seconds(last_ - first_);
+    r.request_rate = static_cast<double>(r.finished) / r.duration;
+    r.output_rate = static_cast<double>(r.output_tokens) / r.duration;
+    r.total_rate = static_cast<double>(r.prompt_tokens + r.output_tokens) / r.duration;
+  }
+  if (r.steps > 0) {
+    r.mean_batch = static_cast<double>(n_items_) / static_cast<double>(r.steps);
+    r.mean_step_tokens = static_cast<double>(n_step_tokens_) / static_cast<double>(r.steps);
+  }
+  r.ttft = ttft_.distribution();
+  r.tpot = tpot_.distribution();
+  r.itl = itl_.distribution();
+  r.e2e = e2e_.distribution();
+  r.queue = queue_.distribution();
+  return r;
+}
+
+std::string report_table(const Report& r) {
+  Table latencies({"latency", "count", "mean", "p50", "p90", "p95", "p99"});
+  const auto row = [&](const char* name, const Distribution& d) {
+    latencies.add({name, format("{}", d.n), human(d.mean), human(d.p50), human(d.p90), human(d.p95),
+                   human(d.p99)});
+  };
+  row("TTFT", r.ttft);
+  row("TPOT", r.tpot);
+  row("ITL", r.itl);
+  row("E2E", r.e2e);
+  row("queue", r.queue);
+
+  Table counts({"requests", format("{} finished, {} refused, {} cancelled", r.finished, r.refused,
+                                   r.cancelled)},
+               "ll");
+  counts.add({"duration", human(r.duration)});
+  counts.add({"requests/s", human_number(r.request_rate.value())});
+  counts.add({"output tokens/s", human_number(r.output_rate.value())});
+  counts.add({"all tokens/s", human_number(r.total_rate.value())});
+  counts.add({"steps", format("{}", r.steps)});
+  counts.add({"mean batch", human_number(r.mean_batch)});
+  counts.add({"KV peak", format("{} of {} blocks", r.kv_blocks_peak, r.kv_blocks)});
+  counts.add({"preemptions", format("{}", r.preemptions)});
+  return latencies.str() + "\n" + counts.str();
+}
+
+nlohmann::ordered_json report_json(const Report& r) {
+  using Json = nlohmann::ordered_json;
+  const auto distribution = [](const Distribution& d) {
+    return Json{{"count", d.n},         {"mean", d.mean.value()}, {"p50", d.p50.value()},
+                {"p90", d.p90.value()}, {"p95", d.p95.value()},   {"p99", d.p99.value()}};
+  };
+  return {
+      {"submitted", r.submitted},
+      {"finished", r.finished},
+      {"cancelled", r.cancelled},
+      {"refused", r.refused},
+      {"prompt_tokens", r.prompt_tokens},
+      {"output_tokens", r.output_tokens},
+      {"duration_s", r.duration.value()},
+      {"busy_s", r.busy.value()},
+      {"lateness_s", r.lateness.value()},
+      {"requests_per_s", r.request_rate.value()},
+      {"output_tokens_per_s", r.output_rate.value()},
+      {"total_tokens_per_s", r.total_rate.value()},
+      {"steps", r.steps},
+      {"mean_batch", r.mean_batch},
+      {"mean_step_tokens", r.mean_step_tokens},
+      {"preemptions", r.preemptions},
+      {"kv_blocks", r.kv_blocks},
+      {"kv_blocks_peak", r.kv_blocks_peak},
+      {"ttft_s", distribution(r.ttft)},
+      {"tpot_s", distribution(r.tpot)},
+      {"itl_s", distribution(r.itl)},
+      {"e2e_s", distribution(r.e2e)},
+      {"queue_s", distribution(r.queue)},
+  };
+}
+
+}  // namespace tinderbox

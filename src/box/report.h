@@ -1,0 +1,82 @@
+// What a run was like for its users: latencies, rates, and how full the box was.
+//
+// TTFT: arrival to first token. TPOT: (last token - first token) / (tokens - 1), of answers of two
+// tokens or more. ITL: every gap between two tokens of an answer. E2E: arrival to last token.
+// Queue: arrival to the start of the first step that works on it. Definitions as in vLLM's serving
+// benchmark; percentiles interpolate linearly between order statistics (Hyndman and Fan 1996, type
+// 7, as in NumPy). Latencies are of finished requests; ITL of all tokens.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "box/loop.h"
+
+namespace tinderbox {
+
+struct Distribution {
+  std::int64_t n = 0;
+  Seconds mean, p50, p90, p95, p99;  // 0 if n == 0
+};
+
+// Exact durations; runs of equal ones take one entry, because the sequences of a batch share their
+// gaps.
+class Durations {
+ public:
+  void add(Duration duration);
+  std::int64_t n() const { return n_; }
+  Distribution distribution() const;
+
+ private:
+  struct Run {
+    Duration value;
+    std::int64_t n;
+  };
+  std::vector<Run> runs_;
+  std::int64_t n_ = 0;
+};
+
+struct Report {
+  std::int64_t submitted = 0, finished = 0, cancelled = 0, refused = 0;
+  std::int64_t prompt_tokens = 0, output_tokens = 0;  // of admitted requests
+  Seconds duration;                                   // first arrival to last event
+  Hertz request_rate, output_rate, total_rate;  // finished requests, output tokens, all tokens
+  std::int64_t steps = 0, preemptions = 0;
+  double mean_batch = 0, mean_step_tokens = 0;  // sequences and tokens of a step
+  std::int64_t kv_blocks = 0, kv_blocks_peak = 0;
+  Seconds busy, lateness;  // in steps; behind the modelled machine
+  Distribution ttft, tpot, itl, e2e, queue;
+};
+
+class Recorder final : public Observer {
+ public:
+  void on_admission(const Request& request, Admission admission, TimePoint now) override;
+  void on_step(const Step& step, TimePoint start, const StepResult& result,
+               const Scheduler& scheduler) override;
+  void on_token(const TokenEvent& event, TimePoint now) override;
+  Report report() const;
+
+ private:
+  struct Live {
+    TimePoint arrival, first_step, first_token, last_token;
+    std::int64_t n_tokens = 0;
+    bool started = false;
+  };
+
+  std::unordered_map<SeqId, Live> live_;  // looked up, never iterated
+  Report sums_;                           // its rates and distributions are made by report()
+  std::int64_t n_items_ = 0, n_step_tokens_ = 0;
+  Duration busy_{}, lateness_{};
+  TimePoint first_ = TimePoint::max(), last_{};
+  Durations ttft_, tpot_, itl_, e2e_, queue_;
+};
+
+// A short aligned table for people; a JSON document whose keys end in their unit for programs.
+std::string report_table(const Report& report);
+nlohmann::ordered_json report_json(const Report& report);
+
+}  // namespace tinderbox

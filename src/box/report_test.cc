@@ -1,0 +1,132 @@
+#include "box/report.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "box/test_executor.h"
+#include "box/workload.h"
+
+namespace tinderbox {
+namespace {
+
+TEST(Durations, PercentilesInterpolate) {
+  Durations d;
+  for (const int ns : {40, 10, 30, 20}) d.add(Duration(ns));
+  const Distribution x = d.distribution();
+  EXPECT_EQ(x.n, 4);
+  EXPECT_DOUBLE_EQ(x.mean.value(), 25e-9);
+  EXPECT_DOUBLE_EQ(x.p50.value(), 25e-9);
+  EXPECT_DOUBLE_EQ(x.p90.value(), 37e-9);
+  EXPECT_EQ(Durations().distribution().n, 0);
+  EXPECT_EQ(Durations().distribution().p99.value(), 0);
+}
+
+// Runs of equal values change nothing.
+TEST(Durations, EqualTheSortedSample) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    Random random(seed, Stream::Test);
+    Durations d;
+    std::vector<double> sample;
+    for (std::int64_t i = random.range(1, 300); i > 0; --i) {
+      const std::int64_t value = random.range(0, 9), n = random.range(1, 4);
+      for (std::int64_t k = 0; k < n; ++k) {
+        d.add(Duration(value));
+        sample.push_back(static_cast<double>(value) * 1e-9);
+      }
+    }
+    std::ranges::sort(sample);
+    const auto percentile = [&](double p) {
+      const double rank = p * static_cast<double>(sample.size() - 1);
+      const auto low = static_cast<std::size_t>(rank);
+      const std::size_t high = std::min(low + 1, sample.size() - 1);
+      return sample[low] + (sample[high] - sample[low]) * (rank - std::floor(rank));
+    };
+    const Distribution x = d.distribution();
+    EXPECT_EQ(x.n, std::ssize(sample));
+    EXPECT_NEAR(x.p50.value(), percentile(0.50), 1e-15) << seed;
+    EXPECT_NEAR(x.p95.value(), percentile(0.95), 1e-15) << seed;
+    EXPECT_NEAR(x.p99.value(), percentile(0.99), 1e-15) << seed;
+  }
+}
+
+Report run(std::vector<Request> requests, Limits limits = {}, KvPool kv = KvPool(100, 4)) {
+  Scheduler scheduler(limits, std::move(kv));
+  FixedCostExecutor executor(Duration(1000), Duration(10));
+  TraceArrivals arrivals(std::move(requests));
+  VirtualClock clock;
+  Recorder recorder;
+  run_loop(scheduler, executor, arrivals, clock, recorder);
+  return recorder.report();
+}
+
+Request sized(SeqId id, std::int64_t arrival_ns, std::int32_t n_prompt, std::int32_t n_gen_max) {
+  Request request;
+  request.id = id;
+  request.arrival = TimePoint(Duration(arrival_ns));
+  request.n_prompt = n_prompt;
+  request.n_gen_max = n_gen_max;
+  return request;
+}
+
+TEST(Recorder, OneRequestByHand) {
+  const Report r = run({sized(1, 5000, 20, 3)});
+  // Steps: 20 tokens 1200 ns, then 1010 ns twice.
+  EXPECT_DOUBLE_EQ(r.ttft.mean.value(), 1200e-9);
+  EXPECT_DOUBLE_EQ(r.tpot.mean.value(), 1010e-9);
+  EXPECT_DOUBLE_EQ(r.e2e.mean.value(), 3220e-9);
+  EXPECT_EQ(r.itl.n, 2);
+  EXPECT_EQ(r.queue.mean.value(), 0);
+  EXPECT_DOUBLE_EQ(r.duration.value(), 3220e-9);
+  EXPECT_DOUBLE_EQ(r.output_rate.value(), 3 / 3220e-9);
+  EXPECT_EQ(r.steps, 3);
+  EXPECT_EQ(r.prompt_tokens, 20);
+  EXPECT_EQ(r.output_tokens, 3);
+  EXPECT_DOUBLE_EQ(r.mean_step_tokens, 22.0 / 3);
+  EXPECT_EQ(r.kv_blocks_peak, 6);  // 22 tokens in blocks of 4
+}
+
+TEST(Recorder, QueueIsTheTimeBeforeTheFirstStep) {
+  const Report r = run({sized(1, 0, 10, 1), sized(2, 100, 10, 1)}, {.sequences_max = 1});
+  EXPECT_DOUBLE_EQ(r.queue.mean.value(), 500e-9);  // 0 and 1100 - 100
+  EXPECT_EQ(r.tpot.n, 0);
+  EXPECT_EQ(r.itl.n, 0);
+}
+
+// Preemption recomputes: first step and first token are the first ones, and no token is counted
+// twice.
+TEST(Recorder, CountsPreemptedSequencesOnce) {
+  std::vector<Request> requests;
+  for (int i = 1; i <= 4; ++i) requests.push_back(sized(i, 0, 4, 20));
+  const Report r = run(requests, {}, KvPool(9, 4));
+  EXPECT_GT(r.preemptions, 0);
+  EXPECT_EQ(r.finished, 4);
+  EXPECT_EQ(r.output_tokens, 80);
+  EXPECT_EQ(r.itl.n, 76);
+  EXPECT_EQ(r.kv_blocks_peak, 9);
+  EXPECT_GE(r.e2e.mean, r.ttft.mean);
+  EXPECT_GE(r.ttft.mean, r.queue.mean);
+}
+
+TEST(Recorder, AnEmptyRunReportsZeros) {
+  const Report r = Recorder().report();
+  EXPECT_EQ(r.submitted, 0);
+  EXPECT_EQ(r.duration.value(), 0);
+  EXPECT_EQ(report_json(r)["ttft_s"]["count"], 0);
+  EXPECT_FALSE(report_table(r).empty());
+}
+
+TEST(Report, JsonRoundTrips) {
+  const Report r = run({sized(1, 5000, 20, 3), sized(2, 5000, 7, 9)});
+  const auto json = nlohmann::ordered_json::parse(report_json(r).dump());
+  EXPECT_EQ(json["finished"], 2);
+  EXPECT_EQ(json["ttft_s"]["p99"].get<double>(), r.ttft.p99.value());
+  EXPECT_EQ(json["output_tokens_per_s"].get<double>(), r.output_rate.value());
+}
+
+}  // namespace
+}  // namespace tinderbox

@@ -1,0 +1,124 @@
+#include "box/simulate.h"
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "box/twin_executor.h"
+#include "twin/memory_plan.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr std::int64_t kUsersMax = 1 << 20, kSequencesMax = 1 << 20, kStepTokensMax = 1 << 24;
+
+std::int32_t in_range(std::string_view name, std::int64_t value, std::int64_t max) {
+  if (value < 1 || value > max) {
+    throw_invalid(format("simulate: {} is {}, but must be 1 to {}", name, value, max));
+  }
+  return static_cast<std::int32_t>(value);
+}
+
+class ProgressMeter final : public Observer {
+ public:
+  ProgressMeter(const Progress& progress, std::int64_t n_requests)
+      : progress_(progress),
+        n_requests_(n_requests),
+        every_(std::max<std::int64_t>(1, n_requests / 100)) {}
+  void on_token(const TokenEvent& event, TimePoint) override {
+    if (event.finish == FinishReason::None) return;
+    if (++n_over_ % every_ == 0 && progress_) progress_(n_over_, n_requests_);
+  }
+
+ private:
+  const Progress& progress_;
+  std::int64_t n_requests_, every_, n_over_ = 0;
+};
+
+Limits limits_of(const StepModel& model, const SimulateOptions& options, std::int64_t longest) {
+  const Stack& stack = model.twin().stack;
+  Limits limits;
+  limits.step_tokens_max = in_range(
+      "step_tokens_max", options.step_tokens_max.value_or(stack.step_tokens_max), kStepTokensMax);
+  limits.sequences_max =
+      in_range("sequences_max", options.sequences_max.value_or(stack.sequences_max), kSequencesMax);
+  limits.queue_max = static_cast<std::int32_t>(options.workload.requests);
+  limits.context_max = model.twin().model.n_ctx;
+  if (longest > limits.context_max) {
+    throw Error(Error::Code::TooLarge, format("simulate: prompt and generation of up to {} tokens "
+                                              "exceed the context of {} ({} tokens); "
+                                              "choose shorter ones",
+                                              longest, model.twin().model.id, limits.context_max));
+  }
+  return limits;
+}
+
+KvPool pool_of(const StepModel& model, const SimulateOptions& options, const Limits& limits,
+               std::int64_t longest) {
+  const TwinModel& twin = model.twin();
+  const std::int32_t block_tokens = std::max(1, twin.stack.block_tokens);
+  const std::int64_t concurrency =
+      std::min<std::int64_t>(limits.sequences_max, options.workload.requests);
+  const MemoryPlan plan = plan_memory(twin, model.footprint(), longest, concurrency);
+  const std::int64_t n_tokens = options.kv_tokens.value_or(plan.kv_tokens_max);
+  const std::int64_t n_blocks = n_tokens / block_tokens;
+  // The last token of an answer is never fed back.
+  if (n_blocks < (longest - 1 + block_tokens - 1) / block_tokens) {
+    throw Error(
+        Error::Code::TooLarge,
+        format("simulate: the KV cache holds {} tokens, too few for a request of {}: of {} safe "
+               "memory on {}, "
+               "weights take {}, activations {}, the stack {}; choose smaller weights, a smaller "
+               "KV format or "
+               "shorter requests",
+               std::max<std::int64_t>(n_tokens, 0), longest, human(plan.safe), twin.machine.id,
+               human(plan.weights), human(plan.activations), human(plan.runtime)));
+  }
+  constexpr std::int64_t kBlocksMax = std::numeric_limits<std::int32_t>::max();
+  return KvPool(static_cast<std::int32_t>(std::min(n_blocks, kBlocksMax)), block_tokens);
+}
+
+}  // namespace
+
+SimulationResult simulate(const StepModel& model, const SimulateOptions& options,
+                          const Progress& progress) {
+  const WorkloadOptions& workload = options.workload;
+  verify(workload);
+  const std::int64_t longest = length_range(workload.prompt, workload.range_ratio).high +
+                               length_range(workload.gen, workload.range_ratio).high;
+  const Limits limits = limits_of(model, options, longest);
+  Scheduler scheduler(limits, pool_of(model, options, limits, longest));
+  TwinExecutor executor(model);
+  VirtualClock clock;
+  Recorder recorder;
+  ProgressMeter meter(progress, workload.requests);
+  if (options.users == 0) {
+    GeneratedArrivals arrivals(workload);
+    ObserverList observers({&recorder, &meter});
+    run_loop(scheduler, executor, arrivals, clock, observers);
+  } else {
+    ClosedLoopArrivals arrivals(workload, in_range("users", options.users, kUsersMax));
+    ObserverList observers({&recorder, &meter, &arrivals});
+    run_loop(scheduler, executor, arrivals, clock, observers);
+  }
+  return {.report = recorder.report(),
+          .limits = limits,
+          .kv_block_tokens = scheduler.kv().block_tokens()};
+}
+
+nlohmann::ordered_json simulation_json(const SimulationResult& result) {
+  nlohmann::ordered_json json = report_json(result.report);
+  json["kv_block_tokens"] = result.kv_block_tokens;
+  json["step_tokens_max"] = result.limits.step_tokens_max;
+  json["sequences_max"] = result.limits.sequences_max;
+  json["context_max"] = result.limits.context_max;
+  return json;
+}
+
+std::string simulation_table(const SimulationResult& result) { return report_table(result.report); }
+
+}  // namespace tinderbox

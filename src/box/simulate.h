@@ -1,0 +1,41 @@
+// Traffic against a modelled box in virtual time: the same scheduler and loop as the server, the
+// twin as executor.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "box/report.h"
+#include "box/workload.h"
+#include "twin/step_model.h"
+
+namespace tinderbox {
+
+struct SimulateOptions {
+  WorkloadOptions workload = {};
+  std::int64_t users =
+      0;  // > 0: closed loop of so many users; the workload's rate and burstiness play no part
+  // In place of the stack's limits, and of the KV that is safe on the machine.
+  std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
+};
+
+struct SimulationResult {
+  Report report;
+  Limits limits;  // as used
+  std::int32_t kv_block_tokens = 0;
+};
+
+// Called now and then with the requests over so far.
+using Progress = std::function<void(std::int64_t n_over, std::int64_t n_requests)>;
+
+// Nothing is refused: the queue holds everyone. Throws Error::Invalid naming the option that is out
+// of range, Error::TooLarge with the numbers if the longest request exceeds the model's context or
+// the machine's memory.
+SimulationResult simulate(const StepModel& model, const SimulateOptions& options,
+                          const Progress& progress = {});
+
+// Keys of report_json() and the limits, in one flat object; the table for people.
+nlohmann::ordered_json simulation_json(const SimulationResult& result);
+std::string simulation_table(const SimulationResult& result);
+
+}  // namespace tinderbox

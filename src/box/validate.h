@@ -1,0 +1,75 @@
+// Predicts every row of a file of published measurements from its configuration columns and scores
+// the answers, as data/measurements/README.md prescribes: absolute relative error a row, median in
+// each group (one source, one configuration), then median, mean and 90th percentile over the
+// groups, beside the coverage. A row that cannot be predicted is refused with a reason, which
+// lowers the coverage; it is never a guess and never an error of zero.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/catalogue.h"
+#include "base/csv.h"
+
+namespace tinderbox {
+
+struct ValidationResources {
+  const Catalogue& machines;
+  const Catalogue& stacks;
+  const Catalogue& models;
+};
+
+struct ValidationRow {
+  std::string id, group;
+  std::vector<std::string> key{};     // values of the slicing keys
+  double value = 0;                   // measured, in the unit of the file
+  std::optional<double> predicted{};  // same unit
+  std::string reason{};               // why not, if not
+
+  // Relative: predicted / value - 1.
+  double error() const { return *predicted / value - 1; }
+};
+
+// Errors are fractions. Over groups that have at least one predicted row.
+struct Score {
+  std::int64_t groups = 0, rows = 0;  // rows: predicted
+  double median_ape = 0, mean_ape = 0, p90_ape = 0;
+  double within_10pct = 0;  // share of groups
+  double bias = 0;          // median over groups of their median error with its sign
+};
+
+struct ValidationSlice {
+  std::vector<std::string> key;
+  std::int64_t rows_all = 0;  // predicted or not
+  Score score;
+};
+
+struct ValidationReport {
+  std::vector<std::string> by{};  // names of the slicing keys
+  std::vector<ValidationRow> rows{};
+  std::int64_t predicted = 0;
+  double coverage = 0;
+  std::map<std::string, std::int64_t> refused{};  // by reason
+  Score macro{};
+  std::vector<ValidationSlice> slices{};  // by key; only those with a predicted row
+};
+
+// by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid
+// naming file and column if a column that every measurement file has is missing or a number in it
+// does not parse.
+ValidationReport validate(const Csv& rows, const ValidationResources& resources,
+                          const std::vector<std::string>& by = {"test", "metric", "stack"});
+
+// The JSON of ARCHITECTURE.md section 5, one line.
+std::string validation_json(const ValidationReport& report);
+// Aligned text: totals, slices, refusals.
+std::string validation_table(const ValidationReport& report);
+// id,predicted,low,high,ape,reason; low and high stay empty until predictions carry intervals.
+std::string validation_csv(const ValidationReport& report);
+// VALIDATION.md. title names the measurement file; the same report gives the same bytes.
+std::string validation_markdown(const ValidationReport& report, const std::string& title);
+
+}  // namespace tinderbox
