@@ -1,0 +1,78 @@
+#include "http/http.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "http/static_files.h"
+
+namespace tinderbox {
+namespace {
+
+using nlohmann::json;
+
+TEST(Http, ErrorObject) {
+  const json e =
+      json::parse(error_response(404, "no \"x\"\n", "model", "model_not_found").body).at("error");
+  EXPECT_EQ(e.at("message"), "no \"x\"\n");
+  EXPECT_EQ(e.at("type"), "invalid_request_error");
+  EXPECT_EQ(e.at("param"), "model");
+  EXPECT_EQ(e.at("code"), "model_not_found");
+  const json plain = json::parse(error_response(503, "\xFF", {}, {}).body).at("error");
+  EXPECT_EQ(plain.at("message"), "\xEF\xBF\xBD");
+  EXPECT_EQ(plain.at("type"), "server_error");
+  EXPECT_TRUE(plain.at("param").is_null());
+  EXPECT_TRUE(plain.at("code").is_null());
+}
+
+// Law: any text survives the escaper and another parser.
+TEST(HttpLaw, JsonStringsParseBack) {
+  for (std::uint32_t seed = 0; seed < 500; ++seed) {
+    Random random(seed, Stream::Test);
+    std::string bytes;
+    for (std::int64_t i = random.range(0, 40); i > 0; --i)
+      bytes += static_cast<char>(random.range(0, 255));
+    const std::string text = to_valid_utf8(bytes);
+    std::string out;
+    append_json_string(out, text);
+    ASSERT_EQ(json::parse(out).get<std::string>(), text) << "seed " << seed;
+  }
+}
+
+TEST(Http, PercentDecode) {
+  EXPECT_EQ(percent_decode("/v1/models/a%2Fb%20c"), "/v1/models/a/b c");
+  EXPECT_EQ(percent_decode("%"), "%");
+  EXPECT_EQ(percent_decode("%4"), "%4");
+  EXPECT_EQ(percent_decode("%zz%41"), "%zzA");
+}
+
+TEST(StaticFiles, ServesWithTagAndPolicy) {
+  const StaticFiles files({{"index.html", "<p>", ""}, {"app.js", "1", ""}, {"x.bin", "2", "a/b"}});
+  HttpRequest request{.method = "GET", .path = "/", .query = {}, .headers = {}, .body = {}};
+  const auto page = files.find(request);
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_EQ(page->body, "<p>");
+  EXPECT_EQ(page->content_type, "text/html; charset=utf-8");
+  std::string etag, policy;
+  for (const HttpHeader& h : page->headers) {
+    if (h.name == "etag") etag = h.value;
+    if (h.name == "content-security-policy") policy = h.value;
+  }
+  EXPECT_EQ(policy, "default-src 'self'");
+  request.headers = {{"if-none-match", etag}};
+  EXPECT_EQ(files.find(request)->status, 304);
+  EXPECT_EQ(files.find(request)->body, "");
+  request.path = "/app.js";
+  EXPECT_EQ(files.find(request)->status, 200) << "another file has another tag";
+  request.path = "/x.bin";
+  EXPECT_EQ(files.find(request)->content_type, "a/b");
+  for (const char* path : {"/../index.html", "/nothing", "", "index.html", "//"}) {
+    request.path = path;
+    EXPECT_FALSE(files.find(request)) << path;
+  }
+}
+
+}  // namespace
+}  // namespace tinderbox

@@ -1,0 +1,76 @@
+// Between text and what the scheduler runs. Two implementations: the tokenizer of a real model, and
+// a placeholder for weightless serving, where only the number of tokens is real. Immutable; any
+// thread may use them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/chat_template.h"
+#include "model/tokenizer.h"
+
+namespace tinderbox {
+
+struct EncodedPrompt {
+  std::vector<TokenId> tokens;  // empty when only the count is real
+  std::int64_t n_tokens = 0;    // >= 1
+};
+
+class TextCodec {
+ public:
+  virtual ~TextCodec() = default;
+  // n_tokens_max: texts that cannot fit are given back with a lower bound of their count and no
+  // tokens, so that a huge prompt costs no tokenising. Throws Error::Invalid if the template
+  // refuses the messages.
+  virtual EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
+                                    std::int64_t n_tokens_max) const = 0;
+  virtual EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const = 0;
+  // A prompt that came as ids. Throws Error::Invalid naming the first id outside the vocabulary.
+  virtual EncodedPrompt encode_ids(std::vector<TokenId> ids) const = 0;
+  // The bytes of the answer's index-th token as shown; "" for control tokens.
+  virtual std::string_view piece(TokenId id, std::int64_t index) const = 0;
+  // Tokens that end an answer; empty: only the length does.
+  virtual const std::vector<TokenId>& end_tokens() const = 0;
+};
+
+class TokenizerCodec final : public TextCodec {
+ public:
+  // now_unix: UTC seconds, for templates that write the date; without it they refuse.
+  TokenizerCodec(Tokenizer tokenizer, ChatTemplate chat,
+                 std::function<std::int64_t()> now_unix = {});
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
+                            std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
+  std::string_view piece(TokenId id, std::int64_t index) const override;
+  const std::vector<TokenId>& end_tokens() const override { return tokenizer_.end_tokens(); }
+
+ private:
+  EncodedPrompt encode(std::string_view text, bool parse_special, std::int64_t n_tokens_max) const;
+
+  Tokenizer tokenizer_;
+  ChatTemplate chat_;
+  std::function<std::int64_t()> now_unix_;
+  std::string bos_text_, eos_text_;
+  std::int64_t piece_bytes_max_ = 1;  // the longest token: bounds the count from below
+};
+
+// Counts four bytes as a token, and answers in words that nobody can take for a model's.
+class PlaceholderCodec final : public TextCodec {
+ public:
+  static constexpr std::string_view kMark = "[weightless placeholder text] ";
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
+                            std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
+  std::string_view piece(TokenId id, std::int64_t index) const override;
+  const std::vector<TokenId>& end_tokens() const override { return end_tokens_; }
+
+ private:
+  std::vector<TokenId> end_tokens_;
+};
+
+}  // namespace tinderbox
