@@ -302,8 +302,11 @@ std::string to_valid_utf8(std::string_view bytes) {
       out.append(bytes, at, length);
       at += length;
     } else {
+      // One U+FFFD for the longest start of a sequence, so that the result is the same wherever the text is cut.
+      std::size_t n = std::max<std::size_t>(1, length);
+      while (length == 0 && at + n < bytes.size() && well_formed(bytes.substr(at, n + 1), 0, complete) > 0) ++n;
       out += "\xEF\xBF\xBD";
-      at += std::max<std::size_t>(1, length);
+      at += n;
     }
   }
   return out;

@@ -1,0 +1,106 @@
+// The scheduler's own cost for each step, and how much faster than life a simulation runs.
+#include <benchmark/benchmark.h>
+
+#include <filesystem>
+
+#include "base/mapped_file.h"
+#include "box/loop.h"
+#include "box/simulate.h"
+#include "machine/machine.h"
+#include "model/config.h"
+
+namespace tinderbox {
+namespace {
+
+Request sized(SeqId id, std::int32_t n_prompt, std::int32_t n_gen_max) {
+  Request request;
+  request.id = id;
+  request.n_prompt = n_prompt;
+  request.n_gen_max = n_gen_max;
+  return request;
+}
+
+// Decode steps of a full batch; a finished sequence is replaced by the next request.
+void scheduler_step(benchmark::State& state) {
+  const auto n_sequences = static_cast<std::int32_t>(state.range(0));
+  Scheduler scheduler({.step_tokens_max = 8192, .sequences_max = n_sequences},
+                      KvPool(n_sequences * 64, 16));
+  Step step;
+  std::vector<TokenId> sampled;
+  std::vector<TokenEvent> events;
+  SeqId next_id = 1;
+  for (auto _ : state) {
+    while (scheduler.n_running() + scheduler.n_waiting() < n_sequences) {
+      scheduler.submit(sized(next_id++, 512, 128));
+    }
+    scheduler.schedule(step);
+    sampled.clear();
+    for (const StepItem& item : step.items) {
+      if (item.samples) sampled.push_back(0);
+    }
+    events.clear();
+    scheduler.complete(step, sampled, events);
+    benchmark::DoNotOptimize(events.data());
+  }
+  state.counters["steps_per_s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(scheduler_step)->Arg(1)->Arg(16)->Arg(256);
+
+const std::filesystem::path kData = std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data";
+
+StepModel spark_with_llama() {
+  TwinModel twin;
+  twin.machine = parse_machine(read_file(kData / "machines/dgx-spark.toml"), "dgx-spark.toml");
+  twin.stack = parse_stack(read_file(kData / "stacks/vllm.toml"), "vllm.toml");
+  twin.model = load_config(kData / "models/llama-3.1-8b.json");
+  twin.weights = weight_format("fp8", twin.stack.gguf);
+  twin.kv = DType::F16;
+  return StepModel(twin);
+}
+
+// The command of README: 512 + 128 tokens at so many requests a second.
+void simulated_requests(benchmark::State& state) {
+  const StepModel model = spark_with_llama();
+  SimulateOptions options;
+  options.workload = {.requests = 1000,
+                      .rate = static_cast<double>(state.range(0)),
+                      .prompt = 512,
+                      .gen = 128,
+                      .seed = 1};
+  double simulated = 0;
+  for (auto _ : state) simulated += simulate(model, options).report.duration.value();
+  const auto n = static_cast<double>(state.iterations() * options.workload.requests);
+  state.counters["requests_per_s"] = benchmark::Counter(n, benchmark::Counter::kIsRate);
+  state.counters["times_real_time"] = benchmark::Counter(simulated, benchmark::Counter::kIsRate);
+}
+BENCHMARK(simulated_requests)->Arg(2)->Arg(8)->Unit(benchmark::kMillisecond);
+
+// The loop and the scheduler without a price: what a faster twin could reach at most.
+void loop_without_twin(benchmark::State& state) {
+  class Free final : public Executor {
+   public:
+    StepResult run(const Step& step, TimePoint start) override {
+      StepResult result{.end = start + Duration(1'000'000), .sampled = {}, .lateness = {}};
+      for (const StepItem& item : step.items) {
+        if (item.samples) result.sampled.push_back(0);
+      }
+      return result;
+    }
+  } executor;
+  const WorkloadOptions workload = {.requests = 10'000, .rate = 400, .prompt = 512, .gen = 128};
+  for (auto _ : state) {
+    Scheduler scheduler({.sequences_max = 256, .queue_max = 10'000}, KvPool(256 * 40, 16));
+    GeneratedArrivals arrivals(workload);
+    VirtualClock clock;
+    Recorder recorder;
+    run_loop(scheduler, executor, arrivals, clock, recorder);
+    benchmark::DoNotOptimize(recorder.report());
+  }
+  const auto n = static_cast<double>(state.iterations() * workload.requests);
+  state.counters["requests_per_s"] = benchmark::Counter(n, benchmark::Counter::kIsRate);
+}
+BENCHMARK(loop_without_twin)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace tinderbox

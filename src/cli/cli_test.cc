@@ -1,0 +1,46 @@
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "cli/app.h"
+#include "cli/context.h"
+
+namespace tinderbox::cli {
+namespace {
+
+TEST(Context, EverythingEmbeddedParses) {
+  const Context context = load_context();
+  ASSERT_FALSE(context.machines.ids().empty());
+  ASSERT_FALSE(context.stacks.ids().empty());
+  ASSERT_GT(context.models.ids().size(), 100u);
+  for (const std::string& id : context.machines.ids()) EXPECT_EQ(find_machine(context, id).id, id);
+  for (const std::string& id : context.stacks.ids()) EXPECT_EQ(find_stack(context, id).id, id);
+  EXPECT_EQ(find_model(context, "llama-3.1-8b").n_layers, 32);
+  EXPECT_TRUE(context.measurements.starts_with("id,"));
+}
+
+TEST(Context, TwinTakesTheStacksDefaults) {
+  const Context context = load_context();
+  const TwinModel twin = make_twin(context, {.model = "llama-3.1-8b", .weights = "fp8"});
+  EXPECT_EQ(twin.stack.id, "vllm");
+  EXPECT_EQ(twin.weights.name, "fp8");
+  EXPECT_EQ(make_twin(context, {.model = "llama-3.1-8b", .weights = "q4_k_m"}).stack.id, "llama.cpp");
+  EXPECT_THROW(make_twin(context, {.model = "llama-3.1-8b", .kv = "q99"}), Error);
+  EXPECT_THROW(make_twin(context, {}), Error);
+}
+
+int run(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "tinderbox");
+  return run_app(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(App, ExitCodes) {
+  EXPECT_EQ(run({"--version"}), 0);
+  EXPECT_EQ(run({"predict", "--help"}), 0);
+  EXPECT_EQ(run({}), 2);
+  EXPECT_EQ(run({"no-such-verb"}), 2);
+  EXPECT_EQ(run({"predict", "--model", "no-such-model"}), 2);
+  EXPECT_EQ(run({"run", "/nonexistent.gguf", "hi"}), 2);
+}
+
+}  // namespace
+}  // namespace tinderbox::cli

@@ -1,0 +1,145 @@
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "twin/predict.h"
+
+namespace tinderbox::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "compute", with the class of ops that takes the largest share when it is known.
+std::string bound_text(const StepCost& step) {
+  const ClassCost* largest = nullptr;
+  for (const ClassCost& c : step.classes) {
+    if (largest == nullptr || c.time > largest->time) largest = &c;
+  }
+  const std::string bound(bound_name(step.bound));
+  if (largest == nullptr) return bound;
+  return format("{} ({} {:.0f} %)", bound, op_class_name(largest->op_class), 100 * (largest->time / step.time));
+}
+
+Json classes_json(const StepCost& step) {
+  Json out = Json::array();
+  for (const ClassCost& c : step.classes) {
+    out.push_back({{"op_class", op_class_name(c.op_class)},
+                   {"n_ops", c.n_ops},
+                   {"flops", (c.work.matmul + c.work.vector).value()},
+                   {"weight_bytes", c.work.weights.value()},
+                   {"kv_bytes", (c.work.kv_read + c.work.kv_write).value()},
+                   {"activation_bytes", c.work.activations.value()},
+                   {"time_s", c.time.value()},
+                   {"compute_s", c.compute.value()},
+                   {"memory_s", c.memory.value()},
+                   {"launch_s", c.launch.value()},
+                   {"bound", bound_name(c.bound)}});
+  }
+  return out;
+}
+
+Json memory_json(const MemoryPlan& plan) {
+  return {{"weights_bytes", plan.weights.value()},
+          {"kv_bytes", plan.kv.value()},
+          {"activations_bytes", plan.activations.value()},
+          {"runtime_bytes", plan.runtime.value()},
+          {"total_bytes", plan.total.value()},
+          {"kv_per_token_bytes", plan.kv_per_token.value()},
+          {"safe_bytes", plan.safe.value()},
+          {"visible_bytes", plan.visible.value()},
+          {"kv_tokens_max", plan.kv_tokens_max},
+          {"verdict", fit_name(plan.fit)}};
+}
+
+Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Prediction& p) {
+  Json out = {{"machine", twin.machine.id},
+              {"model", twin.model.id},
+              {"weights", twin.weights.name},
+              {"kv", dtype_info(twin.kv).name},
+              {"stack", twin.stack.id},
+              {"prompt_tokens", o.prompt},
+              {"gen_tokens", o.gen},
+              {"depth_tokens", o.depth},
+              {"concurrency", o.concurrency},
+              {"prefill_tok_per_s", p.prefill_tok_per_s},
+              {"decode_tok_per_s", p.decode_tok_per_s},
+              {"ttft_s", p.ttft.value()},
+              {"tpot_s", p.tpot.value()},
+              {"total_s", p.total.value()},
+              {"prefill_bound", bound_name(p.prefill_step.bound)},
+              {"decode_bound", bound_name(p.decode_step.bound)},
+              {"interval", nullptr},  // none before the stacks are calibrated
+              {"memory", memory_json(p.memory)}};
+  if (o.explain) {
+    out["explain"] = {{"prefill", classes_json(p.prefill_step)},
+                      {"prefill_overhead_s", p.prefill_step.overhead.value()},
+                      {"decode", classes_json(p.decode_step)},
+                      {"decode_overhead_s", p.decode_step.overhead.value()}};
+  }
+  return out;
+}
+
+std::string explain_table(std::string_view title, const StepCost& step) {
+  Table table({std::string(title), "ops", "FLOP", "weights", "KV", "compute", "memory", "launch", "time", "share",
+               "bound"},
+              "lrrrrrrrrrl");
+  for (const ClassCost& c : step.classes) {
+    table.add({std::string(op_class_name(c.op_class)), format("{}", c.n_ops),
+               human_number((c.work.matmul + c.work.vector).value() / 1e9, 3) + " G", human(c.work.weights),
+               human(c.work.kv_read + c.work.kv_write), human(c.compute), human(c.memory), human(c.launch),
+               human(c.time), format("{:.1f} %", 100 * (c.time / step.time)), std::string(bound_name(c.bound))});
+  }
+  table.add({"host overhead", "", "", "", "", "", "", "", human(step.overhead),
+             format("{:.1f} %", 100 * (step.overhead / step.time)), ""});
+  table.add({"total", "", "", "", "", "", "", "", human(step.time), "100 %", std::string(bound_name(step.bound))});
+  return table.str();
+}
+
+std::string prediction_text(const TwinModel& twin, const PredictOptions& o, const Prediction& p) {
+  std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name, twin.stack.name, twin.machine.name);
+  out += format("prompt {}, gen {}, depth {}, concurrency {}, KV {}\n\n", o.prompt, o.gen, o.depth, o.concurrency,
+                dtype_info(twin.kv).name);
+  Table speed({"", "", "bound"}, "lrl");
+  speed.add({"prefill", human_number(p.prefill_tok_per_s) + " tok/s", bound_text(p.prefill_step)});
+  speed.add({"decode", human_number(p.decode_tok_per_s) + " tok/s", bound_text(p.decode_step)});
+  speed.add({"time to first token", human(p.ttft), ""});
+  speed.add({"time per output token", human(p.tpot), ""});
+  speed.add({"whole request", human(p.total), ""});
+  out += speed.str() + "\n";
+  const MemoryPlan& m = p.memory;
+  Table memory({"memory", ""}, "lr");
+  memory.add({"weights", human(m.weights)});
+  memory.add({format("KV ({} a token)", human(m.kv_per_token)), human(m.kv)});
+  memory.add({"activations", human(m.activations)});
+  memory.add({"runtime", human(m.runtime)});
+  memory.add({"total", human(m.total)});
+  memory.add({"safe on this machine", human(m.safe)});
+  memory.add({"verdict", std::string(fit_name(m.fit))});
+  out += memory.str();
+  if (o.explain) {
+    out += "\n" + explain_table("prefill, whole prompt", p.prefill_step);
+    out += "\n" + explain_table("decode, one step", p.decode_step);
+  }
+  out += "\nA roofline with sourced efficiencies; no error bar before the stacks are calibrated.\n";
+  return out;
+}
+
+}  // namespace
+
+int cmd_predict(const Context& context, const PredictOptions& options) {
+  const StepModel step_model(make_twin(context, options.twin));
+  const Point point{.prompt = options.prompt, .gen = options.gen, .depth = options.depth,
+                    .concurrency = options.concurrency};
+  // Always explained: the table names the class of ops behind the bound.
+  const Prediction prediction = predict(step_model, point, true);
+  if (options.json) {
+    print_json(prediction_json(step_model.twin(), options, prediction));
+  } else {
+    print(prediction_text(step_model.twin(), options, prediction));
+  }
+  return prediction.memory.fit == Fit::Freezes ? 1 : 0;
+}
+
+}  // namespace tinderbox::cli

@@ -1,0 +1,181 @@
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "box/engine_executor.h"
+#include "box/loop.h"
+#include "box/mailbox.h"
+#include "box/paced_executor.h"
+#include "box/twin_executor.h"
+#include "cli/commands.h"
+#include "cli/loaded_model.h"
+#include "cli/output.h"
+#include "embedded_web.h"
+#include "http/http_server.h"
+#include "http/metrics.h"
+#include "http/openai.h"
+#include "twin/memory_plan.h"
+
+namespace tinderbox::cli {
+
+namespace {
+
+constexpr std::int64_t kSequencesDefault = 8;
+constexpr std::int64_t kStepTokensDefault = 512;
+
+// Everything behind the API of one served model. Members are built in this order and outlive what follows them.
+struct Box {
+  WallClock clock;
+  LoadedModel loaded;                  // empty when weightless
+  std::optional<StepModel> step_model;  // with --as and --weightless
+  std::optional<EngineExecutor> engine;
+  std::optional<TwinExecutor> twin;
+  std::optional<PacedExecutor> paced;
+  std::unique_ptr<const TextCodec> codec;
+  std::optional<Scheduler> scheduler;
+  Executor* executor = nullptr;
+  ServedModel served;
+  std::string description;
+};
+
+// The stack's limits on the modelled machine, unless options say otherwise.
+Limits weightless_limits(const StepModel& step_model, const ServeOptions& options) {
+  const auto or_else = [](std::int64_t asked, int otherwise) {
+    return asked > 0 ? static_cast<std::int32_t>(asked) : otherwise;
+  };
+  const TwinModel& twin = step_model.twin();
+  return {.step_tokens_max = or_else(options.step_tokens_max, twin.stack.step_tokens_max),
+          .sequences_max = or_else(options.sequences_max, twin.stack.sequences_max),
+          .queue_max = static_cast<std::int32_t>(options.queue_max),
+          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx), twin.model.n_ctx)};
+}
+
+// What is safe beside weights, activations and the stack on the modelled machine.
+KvPool weightless_pool(const StepModel& step_model, const Limits& limits) {
+  const TwinModel& twin = step_model.twin();
+  const MemoryPlan plan = plan_memory(twin, step_model.footprint(), limits.context_max, 1);
+  const std::int64_t blocks = plan.kv_tokens_max / twin.stack.block_tokens;
+  if (blocks < 1) {
+    throw_too_large(format("{} in {} leaves no memory for KV on {}: weights take {} of {} safe; choose smaller weights",
+                           twin.model.id, twin.weights.name, twin.machine.id, human(plan.weights), human(plan.safe)));
+  }
+  return {static_cast<std::int32_t>(std::min<std::int64_t>(blocks, 1 << 30)), twin.stack.block_tokens};
+}
+
+void build_weightless(Box& box, const Context& context, const ServeOptions& options) {
+  TwinOptions twin = options.twin;
+  twin.model = options.weightless;
+  if (!options.as.empty()) twin.machine = options.as;
+  box.step_model.emplace(make_twin(context, twin));
+  const Limits limits = weightless_limits(*box.step_model, options);
+  box.codec = std::make_unique<PlaceholderCodec>();
+  box.twin.emplace(*box.step_model, Placeholders{.n_ids = box.step_model->twin().model.n_vocab});
+  box.executor = &*box.twin;
+  box.scheduler.emplace(limits, weightless_pool(*box.step_model, limits));
+  const TwinModel& t = box.step_model->twin();
+  box.served = {.id = t.model.id, .weightless = true, .as = t.machine.id};
+  box.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name, t.stack.id,
+                           t.machine.id);
+}
+
+void build_real(Box& box, const Context& context, const ServeOptions& options) {
+  const auto sequences = static_cast<std::int32_t>(options.sequences_max > 0 ? options.sequences_max : kSequencesDefault);
+  const auto tokens = static_cast<std::int32_t>(options.step_tokens_max > 0 ? options.step_tokens_max : kStepTokensDefault);
+  box.loaded = load_model_file(options.engine, sequences, tokens);
+  box.loaded.limits.queue_max = static_cast<std::int32_t>(options.queue_max);
+  box.codec = std::move(box.loaded.codec);
+  box.engine.emplace(*box.loaded.engine, box.clock);
+  box.executor = &*box.engine;
+  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool());
+  box.served = {.id = box.loaded.id(), .as = options.as};
+  box.description = "real tokens at this computer's pace";
+  if (options.as.empty()) return;
+  TwinOptions twin = options.twin;
+  twin.machine = options.as;
+  twin.model = options.engine.file;
+  if (twin.weights.empty()) twin.weights = main_weights_format(*box.loaded.file);
+  if (twin.stack.empty()) twin.stack = "llama.cpp";
+  box.step_model.emplace(make_twin(context, twin));
+  box.twin.emplace(*box.step_model);
+  box.paced.emplace(*box.engine, *box.twin);
+  box.executor = &*box.paced;
+  box.description = format("real tokens at the pace of {} with {}", options.as, twin.stack);
+}
+
+std::unique_ptr<Box> build_box(const Context& context, const ServeOptions& options) {
+  if (options.engine.file.empty() == options.weightless.empty()) {
+    throw_invalid("serve takes either a model file or --weightless MODEL; give one of them");
+  }
+  auto box = std::make_unique<Box>();
+  if (options.weightless.empty()) {
+    build_real(*box, context, options);
+  } else {
+    build_weightless(*box, context, options);
+  }
+  if (!options.name.empty()) box->served.id = options.name;
+  box->served.created_unix = now_unix();
+  box->served.context_max = box->scheduler->limits().context_max;
+  return box;
+}
+
+std::vector<StaticFile> web_files() {
+  std::vector<StaticFile> files;
+  for (const auto& asset : embedded_web::assets()) files.push_back({std::string(asset.path), asset.body, ""});
+  return files;
+}
+
+void write_port(const std::string& path, std::uint16_t port) {
+  if (path.empty()) return;
+  std::ofstream out(path);
+  out << port << "\n";
+  if (!out.flush()) throw_invalid(format("{}: cannot write the port", path));
+}
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+int cmd_serve(const Context& context, const ServeOptions& options) {
+  const std::unique_ptr<Box> box = build_box(context, options);
+  // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees them.
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  Mailbox mailbox;
+  Metrics metrics({.model = box->served.id,
+                   .version = TINDERBOX_VERSION,
+                   .as = box->served.as,
+                   .weightless = box->served.weightless},
+                  *box->scheduler);
+  OpenAiApi api(mailbox, *box->codec, metrics,
+                {.model = box->served, .version = TINDERBOX_VERSION, .now_unix = now_unix, .files = web_files()});
+  HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)},
+                    [&api](const HttpRequest& request, Wake wake) { return api.handle(request, std::move(wake)); });
+  ObserverList observers({&metrics, &mailbox});
+  std::thread box_thread([&] { run_loop(*box->scheduler, *box->executor, mailbox, box->clock, observers); });
+  write_port(options.port_file, server.port());
+  log(format("tinderbox: {}: {}", box->served.id, box->description));
+  log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log("tinderbox: stopping");
+  server.stop();
+  mailbox.close();
+  box_thread.join();
+  return 0;
+}
+
+}  // namespace tinderbox::cli

@@ -1,0 +1,89 @@
+// The verbs: each takes its parsed options and returns the exit code (0 done, 1 the answer is no). Bad input is thrown as
+// Error and becomes exit 2 in main().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/sampling.h"
+#include "cli/context.h"
+
+namespace tinderbox::cli {
+
+struct CatalogueOptions {
+  std::string kind;  // "machines", "models", "stacks"
+  std::string show;  // an id; empty: list
+  bool json = false;
+};
+int cmd_catalogue(const Context& context, const CatalogueOptions& options);
+
+struct PredictOptions {
+  TwinOptions twin;
+  std::int64_t prompt = 512, gen = 128, depth = 0, concurrency = 1;
+  bool json = false, explain = false;
+};
+int cmd_predict(const Context& context, const PredictOptions& options);
+
+struct SimulateOptionsCli {
+  TwinOptions twin;
+  double rate = 1, burstiness = 1, range_ratio = 0;
+  std::int64_t requests = 100, prompt = 512, gen = 128, users = 0;
+  std::uint64_t seed = 0;
+  std::optional<std::int64_t> step_tokens_max, sequences_max, kv_tokens;
+  bool json = false;
+};
+int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
+
+struct ValidateOptionsCli {
+  std::vector<std::string> measurements;  // empty: the embedded inference.csv
+  std::vector<std::string> by = {"test", "metric", "stack"};
+  std::string out, report;
+  bool json = false;
+};
+int cmd_validate(const Context& context, const ValidateOptionsCli& options);
+
+struct EngineOptionsCli {
+  std::string file;
+  int threads = 0;
+  std::int64_t context = 0;  // tokens; 0: the model's, at most 8192
+};
+
+struct RunOptions {
+  EngineOptionsCli engine;
+  std::string prompt, system;
+  std::int64_t max_tokens = 0;  // 0: until the model ends or the context is full
+  SamplingParams sampling;
+  bool raw = false;  // no chat template
+  bool stats = false;
+};
+int cmd_run(const RunOptions& options);
+
+struct BenchOptions {
+  EngineOptionsCli engine;
+  std::vector<std::int64_t> prompt = {512}, gen = {128};
+  int repetitions = 5;
+  bool json = false;
+};
+int cmd_bench(const BenchOptions& options);
+
+struct ServeOptions {
+  EngineOptionsCli engine;
+  TwinOptions twin;  // stack and formats of --as and --weightless; the machine of --weightless
+  std::string as, weightless, host = "127.0.0.1", name, port_file;
+  int port = 8080;
+  std::int64_t sequences_max = 0, queue_max = 1024, step_tokens_max = 0;
+};
+int cmd_serve(const Context& context, const ServeOptions& options);
+
+// Plumbing for tests against independent implementations: JSON in on stdin, JSON out on stdout.
+struct InspectOptions {
+  std::string file;
+  int threads = 0;
+};
+int cmd_tokenize(const InspectOptions& options);
+int cmd_logits(const InspectOptions& options);
+int cmd_render();
+
+}  // namespace tinderbox::cli

@@ -1,0 +1,76 @@
+#include "cli/context.h"
+
+#include <ctime>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/text.h"
+#include "embedded_machines.h"
+#include "embedded_measurements.h"
+#include "embedded_models.h"
+#include "embedded_stacks.h"
+#include "model/gguf.h"
+
+namespace tinderbox::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename Assets>
+Catalogue catalogue_of(std::string kind, const Assets& assets) {
+  Catalogue catalogue(std::move(kind));
+  for (const auto& asset : assets) {
+    catalogue.add(fs::path(asset.path).stem().string(), std::string(asset.body));
+  }
+  return catalogue;
+}
+
+bool is_gguf(const std::string& path) { return fs::path(path).extension() == ".gguf"; }
+
+// The text of `name`: a file if it looks like a path that exists, else the catalogue's entry.
+std::string file_or_entry(const Catalogue& catalogue, const std::string& name) {
+  if (!catalogue.has(name) && fs::is_regular_file(name)) return read_file(name);
+  return catalogue.text(name);
+}
+
+}  // namespace
+
+Context load_context() {
+  return {catalogue_of("machine", embedded_machines::assets()), catalogue_of("stack", embedded_stacks::assets()),
+          catalogue_of("model", embedded_models::assets()), embedded_measurements::assets()[0].body};
+}
+
+ModelConfig find_model(const Context& context, const std::string& name) {
+  if (name.empty()) throw_invalid("--model is missing: give a catalogue id (see `tinderbox models`) or a file");
+  if (context.models.has(name)) return parse_config(context.models.text(name), name);
+  if (fs::is_directory(name)) return load_config(fs::path(name) / "config.json");
+  if (fs::is_regular_file(name)) {
+    return is_gguf(name) ? config_from_gguf(Gguf::open(name)) : load_config(name);
+  }
+  return parse_config(context.models.text(name), name);  // throws with the nearest ids
+}
+
+Machine find_machine(const Context& context, const std::string& name) {
+  return parse_machine(file_or_entry(context.machines, name), name);
+}
+
+Stack find_stack(const Context& context, const std::string& name) {
+  return parse_stack(file_or_entry(context.stacks, name), name);
+}
+
+TwinModel make_twin(const Context& context, const TwinOptions& options) {
+  TwinModel twin;
+  twin.machine = find_machine(context, options.machine);
+  const std::string named = options.weights.empty() ? "bf16" : options.weights;
+  twin.stack = find_stack(context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
+  twin.model = find_model(context, options.model);
+  twin.weights = weight_format(options.weights.empty() ? twin.stack.weights_default : options.weights, twin.stack.gguf);
+  twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
+  return twin;
+}
+
+std::int64_t now_unix() { return static_cast<std::int64_t>(std::time(nullptr)); }
+
+}  // namespace tinderbox::cli

@@ -1,0 +1,42 @@
+// What every command gets: the embedded data as catalogues, and the choices shared by the twin's verbs resolved into
+// values. Built once by main().
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/catalogue.h"
+#include "model/config.h"
+#include "twin/step_model.h"
+
+namespace tinderbox::cli {
+
+struct Context {
+  Catalogue machines, stacks, models;
+  std::string_view measurements;  // data/measurements/inference.csv
+};
+
+Context load_context();
+
+// The options that select what is predicted.
+struct TwinOptions {
+  std::string machine = "dgx-spark";
+  std::string model;
+  std::string weights;  // empty: the stack's default, or bf16
+  std::string stack;    // empty: by weights format
+  std::string kv;       // empty: the stack's default
+};
+
+// --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound with near names.
+ModelConfig find_model(const Context& context, const std::string& name);
+Machine find_machine(const Context& context, const std::string& name);
+Stack find_stack(const Context& context, const std::string& name);
+
+// Throws Error naming the option that is wrong.
+TwinModel make_twin(const Context& context, const TwinOptions& options);
+
+// UTC seconds; the one place that reads the calendar.
+std::int64_t now_unix();
+
+}  // namespace tinderbox::cli

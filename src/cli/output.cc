@@ -1,0 +1,41 @@
+#include "cli/output.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "base/text.h"
+
+namespace tinderbox::cli {
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) std::exit(0);
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  print(document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+void log(std::string_view line) {
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fputc('\n', stderr);
+}
+
+Progress::Progress(std::string what) : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (percent_ >= 0) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::at(std::int64_t done, std::int64_t total) {
+  if (!terminal_ || total <= 0) return;
+  const int percent = static_cast<int>(done * 100 / total);
+  if (percent == percent_) return;
+  percent_ = percent;
+  const std::string bar(static_cast<std::size_t>(percent / 5), '#');
+  std::fputs(format("\r[{:<20}] {:3} %  {}", bar, percent, what_).c_str(), stderr);
+}
+
+}  // namespace tinderbox::cli

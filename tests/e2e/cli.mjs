@@ -1,0 +1,160 @@
+// node cli.mjs BINARY MODEL.gguf: every verb as a user types it, and wrong input to each.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { check, finish, tinderbox } from './harness.mjs';
+
+const [binary, model] = process.argv.slice(2);
+const run = (...args) => tinderbox(binary, args);
+const dir = mkdtempSync(join(tmpdir(), 'tinderbox-cli-'));
+const data = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'data');
+
+// Bad input: exit 2, nothing on stdout, one line on stderr that says what is wrong.
+function refuses(args, ...words) {
+  const r = run(...args);
+  assert.equal(r.code, 2, `${args.join(' ')}: exit ${r.code}\n${r.stderr}`);
+  assert.equal(r.stdout, '', args.join(' '));
+  assert.equal(r.stderr.trim().split('\n').length, 1, r.stderr);
+  for (const word of words) assert.ok(r.stderr.includes(word), `'${word}' is not in: ${r.stderr}`);
+}
+
+await check('run answers, the same every time at temperature 0', () => {
+  const args = ['run', model, 'Why is the sky blue?', '--temperature', '0', '--max-tokens', '24'];
+  const a = run(...args);
+  assert.equal(a.code, 0, a.stderr);
+  assert.ok(a.stdout.trim().length > 10, a.stdout);
+  assert.equal(a.stdout, run(...args).stdout);
+  assert.equal(a.stdout, run(...args, '--threads', '1').stdout, 'threads change the answer');
+});
+
+await check('run with a seed repeats itself, another seed does not', () => {
+  const args = ['run', model, 'Tell me a story.', '--temperature', '1.5', '--max-tokens', '32', '--seed'];
+  assert.equal(run(...args, '1').stdout, run(...args, '1').stdout);
+  assert.notEqual(run(...args, '1').stdout, run(...args, '2').stdout);
+});
+
+await check('predict prints speed, memory and bound', () => {
+  const args = ['predict', '--model', 'gpt-oss-120b', '--weights', 'mxfp4', '--stack', 'llama.cpp', '--prompt', '2048', '--gen', '32'];
+  const text = run(...args).stdout;
+  for (const word of ['prefill', 'decode', 'tok/s', 'weights', 'verdict']) assert.ok(text.includes(word), text);
+  const json = JSON.parse(run(...args, '--json', '--explain').stdout);
+  assert.ok(json.decode_tok_per_s > 10 && json.decode_tok_per_s < 273e9 / 3e9, `decode ${json.decode_tok_per_s}`);
+  assert.ok(['compute', 'memory', 'launch'].includes(json.decode_bound));
+  assert.ok(json.memory.total_bytes > json.memory.weights_bytes);
+  const sum = json.explain.decode.reduce((t, c) => t + c.time_s, json.explain.decode_overhead_s);
+  const step = 1 / json.decode_tok_per_s;
+  assert.ok(Math.abs(sum / step - 1) < 0.02, `classes sum to ${sum}, a step is ${step}`);
+});
+
+await check('predict says when a model freezes the box (exit 1)', () => {
+  const r = run('predict', '--model', 'llama-3.1-405b', '--weights', 'bf16', '--stack', 'vllm');
+  assert.equal(r.code, 1, r.stderr);
+  assert.ok(r.stdout.includes('freezes'), r.stdout);
+});
+
+await check('simulate: percentiles, same seed same bytes', () => {
+  const args = ['simulate', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--stack', 'vllm', '--rate', '2', '--requests', '1000',
+    '--prompt', '512', '--gen', '128', '--seed'];
+  const a = run(...args, '1');
+  assert.equal(a.code, 0, a.stderr);
+  for (const word of ['TTFT', 'TPOT', 'ITL', 'E2E', 'p50', 'p99']) assert.ok(a.stdout.includes(word), a.stdout);
+  assert.equal(a.stdout, run(...args, '1').stdout);
+  assert.notEqual(a.stdout, run(...args, '2').stdout);
+  JSON.parse(run(...args, '1', '--json').stdout);
+});
+
+await check('machines, models, stacks list and show', () => {
+  for (const [kind, id, word] of [['machines', 'dgx-spark', '273 GB/s'], ['models', 'gpt-oss-120b', 'n_experts'], ['stacks', 'vllm', 'measured']]) {
+    assert.ok(run(kind).stdout.includes(id));
+    assert.ok(JSON.parse(run(kind, '--json').stdout).length > 0);
+    const shown = run(kind, 'show', id);
+    assert.equal(shown.code, 0, shown.stderr);
+    assert.ok(shown.stdout.includes(word), `${kind} show ${id}: ${shown.stdout.slice(0, 500)}`);
+    JSON.parse(run(kind, 'show', id, '--json').stdout);
+  }
+});
+
+await check('validate covers every row or says why not', () => {
+  const out = join(dir, 'rows.csv');
+  const r = run('validate', '--json', '--out', out);
+  assert.ok(r.code === 0 || r.code === 1, r.stderr);
+  const json = JSON.parse(r.stdout);
+  const refused = Object.values(json.refused).reduce((a, b) => a + b, 0);
+  assert.equal(json.predicted + refused, json.rows);
+  assert.ok(Math.abs(json.coverage - json.predicted / json.rows) < 1e-12);
+  const lines = readFileSync(out, 'utf8').trim().split('\n');
+  assert.equal(lines.length, json.rows + 1);
+  assert.equal(lines[0], 'id,predicted,low,high,ape,reason');
+});
+
+await check('bench prints the table and JSON of llama-bench', () => {
+  const args = ['bench', model, '-p', '32', '-n', '4', '-r', '2'];
+  const table = run(...args).stdout;
+  assert.match(table, /\| test \|\s+t\/s \|/);
+  assert.ok(table.includes('pp32') && table.includes('tg4'), table);
+  const json = JSON.parse(run(...args, '--json').stdout);
+  assert.equal(json.length, 2);
+  for (const row of json) assert.ok(row.avg_ts > 0 && row.samples_ts.length === 2);
+});
+
+await check('help teaches, version tells', () => {
+  for (const args of [['--help'], ['run', '--help'], ['serve', '--help'], ['predict', '--help'], ['simulate', '--help'], ['validate', '--help'], ['bench', '--help']]) {
+    const r = run(...args);
+    assert.equal(r.code, 0);
+    assert.ok(r.stdout.length > 200);
+  }
+  assert.match(run('--version').stdout, /\d+\.\d+\.\d+/);
+});
+
+await check('wrong usage', () => {
+  refuses([], 'subcommand');
+  refuses(['predct'], 'predct', "did you mean 'predict'");
+  refuses(['predict'], '--model');
+  refuses(['predict', '--model', 'llama-3.1-8b', '--prompt', '-5'], '--prompt');
+  refuses(['predict', '--model', 'llama-3.1-8b', '--prompt', 'many'], '--prompt');
+  refuses(['predict', '--model', 'llama-3.1-8c'], "did you mean 'llama-3.1-8b'");
+  refuses(['predict', '--model', 'llama-3.1-8b', '--machine', 'dgx-sparc'], "did you mean 'dgx-spark'");
+  refuses(['predict', '--model', 'llama-3.1-8b', '--stack', 'vlm'], "did you mean 'vllm'");
+  refuses(['predict', '--model', 'llama-3.1-8b', '--weights', 'fp9'], 'fp9', 'fp8');
+  refuses(['predict', '--model', 'llama-3.1-8b', '--kv', 'f17'], 'f17');
+  refuses(['predict', '--model', 'llama-3.1-8b', '--prompt', '200000'], 'context');
+  refuses(['machines', 'show', 'cray-1'], 'cray-1');
+  refuses(['simulate', '--model', 'llama-3.1-8b', '--rate', '0'], '--rate');
+  refuses(['validate', '--measurements', '/nonexistent.csv'], '/nonexistent.csv');
+});
+
+await check('files that are not models', () => {
+  const bytes = readFileSync(model);
+  const file = (name, content) => {
+    const path = join(dir, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  refuses(['run', '/nonexistent.gguf', 'hi'], '/nonexistent.gguf');
+  refuses(['run', dir, 'hi'], dir);
+  refuses(['run', file('empty.gguf', ''), 'hi'], 'empty.gguf');
+  refuses(['run', file('text.gguf', 'hello, I am not a model'), 'hi'], 'text.gguf', 'GGUF');
+  for (const n of [4, 20, 100, 5000, bytes.length - 1]) {
+    refuses(['run', file(`cut-${n}.gguf`, bytes.subarray(0, n)), 'hi'], `cut-${n}.gguf`);
+  }
+  const other = Buffer.from(bytes.subarray(0, Math.min(bytes.length, 1 << 20)));
+  const at = other.indexOf('llama');
+  const rest = Buffer.concat([Buffer.from(bytes.subarray(0, at)), Buffer.from('zebra'), Buffer.from(bytes.subarray(at + 5))]);
+  refuses(['run', file('zebra.gguf', rest), 'hi'], 'zebra');
+});
+
+await check('a prompt longer than the context', () => {
+  refuses(['run', model, 'word '.repeat(300), '--context', '64'], 'context', '64');
+});
+
+await check('a machine file with a missing unit', () => {
+  const path = join(dir, 'broken.toml');
+  const text = readFileSync(join(data, 'machines', 'dgx-spark.toml'), 'utf8');
+  assert.ok(text.includes('"273 GB/s"'));
+  writeFileSync(path, text.replace('"273 GB/s"', '"273"'));
+  refuses(['predict', '--model', 'llama-3.1-8b', '--machine', path], 'broken.toml', 'unit');
+});
+
+finish();

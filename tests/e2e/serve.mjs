@@ -1,0 +1,116 @@
+// node serve.mjs BINARY MODEL.gguf: the serving modes (paced, weightless), start-up failures, and a clean stop.
+import assert from 'node:assert/strict';
+import { check, finish, serve, tinderbox } from './harness.mjs';
+
+const [binary, model] = process.argv.slice(2);
+const question = [{ role: 'user', content: 'Why is the sky blue?' }];
+
+async function chat(url, body) {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: question, temperature: 0, ...body }),
+  });
+  assert.equal(response.status, 200, await response.clone().text());
+  return response.json();
+}
+const modelId = async (url) => (await (await fetch(`${url}/v1/models`)).json()).data[0];
+const metric = async (url, name) => {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((l) => l.startsWith(name) && !l.startsWith('#'));
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
+};
+
+await check('--as dgx-spark gives the same tokens, and shows how late this computer is', async () => {
+  const plain = await serve(binary, [model]);
+  const paced = await serve(binary, [model, '--as', 'dgx-spark']);
+  try {
+    const entry = await modelId(paced.url);
+    assert.equal(entry.tinderbox.as, 'dgx-spark');
+    assert.equal(entry.tinderbox.weightless, false);
+    const body = { model: entry.id, max_tokens: 24 };
+    const a = await chat(plain.url, body);
+    const b = await chat(paced.url, body);
+    assert.equal(a.choices[0].message.content, b.choices[0].message.content);
+    assert.deepEqual(a.usage, b.usage);
+    assert.ok((await metric(paced.url, 'tinderbox_lateness_seconds_total')) >= 0);
+  } finally {
+    assert.equal(await plain.stop(), 0);
+    assert.equal(await paced.stop(), 0);
+  }
+});
+
+await check('--weightless streams marked placeholder text at the pace that predict tells', async () => {
+  const server = await serve(binary, ['--weightless', 'llama-3.1-8b', '--weights', 'fp8']);
+  try {
+    const entry = await modelId(server.url);
+    assert.equal(entry.tinderbox.weightless, true);
+    const n = 48;
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ model: entry.id, messages: question, stream: true, max_tokens: n, stream_options: { include_usage: true } }),
+    });
+    const times = [];
+    let text = '';
+    let buffer = '';
+    let usage;
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body) {
+      buffer += decoder.decode(bytes, { stream: true });
+      for (let at; (at = buffer.indexOf('\n\n')) >= 0; buffer = buffer.slice(at + 2)) {
+        const data = buffer.slice(0, at).replace(/^data: /, '');
+        if (data === '[DONE]') continue;
+        const chunk = JSON.parse(data);
+        usage ??= chunk.usage;
+        const delta = chunk.choices[0]?.delta?.content;
+        if (delta) {
+          text += delta;
+          times.push(performance.now());
+        }
+      }
+    }
+    assert.ok(text.startsWith('[weightless placeholder text]'), text.slice(0, 80));
+    assert.equal(usage.completion_tokens, n);
+    const predicted = JSON.parse(tinderbox(binary, ['predict', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--prompt', '16', '--gen', `${n}`, '--json']).stdout);
+    // A lower bound only: a busy computer may be later, never earlier, than the modelled machine.
+    const measured = (times.at(-1) - times[0]) / 1000 / (times.length - 1);
+    assert.ok(measured > 0.9 * predicted.tpot_s, `${measured} s a token, predicted ${predicted.tpot_s}`);
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+});
+
+await check('start-up failures name what is wrong', async () => {
+  const refuses = (args, ...words) => {
+    const r = tinderbox(binary, ['serve', ...args]);
+    assert.equal(r.code, 2, `${args}: ${r.code} ${r.stderr}`);
+    for (const word of words) assert.ok(r.stderr.includes(word), `'${word}' not in: ${r.stderr}`);
+  };
+  refuses(['/nonexistent.gguf'], '/nonexistent.gguf');
+  refuses([], '--weightless');
+  refuses([model, '--weightless', 'llama-3.1-8b'], 'one of them');
+  refuses(['--weightless', 'llama-3.1-8c'], "did you mean 'llama-3.1-8b'");
+  refuses([model, '--as', 'dgx-sparc', '--port', '0'], "did you mean 'dgx-spark'");
+  refuses([model, '--port', '99999'], '--port');
+  refuses([model, '--host', 'not an address', '--port', '0'], 'not an address');
+  const server = await serve(binary, [model]);
+  try {
+    const port = new URL(server.url).port;
+    refuses([model, '--port', port], port);
+  } finally {
+    await server.stop();
+  }
+});
+
+await check('Ctrl-C lets a stream finish and ends with 0', async () => {
+  const server = await serve(binary, [model]);
+  const { id } = await modelId(server.url);
+  const pending = chat(server.url, { model: id, max_tokens: 12 });
+  await new Promise((r) => setTimeout(r, 60));
+  server.process.kill('SIGINT');
+  const answer = await pending;
+  assert.ok(answer.choices[0].message.content.length > 0);
+  assert.equal(await server.stop(), 0);
+});
+
+finish();
