@@ -4,6 +4,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives of g++ 12 in inlined standard-library code at -O2.
   add_compile_options(-Wno-maybe-uninitialized -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12's own stable_sort calls a function that it deprecates.
+  add_compile_options(-Wno-deprecated-declarations)
+endif()
 # Floating point is reproducible: no contraction outside the kernels, which say MulAdd when they mean it.
 add_compile_options(-ffp-contract=off)
 if(TINDERBOX_SANITIZE)

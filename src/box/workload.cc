@@ -113,21 +113,21 @@ void ClosedLoopArrivals::on_token(const TokenEvent& event, TimePoint now) {
   if (event.finish != FinishReason::None) idle_since_.push_back(now);
 }
 
-TraceArrivals::TraceArrivals(std::vector<Request> requests) : requests_(std::move(requests)) {
-  std::ranges::stable_sort(requests_, {}, &Request::arrival);
+TraceArrivals::TraceArrivals(std::vector<Request> requests) {
+  for (Request& request : requests) requests_.emplace(request.arrival, std::move(request));
 }
 
 std::vector<Command> TraceArrivals::take(TimePoint now) {
   std::vector<Command> commands;
-  for (; n_taken_ < requests_.size() && requests_[n_taken_].arrival <= now; ++n_taken_) {
-    commands.emplace_back(std::move(requests_[n_taken_]));
+  while (!requests_.empty() && requests_.begin()->first <= now) {
+    commands.emplace_back(std::move(requests_.extract(requests_.begin()).mapped()));
   }
   return commands;
 }
 
 bool TraceArrivals::wait(Clock& clock) {
-  if (n_taken_ == requests_.size()) return false;
-  clock.wait_until(requests_[n_taken_].arrival);
+  if (requests_.empty()) return false;
+  clock.wait_until(requests_.begin()->first);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -76,7 +77,7 @@ class ClosedLoopArrivals final : public Arrivals, public Observer {
   std::vector<TimePoint> idle_since_;  // one for each user without a request
 };
 
-// A list of requests, in any order.
+// A list of requests, in any order; those of equal arrival come as listed.
 class TraceArrivals final : public Arrivals {
  public:
   explicit TraceArrivals(std::vector<Request> requests);
@@ -84,8 +85,7 @@ class TraceArrivals final : public Arrivals {
   bool wait(Clock& clock) override;
 
  private:
-  std::vector<Request> requests_;
-  std::size_t n_taken_ = 0;
+  std::multimap<TimePoint, Request> requests_;  // not yet taken
 };
 
 }  // namespace tinderbox

@@ -20,8 +20,10 @@ constexpr auto kExamples =
     "\nExamples:\n"
     "  tinderbox run MODEL.gguf \"Why is the sky blue?\"\n"
     "  tinderbox serve MODEL.gguf --as dgx-spark\n"
-    "  tinderbox predict --model gpt-oss-120b --weights mxfp4 --stack llama.cpp --prompt 2048 --gen 32 --explain\n"
-    "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 --seed 1\n"
+    "  tinderbox predict --model gpt-oss-120b --weights mxfp4 --stack llama.cpp --prompt 2048 "
+    "--gen 32 --explain\n"
+    "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
+    "--seed 1\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
 
 // Everything the parser fills; `action` is set by the verb that was given.
@@ -42,19 +44,25 @@ const CLI::Range kTokens(1, 1 << 24);
 const CLI::Range kTokensOrNone(0, 1 << 24);
 
 void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
-  verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")->capture_default_str();
-  auto* model = verb.add_option("--model", twin.model, "Catalogue id, config.json, its folder, or a .gguf file");
+  verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")
+      ->capture_default_str();
+  auto* model = verb.add_option("--model", twin.model,
+                                "Catalogue id, config.json, its folder, or a .gguf file");
   if (model_required) model->required();
-  verb.add_option("--weights", twin.weights, "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
-  verb.add_option("--stack", twin.stack, "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
+  verb.add_option("--weights", twin.weights,
+                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
+  verb.add_option("--stack", twin.stack,
+                  "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
 }
 
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
   auto* file = verb.add_option("file", engine.file, "A model in GGUF format");
   if (required) file->required();
-  verb.add_option("--threads", engine.threads, "Threads to compute with (0: all processors)")->check(CLI::Range(0, 1024));
-  verb.add_option("--context", engine.context, "Context in tokens (0: the model's, at most 8192)")->check(kTokensOrNone);
+  verb.add_option("--threads", engine.threads, "Threads to compute with (0: all processors)")
+      ->check(CLI::Range(0, 1024));
+  verb.add_option("--context", engine.context, "Context in tokens (0: the model's, at most 8192)")
+      ->check(kTokensOrNone);
 }
 
 void add_catalogues(CLI::App& app, Arguments& a, const Context& context) {
@@ -74,45 +82,68 @@ void add_catalogues(CLI::App& app, Arguments& a, const Context& context) {
 }
 
 void add_predict(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand("predict", "Speed, memory and the binding resource of a model on a machine");
+  auto* verb = app.add_subcommand("predict",
+                                  "Speed, memory and the binding resource of a model on a machine");
   PredictOptions& o = a.predict;
   add_twin(*verb, o.twin, true);
   verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
-  verb->add_option("--depth", o.depth, "Tokens cached before the prompt")->check(kTokensOrNone)->capture_default_str();
-  verb->add_option("--concurrency", o.concurrency, "Streams that start together")->check(CLI::Range(1, 4096))->capture_default_str();
+  verb->add_option("--depth", o.depth, "Tokens cached before the prompt")
+      ->check(kTokensOrNone)
+      ->capture_default_str();
+  verb->add_option("--concurrency", o.concurrency, "Streams that start together")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   verb->add_flag("--explain", o.explain, "Cost of each class of ops");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_predict(context, a.predict); }; });
 }
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand("simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles");
+  auto* verb = app.add_subcommand(
+      "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles");
   SimulateOptionsCli& o = a.simulate;
   add_twin(*verb, o.twin, true);
-  verb->add_option("--rate", o.rate, "Mean arrivals per second (Poisson)")->check(CLI::Range(1e-6, 1e6))->capture_default_str();
-  verb->add_option("--burstiness", o.burstiness, "Gamma shape of the arrivals: 1 Poisson, below 1 burstier")
-      ->check(CLI::Range(0.01, 1e3))->capture_default_str();
-  verb->add_option("--users", o.users, "Closed loop: this many requests always in flight (instead of --rate)")
+  verb->add_option("--rate", o.rate, "Mean arrivals per second (Poisson)")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  verb->add_option("--burstiness", o.burstiness,
+                   "Gamma shape of the arrivals: 1 Poisson, below 1 burstier")
+      ->check(CLI::Range(0.01, 1e3))
+      ->capture_default_str();
+  verb->add_option("--users", o.users,
+                   "Closed loop: this many requests always in flight (instead of --rate)")
       ->check(CLI::Range(0, 1 << 16));
-  verb->add_option("--requests", o.requests, "Requests to send")->check(CLI::Range(1, 100000000))->capture_default_str();
+  verb->add_option("--requests", o.requests, "Requests to send")
+      ->check(CLI::Range(1, 100000000))
+      ->capture_default_str();
   verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
-  verb->add_option("--range-ratio", o.range_ratio, "Lengths uniform within (1 - r) to (1 + r) of the above")
+  verb->add_option("--range-ratio", o.range_ratio,
+                   "Lengths uniform within (1 - r) to (1 + r) of the above")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
-  verb->add_option("--step-tokens", o.step_tokens_max, "Token budget of a step (default: the stack's)")->check(kTokens);
-  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")->check(CLI::Range(1, 1 << 16));
-  verb->add_option("--kv-tokens", o.kv_tokens, "KV capacity in tokens (default: what is safe on the machine)")->check(kTokens);
+  verb->add_option("--step-tokens", o.step_tokens_max,
+                   "Token budget of a step (default: the stack's)")
+      ->check(kTokens);
+  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")
+      ->check(CLI::Range(1, 1 << 16));
+  verb->add_option("--kv-tokens", o.kv_tokens,
+                   "KV capacity in tokens (default: what is safe on the machine)")
+      ->check(kTokens);
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
 }
 
 void add_validate(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand("validate", "Predicts every row of a measurement file and reports coverage and errors");
+  auto* verb = app.add_subcommand(
+      "validate", "Predicts every row of a measurement file and reports coverage and errors");
   ValidateOptionsCli& o = a.validate;
-  verb->add_option("--measurements", o.measurements, "CSV files (default: the built-in inference.csv)");
-  verb->add_option("--by", o.by, "Columns to slice the errors by")->delimiter(',')->capture_default_str();
+  verb->add_option("--measurements", o.measurements,
+                   "CSV files (default: the built-in inference.csv)");
+  verb->add_option("--by", o.by, "Columns to slice the errors by")
+      ->delimiter(',')
+      ->capture_default_str();
   verb->add_option("--out", o.out, "Write id,predicted,low,high,ape,reason to this CSV file");
   verb->add_option("--report", o.report, "Write the report as Markdown to this file");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
@@ -120,11 +151,16 @@ void add_validate(CLI::App& app, Arguments& a, const Context& context) {
 }
 
 void add_sampling(CLI::App& verb, SamplingParams& sampling) {
-  verb.add_option("--temperature", sampling.temperature, "0 is greedy and deterministic")->check(CLI::Range(0.0, 100.0));
-  verb.add_option("--top-k", sampling.top_k, "Keep the k likeliest tokens (0: all)")->check(CLI::Range(0, 1 << 24));
-  verb.add_option("--top-p", sampling.top_p, "Keep the likeliest tokens of this total probability")->check(CLI::Range(0.0, 1.0));
-  verb.add_option("--min-p", sampling.min_p, "Keep tokens of at least this share of the likeliest")->check(CLI::Range(0.0, 1.0));
-  verb.add_option("--repetition-penalty", sampling.repetition_penalty, "Above 1: repeat less")->check(CLI::Range(0.01, 100.0));
+  verb.add_option("--temperature", sampling.temperature, "0 is greedy and deterministic")
+      ->check(CLI::Range(0.0, 100.0));
+  verb.add_option("--top-k", sampling.top_k, "Keep the k likeliest tokens (0: all)")
+      ->check(CLI::Range(0, 1 << 24));
+  verb.add_option("--top-p", sampling.top_p, "Keep the likeliest tokens of this total probability")
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--min-p", sampling.min_p, "Keep tokens of at least this share of the likeliest")
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--repetition-penalty", sampling.repetition_penalty, "Above 1: repeat less")
+      ->check(CLI::Range(0.01, 100.0));
   verb.add_option("--seed", sampling.seed, "Same seed, same answer")->capture_default_str();
 }
 
@@ -133,49 +169,73 @@ void add_engine_verbs(CLI::App& app, Arguments& a) {
   add_engine(*run, a.run.engine, true);
   run->add_option("prompt", a.run.prompt, "What to ask")->required();
   run->add_option("--system", a.run.system, "System message");
-  run->add_option("--max-tokens", a.run.max_tokens, "Stop after so many tokens (0: when the model ends)")->check(kTokensOrNone);
+  run->add_option("--max-tokens", a.run.max_tokens,
+                  "Stop after so many tokens (0: when the model ends)")
+      ->check(kTokensOrNone);
   run->add_flag("--raw", a.run.raw, "Continue the text as it is, without the chat template");
   run->add_flag("--stats", a.run.stats, "Speed on stderr when done");
   add_sampling(*run, a.run.sampling);
   run->callback([&] { a.action = [&] { return cmd_run(a.run); }; });
 
-  auto* bench = app.add_subcommand("bench", "Prompt and generation speed on this computer, as llama-bench prints it");
+  auto* bench = app.add_subcommand(
+      "bench", "Prompt and generation speed on this computer, as llama-bench prints it");
   add_engine(*bench, a.bench.engine, true);
-  bench->add_option("--prompt,-p", a.bench.prompt, "Prompt lengths to measure (0: none)")->check(kTokensOrNone)->capture_default_str();
-  bench->add_option("--gen,-n", a.bench.gen, "Generation lengths to measure (0: none)")->check(kTokensOrNone)->capture_default_str();
-  bench->add_option("--repetitions,-r", a.bench.repetitions, "Times each")->check(CLI::Range(1, 1000))->capture_default_str();
+  bench->add_option("--prompt,-p", a.bench.prompt, "Prompt lengths to measure (0: none)")
+      ->check(kTokensOrNone)
+      ->capture_default_str();
+  bench->add_option("--gen,-n", a.bench.gen, "Generation lengths to measure (0: none)")
+      ->check(kTokensOrNone)
+      ->capture_default_str();
+  bench->add_option("--repetitions,-r", a.bench.repetitions, "Times each")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   bench->add_flag("--json", a.bench.json, "llama-bench's JSON on stdout");
   bench->callback([&] { a.action = [&] { return cmd_bench(a.bench); }; });
 }
 
 void add_serve(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand("serve", "The box: an OpenAI-compatible API, metrics, and a page to chat on");
+  auto* verb = app.add_subcommand(
+      "serve", "The box: an OpenAI-compatible API, metrics, and a page to chat on");
   ServeOptions& o = a.serve;
   add_engine(*verb, o.engine, false);
   add_twin(*verb, o.twin, false);
   verb->remove_option(verb->get_option("--model"));
   verb->add_option("--as", o.as, "Answer at the pace of this machine");
-  verb->add_option("--weightless", o.weightless, "No weights: placeholder text at the twin's pace, for this model");
+  verb->add_option("--weightless", o.weightless,
+                   "No weights: placeholder text at the twin's pace, for this model");
   verb->add_option("--host", o.host, "Address to listen on")->capture_default_str();
-  verb->add_option("--port", o.port, "Port to listen on (0: any free one)")->check(CLI::Range(0, 65535))->capture_default_str();
+  verb->add_option("--port", o.port, "Port to listen on (0: any free one)")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
   verb->add_option("--port-file", o.port_file, "Write the port to this file once listening");
   verb->add_option("--name", o.name, "Model name in the API (default: from the file)");
-  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: 8, or the stack's)")->check(CLI::Range(1, 4096));
-  verb->add_option("--step-tokens", o.step_tokens_max, "Token budget of a step (default: 512, or the stack's)")->check(kTokens);
-  verb->add_option("--queue", o.queue_max, "Waiting requests before new ones are refused")->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  verb->add_option("--sequences", o.sequences_max,
+                   "Sequences in a batch (default: 8, or the stack's)")
+      ->check(CLI::Range(1, 4096));
+  verb->add_option("--step-tokens", o.step_tokens_max,
+                   "Token budget of a step (default: 512, or the stack's)")
+      ->check(kTokens);
+  verb->add_option("--queue", o.queue_max, "Waiting requests before new ones are refused")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   verb->callback([&] { a.action = [&] { return cmd_serve(context, a.serve); }; });
 }
 
 // Hidden: for tests against independent implementations.
 void add_inspect(CLI::App& app, Arguments& a) {
-  auto* tokenize = app.add_subcommand("tokenize", "JSON array of strings on stdin -> arrays of token ids")->group("");
+  auto* tokenize =
+      app.add_subcommand("tokenize", "JSON array of strings on stdin -> arrays of token ids")
+          ->group("");
   tokenize->add_option("file", a.inspect.file)->required();
   tokenize->callback([&] { a.action = [&] { return cmd_tokenize(a.inspect); }; });
-  auto* logits = app.add_subcommand("logits", "JSON arrays of token ids on stdin -> next-token probabilities")->group("");
+  auto* logits =
+      app.add_subcommand("logits", "JSON arrays of token ids on stdin -> next-token probabilities")
+          ->group("");
   logits->add_option("file", a.inspect.file)->required();
   logits->add_option("--threads", a.inspect.threads);
   logits->callback([&] { a.action = [&] { return cmd_logits(a.inspect); }; });
-  auto* render = app.add_subcommand("render", "{template, messages} on stdin -> rendered text")->group("");
+  auto* render =
+      app.add_subcommand("render", "{template, messages} on stdin -> rendered text")->group("");
   render->callback([&] { a.action = [] { return cmd_render(); }; });
 }
 
@@ -185,11 +245,14 @@ std::vector<std::string> verb_names(const CLI::App& app) {
   return names;
 }
 
-int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, const char* const* argv) {
+int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc,
+                const char* const* argv) {
   std::string hint;
   const std::vector<std::string> verbs = verb_names(app);
-  if (argc > 1 && argv[1][0] != '-' && std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end()) {
-    log(format("tinderbox: no verb '{}'{}; `tinderbox --help` lists them", argv[1], did_you_mean(argv[1], verbs)));
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end()) {
+    log(format("tinderbox: no verb '{}'{}; `tinderbox --help` lists them", argv[1],
+               did_you_mean(argv[1], verbs)));
     return 2;
   }
   log(format("tinderbox: {}; `tinderbox {}--help` explains", error.what(),

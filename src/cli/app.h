@@ -1,4 +1,5 @@
-// The command line: parses arguments, calls the verb, turns every failure into one line on stderr and an exit code.
+// The command line: parses arguments, calls the verb, turns every failure into one line on stderr
+// and an exit code.
 #pragma once
 
 namespace tinderbox::cli {

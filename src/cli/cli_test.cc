@@ -23,7 +23,8 @@ TEST(Context, TwinTakesTheStacksDefaults) {
   const TwinModel twin = make_twin(context, {.model = "llama-3.1-8b", .weights = "fp8"});
   EXPECT_EQ(twin.stack.id, "vllm");
   EXPECT_EQ(twin.weights.name, "fp8");
-  EXPECT_EQ(make_twin(context, {.model = "llama-3.1-8b", .weights = "q4_k_m"}).stack.id, "llama.cpp");
+  EXPECT_EQ(make_twin(context, {.model = "llama-3.1-8b", .weights = "q4_k_m"}).stack.id,
+            "llama.cpp");
   EXPECT_THROW(make_twin(context, {.model = "llama-3.1-8b", .kv = "q99"}), Error);
   EXPECT_THROW(make_twin(context, {}), Error);
 }

@@ -59,8 +59,10 @@ void run_once(Engine& engine, const std::vector<TokenId>& tokens, std::int64_t n
               const std::vector<std::int32_t>& blocks) {
   const auto n = static_cast<std::int64_t>(tokens.size());
   for (std::int64_t past = 0; past < n;) {
-    const std::int64_t step = past < n_prompt ? std::min<std::int64_t>(kStepTokens, n_prompt - past) : 1;
-    const EngineItem item{.tokens = std::span(tokens).subspan(static_cast<std::size_t>(past), static_cast<std::size_t>(step)),
+    const std::int64_t step =
+        past < n_prompt ? std::min<std::int64_t>(kStepTokens, n_prompt - past) : 1;
+    const EngineItem item{.tokens = std::span(tokens).subspan(static_cast<std::size_t>(past),
+                                                              static_cast<std::size_t>(step)),
                           .n_past = static_cast<std::int32_t>(past),
                           .blocks = blocks,
                           .samples = past + step >= n_prompt};
@@ -72,7 +74,8 @@ void run_once(Engine& engine, const std::vector<TokenId>& tokens, std::int64_t n
 Samples measure(LoadedModel& model, std::int64_t n_prompt, std::int64_t n_gen, int repetitions) {
   const std::int64_t n = n_prompt + n_gen;
   if (n > model.limits.context_max) {
-    throw_too_large(format("{} tokens exceed the context of {}; give --context", n, model.limits.context_max));
+    throw_too_large(
+        format("{} tokens exceed the context of {}; give --context", n, model.limits.context_max));
   }
   const std::vector<TokenId> tokens = random_tokens(n, model.engine->model().n_vocab);
   std::vector<std::int32_t> blocks(static_cast<std::size_t>(model.engine->options().kv_blocks));
@@ -97,24 +100,38 @@ std::string test_name(const Samples& s) {
 
 Json to_json(const LoadedModel& model, const Samples& s, int threads, double bytes) {
   const ParameterCount count = count_parameters(model.engine->model());
-  return {{"build_commit", TINDERBOX_VERSION}, {"backends", "CPU"},
-          {"model_filename", model.file->name()}, {"model_type", model.id()},
-          {"model_size", bytes}, {"model_n_params", count.total},
-          {"n_batch", kStepTokens}, {"n_ubatch", kStepTokens},
-          {"n_threads", threads}, {"type_k", "f16"}, {"type_v", "f16"},
-          {"n_prompt", s.n_prompt}, {"n_gen", s.n_gen}, {"n_depth", 0},
-          {"avg_ns", mean(s.ns)}, {"stddev_ns", deviation(s.ns)},
-          {"avg_ts", mean(s.rates())}, {"stddev_ts", deviation(s.rates())},
-          {"samples_ns", s.ns}, {"samples_ts", s.rates()}};
+  return {{"build_commit", TINDERBOX_VERSION},
+          {"backends", "CPU"},
+          {"model_filename", model.file->name()},
+          {"model_type", model.id()},
+          {"model_size", bytes},
+          {"model_n_params", count.total},
+          {"n_batch", kStepTokens},
+          {"n_ubatch", kStepTokens},
+          {"n_threads", threads},
+          {"type_k", "f16"},
+          {"type_v", "f16"},
+          {"n_prompt", s.n_prompt},
+          {"n_gen", s.n_gen},
+          {"n_depth", 0},
+          {"avg_ns", mean(s.ns)},
+          {"stddev_ns", deviation(s.ns)},
+          {"avg_ts", mean(s.rates())},
+          {"stddev_ts", deviation(s.rates())},
+          {"samples_ns", s.ns},
+          {"samples_ts", s.rates()}};
 }
 
-std::string markdown(const LoadedModel& model, const std::vector<Samples>& all, int threads, double bytes) {
+std::string markdown(const LoadedModel& model, const std::vector<Samples>& all, int threads,
+                     double bytes) {
   const ParameterCount count = count_parameters(model.engine->model());
-  std::string out = "| model | size | params | backend | threads | test | t/s |\n"
-                    "| ----- | ---: | -----: | ------- | ------: | ---: | --: |\n";
+  std::string out =
+      "| model | size | params | backend | threads | test | t/s |\n"
+      "| ----- | ---: | -----: | ------- | ------: | ---: | --: |\n";
   for (const Samples& s : all) {
-    out += format("| {} | {:.2f} MiB | {:.2f} M | CPU | {} | {} | {:.2f} ± {:.2f} |\n", model.id(), bytes / kMiB,
-                  count.total / 1e6, threads, test_name(s), mean(s.rates()), deviation(s.rates()));
+    out += format("| {} | {:.2f} MiB | {:.2f} M | CPU | {} | {} | {:.2f} ± {:.2f} |\n", model.id(),
+                  bytes / kMiB, count.total / 1e6, threads, test_name(s), mean(s.rates()),
+                  deviation(s.rates()));
   }
   return out;
 }
@@ -135,7 +152,8 @@ int cmd_bench(const BenchOptions& options) {
     progress.at(static_cast<std::int64_t>(all.size()), total);
   }
   double bytes = 0;
-  for (const TensorView& tensor : model.file->tensors()) bytes += static_cast<double>(tensor.data.size());
+  for (const TensorView& tensor : model.file->tensors())
+    bytes += static_cast<double>(tensor.data.size());
   const int threads = options.engine.threads > 0 ? options.engine.threads : n_processors();
   if (options.json) {
     Json out = Json::array();

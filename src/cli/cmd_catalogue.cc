@@ -14,10 +14,14 @@ using Json = nlohmann::ordered_json;
 
 std::string_view kind_name(FactKind kind) {
   switch (kind) {
-    case FactKind::Measured: return "measured";
-    case FactKind::Claimed: return "claimed";
-    case FactKind::Derived: return "derived";
-    case FactKind::Assumed: return "assumed";
+    case FactKind::Measured:
+      return "measured";
+    case FactKind::Claimed:
+      return "claimed";
+    case FactKind::Derived:
+      return "derived";
+    case FactKind::Assumed:
+      return "assumed";
   }
   return "";
 }
@@ -36,19 +40,25 @@ void print_list(const std::vector<Json>& records, bool json) {
   for (const Json& record : records) {
     std::vector<std::string> row;
     for (const auto& [key, value] : record.items()) {
-      row.push_back(value.is_string() ? value.get<std::string>() : value.is_null() ? "-" : value.dump());
+      row.push_back(value.is_string() ? value.get<std::string>()
+                    : value.is_null() ? "-"
+                                      : value.dump());
     }
     table.add(std::move(row));
   }
   print(table.str());
 }
 
-void print_facts(const std::string& id, const std::string& name, const std::vector<Fact>& facts, bool json) {
+void print_facts(const std::string& id, const std::string& name, const std::vector<Fact>& facts,
+                 bool json) {
   if (json) {
     Json document = {{"id", id}, {"name", name}, {"facts", Json::array()}};
     for (const Fact& fact : facts) {
-      document["facts"].push_back({{"key", fact.key}, {"value", fact.text}, {"kind", kind_name(fact.kind)},
-                                   {"source", fact.source}, {"note", fact.note}});
+      document["facts"].push_back({{"key", fact.key},
+                                   {"value", fact.text},
+                                   {"kind", kind_name(fact.kind)},
+                                   {"source", fact.source},
+                                   {"note", fact.note}});
     }
     return print_json(document);
   }
@@ -101,8 +111,9 @@ int stacks(const Context& context, const CatalogueOptions& options) {
 }
 
 Json model_record(const Context& context, const std::string& id) {
-  Json record = {{"id", id},         {"family", nullptr}, {"layers", nullptr}, {"d_model", nullptr},
-                 {"total_b", nullptr}, {"active_b", nullptr}, {"context", nullptr}, {"status", ""}};
+  Json record = {{"id", id},           {"family", nullptr},  {"layers", nullptr},
+                 {"d_model", nullptr}, {"total_b", nullptr}, {"active_b", nullptr},
+                 {"context", nullptr}, {"status", ""}};
   try {
     const ModelConfig model = parse_config(context.models.text(id), id);
     const ParameterCount count = count_parameters(model);
@@ -155,8 +166,8 @@ int models(const Context& context, const CatalogueOptions& options) {
   Table table({"key", "value"}, "lr");
   for (const auto& [key, value] : record.items()) {
     const bool bytes = key.ends_with("_bytes");
-    table.add({key, value.is_string() ? value.get<std::string>()
-                    : bytes           ? human(Bytes(value.get<double>()))
+    table.add({key, value.is_string()         ? value.get<std::string>()
+                    : bytes                   ? human(Bytes(value.get<double>()))
                     : value.is_number_float() ? format("{:.0f}", value.get<double>())
                                               : value.dump()});
   }

@@ -4,8 +4,8 @@
 #include <numeric>
 #include <string>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -37,7 +37,7 @@ std::string read_stdin() {
 template <typename T>
 T parse_stdin(std::string_view expected) {
   try {
-    return nlohmann::json::parse(read_stdin()).get<T>();
+    return Json::parse(read_stdin()).get<T>();
   } catch (const nlohmann::json::exception& e) {
     throw_invalid(format("stdin: expected {}: {}", expected, e.what()));
   }
@@ -51,14 +51,16 @@ Json top_probabilities(LoadedModel& model, std::vector<TokenId> tokens) {
     throw_too_large(format("{} tokens exceed the context of {}", n, model.limits.context_max));
   }
   for (const TokenId t : tokens) {
-    if (t < 0 || t >= model.engine->model().n_vocab) throw_invalid(format("token {} is not in the vocabulary", t));
+    if (t < 0 || t >= model.engine->model().n_vocab)
+      throw_invalid(format("token {} is not in the vocabulary", t));
   }
   std::vector<std::int32_t> blocks(static_cast<std::size_t>((n + 15) / 16));
   std::iota(blocks.begin(), blocks.end(), 0);
   std::span<const float> logits;
   for (std::int64_t past = 0; past < n; past += kStepTokens) {
     const std::int64_t step = std::min<std::int64_t>(kStepTokens, n - past);
-    const EngineItem item{.tokens = std::span(tokens).subspan(static_cast<std::size_t>(past), static_cast<std::size_t>(step)),
+    const EngineItem item{.tokens = std::span(tokens).subspan(static_cast<std::size_t>(past),
+                                                              static_cast<std::size_t>(step)),
                           .n_past = static_cast<std::int32_t>(past),
                           .blocks = blocks,
                           .samples = past + step == n};
@@ -70,10 +72,12 @@ Json top_probabilities(LoadedModel& model, std::vector<TokenId> tokens) {
   std::vector<TokenId> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const std::size_t top = std::min(kTop, order.size());
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(top), order.end(), [&](TokenId a, TokenId b) {
-    const float x = logits[static_cast<std::size_t>(a)], y = logits[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(top), order.end(),
+                    [&](TokenId a, TokenId b) {
+                      const float x = logits[static_cast<std::size_t>(a)],
+                                  y = logits[static_cast<std::size_t>(b)];
+                      return x != y ? x > y : a < b;
+                    });
   Json out = Json::array();
   for (std::size_t i = 0; i < top; ++i) {
     out.push_back({order[i], std::exp(logits[static_cast<std::size_t>(order[i])] - high) / sum});
@@ -94,9 +98,11 @@ int cmd_tokenize(const InspectOptions& options) {
 }
 
 int cmd_logits(const InspectOptions& options) {
-  LoadedModel model = load_model_file({.file = options.file, .threads = options.threads, .context = 0}, 1, kStepTokens);
+  LoadedModel model = load_model_file(
+      {.file = options.file, .threads = options.threads, .context = 0}, 1, kStepTokens);
   Json out = Json::array();
-  for (auto& tokens : parse_stdin<std::vector<std::vector<TokenId>>>("a JSON array of arrays of token ids")) {
+  for (auto& tokens :
+       parse_stdin<std::vector<std::vector<TokenId>>>("a JSON array of arrays of token ids")) {
     out.push_back(top_probabilities(model, std::move(tokens)));
   }
   print(out.dump() + "\n");
@@ -104,20 +110,22 @@ int cmd_logits(const InspectOptions& options) {
 }
 
 int cmd_render() {
-  const auto input = parse_stdin<nlohmann::json>("an object {template, messages, ...}");
+  // Ordered: a template may print its variables, and their order is theirs.
+  auto input = parse_stdin<Json>("an object {template, messages, ...}");
   ChatContext context;
   std::string source;
   try {
     source = input.at("template").get<std::string>();
-    for (const auto& message : input.at("messages")) {
-      context.messages.push_back({message.at("role").get<std::string>(), message.at("content").get<std::string>()});
-    }
+    context.now_unix = input.value("now_unix", now_unix());
     context.add_generation_prompt = input.value("add_generation_prompt", true);
     context.bos_token = input.value("bos_token", "");
     context.eos_token = input.value("eos_token", "");
   } catch (const nlohmann::json::exception& e) {
     throw_invalid(format("stdin: {}", e.what()));
   }
+  input.erase("template");
+  input.erase("now_unix");
+  context.variables_json = input.dump();
   print(ChatTemplate::parse(source).render(context));
   return 0;
 }

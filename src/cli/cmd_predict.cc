@@ -19,7 +19,8 @@ std::string bound_text(const StepCost& step) {
   }
   const std::string bound(bound_name(step.bound));
   if (largest == nullptr) return bound;
-  return format("{} ({} {:.0f} %)", bound, op_class_name(largest->op_class), 100 * (largest->time / step.time));
+  return format("{} ({} {:.0f} %)", bound, op_class_name(largest->op_class),
+                100 * (largest->time / step.time));
 }
 
 Json classes_json(const StepCost& step) {
@@ -82,25 +83,28 @@ Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Predi
 }
 
 std::string explain_table(std::string_view title, const StepCost& step) {
-  Table table({std::string(title), "ops", "FLOP", "weights", "KV", "compute", "memory", "launch", "time", "share",
-               "bound"},
+  Table table({std::string(title), "ops", "FLOP", "weights", "KV", "compute", "memory", "launch",
+               "time", "share", "bound"},
               "lrrrrrrrrrl");
   for (const ClassCost& c : step.classes) {
     table.add({std::string(op_class_name(c.op_class)), format("{}", c.n_ops),
-               human_number((c.work.matmul + c.work.vector).value() / 1e9, 3) + " G", human(c.work.weights),
-               human(c.work.kv_read + c.work.kv_write), human(c.compute), human(c.memory), human(c.launch),
-               human(c.time), format("{:.1f} %", 100 * (c.time / step.time)), std::string(bound_name(c.bound))});
+               human_number((c.work.matmul + c.work.vector).value() / 1e9, 3) + " G",
+               human(c.work.weights), human(c.work.kv_read + c.work.kv_write), human(c.compute),
+               human(c.memory), human(c.launch), human(c.time),
+               format("{:.1f} %", 100 * (c.time / step.time)), std::string(bound_name(c.bound))});
   }
   table.add({"host overhead", "", "", "", "", "", "", "", human(step.overhead),
              format("{:.1f} %", 100 * (step.overhead / step.time)), ""});
-  table.add({"total", "", "", "", "", "", "", "", human(step.time), "100 %", std::string(bound_name(step.bound))});
+  table.add({"total", "", "", "", "", "", "", "", human(step.time), "100 %",
+             std::string(bound_name(step.bound))});
   return table.str();
 }
 
 std::string prediction_text(const TwinModel& twin, const PredictOptions& o, const Prediction& p) {
-  std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name, twin.stack.name, twin.machine.name);
-  out += format("prompt {}, gen {}, depth {}, concurrency {}, KV {}\n\n", o.prompt, o.gen, o.depth, o.concurrency,
-                dtype_info(twin.kv).name);
+  std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name,
+                           twin.stack.name, twin.machine.name);
+  out += format("prompt {}, gen {}, depth {}, concurrency {}, KV {}\n\n", o.prompt, o.gen, o.depth,
+                o.concurrency, dtype_info(twin.kv).name);
   Table speed({"", "", "bound"}, "lrl");
   speed.add({"prefill", human_number(p.prefill_tok_per_s) + " tok/s", bound_text(p.prefill_step)});
   speed.add({"decode", human_number(p.decode_tok_per_s) + " tok/s", bound_text(p.decode_step)});
@@ -130,7 +134,9 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
 
 int cmd_predict(const Context& context, const PredictOptions& options) {
   const StepModel step_model(make_twin(context, options.twin));
-  const Point point{.prompt = options.prompt, .gen = options.gen, .depth = options.depth,
+  const Point point{.prompt = options.prompt,
+                    .gen = options.gen,
+                    .depth = options.depth,
                     .concurrency = options.concurrency};
   // Always explained: the table names the class of ops behind the bound.
   const Prediction prediction = predict(step_model, point, true);

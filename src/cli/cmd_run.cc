@@ -73,16 +73,18 @@ int cmd_run(const RunOptions& options) {
   const std::int64_t context = model.limits.context_max;
   EncodedPrompt prompt = encode(*model.codec, options, context);
   if (prompt.n_tokens + 1 > context) {
-    throw_too_large(format("the prompt has at least {} tokens and leaves no room in the context of {}; shorten it or "
-                           "raise --context",
-                           prompt.n_tokens, context));
+    throw_too_large(format(
+        "the prompt has at least {} tokens and leaves no room in the context of {}; shorten it or "
+        "raise --context",
+        prompt.n_tokens, context));
   }
-  Request request{.id = 1,
-                  .prompt = std::move(prompt.tokens),
-                  .n_prompt = static_cast<std::int32_t>(prompt.n_tokens),
-                  .n_gen_max = static_cast<std::int32_t>(options.max_tokens > 0 ? options.max_tokens : context),
-                  .end_tokens = model.codec->end_tokens(),
-                  .sampling = options.sampling};
+  Request request{
+      .id = 1,
+      .prompt = std::move(prompt.tokens),
+      .n_prompt = static_cast<std::int32_t>(prompt.n_tokens),
+      .n_gen_max = static_cast<std::int32_t>(options.max_tokens > 0 ? options.max_tokens : context),
+      .end_tokens = model.codec->end_tokens(),
+      .sampling = options.sampling};
   WallClock clock;
   Scheduler scheduler(model.limits, model.kv_pool());
   EngineExecutor executor(*model.engine, clock);

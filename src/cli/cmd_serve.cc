@@ -28,10 +28,11 @@ namespace {
 constexpr std::int64_t kSequencesDefault = 8;
 constexpr std::int64_t kStepTokensDefault = 512;
 
-// Everything behind the API of one served model. Members are built in this order and outlive what follows them.
+// Everything behind the API of one served model. Members are built in this order and outlive what
+// follows them.
 struct Box {
   WallClock clock;
-  LoadedModel loaded;                  // empty when weightless
+  LoadedModel loaded;                   // empty when weightless
   std::optional<StepModel> step_model;  // with --as and --weightless
   std::optional<EngineExecutor> engine;
   std::optional<TwinExecutor> twin;
@@ -52,7 +53,8 @@ Limits weightless_limits(const StepModel& step_model, const ServeOptions& option
   return {.step_tokens_max = or_else(options.step_tokens_max, twin.stack.step_tokens_max),
           .sequences_max = or_else(options.sequences_max, twin.stack.sequences_max),
           .queue_max = static_cast<std::int32_t>(options.queue_max),
-          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx), twin.model.n_ctx)};
+          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx),
+                                 twin.model.n_ctx)};
 }
 
 // What is safe beside weights, activations and the stack on the modelled machine.
@@ -61,10 +63,13 @@ KvPool weightless_pool(const StepModel& step_model, const Limits& limits) {
   const MemoryPlan plan = plan_memory(twin, step_model.footprint(), limits.context_max, 1);
   const std::int64_t blocks = plan.kv_tokens_max / twin.stack.block_tokens;
   if (blocks < 1) {
-    throw_too_large(format("{} in {} leaves no memory for KV on {}: weights take {} of {} safe; choose smaller weights",
-                           twin.model.id, twin.weights.name, twin.machine.id, human(plan.weights), human(plan.safe)));
+    throw_too_large(format(
+        "{} in {} leaves no memory for KV on {}: weights take {} of {} safe; choose smaller "
+        "weights",
+        twin.model.id, twin.weights.name, twin.machine.id, human(plan.weights), human(plan.safe)));
   }
-  return {static_cast<std::int32_t>(std::min<std::int64_t>(blocks, 1 << 30)), twin.stack.block_tokens};
+  return {static_cast<std::int32_t>(std::min<std::int64_t>(blocks, 1 << 30)),
+          twin.stack.block_tokens};
 }
 
 void build_weightless(Box& box, const Context& context, const ServeOptions& options) {
@@ -72,20 +77,26 @@ void build_weightless(Box& box, const Context& context, const ServeOptions& opti
   twin.model = options.weightless;
   if (!options.as.empty()) twin.machine = options.as;
   box.step_model.emplace(make_twin(context, twin));
-  const Limits limits = weightless_limits(*box.step_model, options);
+  Limits limits = weightless_limits(*box.step_model, options);
+  const KvPool pool = weightless_pool(*box.step_model, limits);
+  // No request may be promised more context than the pool holds.
+  limits.context_max = static_cast<std::int32_t>(std::min<std::int64_t>(
+      limits.context_max, std::int64_t{pool.n_blocks()} * pool.block_tokens()));
   box.codec = std::make_unique<PlaceholderCodec>();
   box.twin.emplace(*box.step_model, Placeholders{.n_ids = box.step_model->twin().model.n_vocab});
   box.executor = &*box.twin;
-  box.scheduler.emplace(limits, weightless_pool(*box.step_model, limits));
+  box.scheduler.emplace(limits, pool);
   const TwinModel& t = box.step_model->twin();
   box.served = {.id = t.model.id, .weightless = true, .as = t.machine.id};
-  box.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name, t.stack.id,
-                           t.machine.id);
+  box.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id,
+                           t.weights.name, t.stack.id, t.machine.id);
 }
 
 void build_real(Box& box, const Context& context, const ServeOptions& options) {
-  const auto sequences = static_cast<std::int32_t>(options.sequences_max > 0 ? options.sequences_max : kSequencesDefault);
-  const auto tokens = static_cast<std::int32_t>(options.step_tokens_max > 0 ? options.step_tokens_max : kStepTokensDefault);
+  const auto sequences = static_cast<std::int32_t>(options.sequences_max > 0 ? options.sequences_max
+                                                                             : kSequencesDefault);
+  const auto tokens = static_cast<std::int32_t>(
+      options.step_tokens_max > 0 ? options.step_tokens_max : kStepTokensDefault);
   box.loaded = load_model_file(options.engine, sequences, tokens);
   box.loaded.limits.queue_max = static_cast<std::int32_t>(options.queue_max);
   box.codec = std::move(box.loaded.codec);
@@ -125,7 +136,8 @@ std::unique_ptr<Box> build_box(const Context& context, const ServeOptions& optio
 
 std::vector<StaticFile> web_files() {
   std::vector<StaticFile> files;
-  for (const auto& asset : embedded_web::assets()) files.push_back({std::string(asset.path), asset.body, ""});
+  for (const auto& asset : embedded_web::assets())
+    files.push_back({std::string(asset.path), asset.body, ""});
   return files;
 }
 
@@ -148,7 +160,8 @@ sigset_t stop_signals() {
 
 int cmd_serve(const Context& context, const ServeOptions& options) {
   const std::unique_ptr<Box> box = build_box(context, options);
-  // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees them.
+  // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees
+  // them.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
@@ -160,11 +173,17 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                    .weightless = box->served.weightless},
                   *box->scheduler);
   OpenAiApi api(mailbox, *box->codec, metrics,
-                {.model = box->served, .version = TINDERBOX_VERSION, .now_unix = now_unix, .files = web_files()});
+                {.model = box->served,
+                 .version = TINDERBOX_VERSION,
+                 .now_unix = now_unix,
+                 .files = web_files()});
   HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)},
-                    [&api](const HttpRequest& request, Wake wake) { return api.handle(request, std::move(wake)); });
+                    [&api](const HttpRequest& request, Wake wake) {
+                      return api.handle(request, std::move(wake));
+                    });
   ObserverList observers({&metrics, &mailbox});
-  std::thread box_thread([&] { run_loop(*box->scheduler, *box->executor, mailbox, box->clock, observers); });
+  std::thread box_thread(
+      [&] { run_loop(*box->scheduler, *box->executor, mailbox, box->clock, observers); });
   write_port(options.port_file, server.port());
   log(format("tinderbox: {}: {}", box->served.id, box->description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));

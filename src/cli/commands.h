@@ -1,5 +1,5 @@
-// The verbs: each takes its parsed options and returns the exit code (0 done, 1 the answer is no). Bad input is thrown as
-// Error and becomes exit 2 in main().
+// The verbs: each takes its parsed options and returns the exit code (0 done, 1 the answer is no).
+// Bad input is thrown as Error and becomes exit 2 in main().
 #pragma once
 
 #include <cstdint>

@@ -38,12 +38,15 @@ std::string file_or_entry(const Catalogue& catalogue, const std::string& name) {
 }  // namespace
 
 Context load_context() {
-  return {catalogue_of("machine", embedded_machines::assets()), catalogue_of("stack", embedded_stacks::assets()),
-          catalogue_of("model", embedded_models::assets()), embedded_measurements::assets()[0].body};
+  return {catalogue_of("machine", embedded_machines::assets()),
+          catalogue_of("stack", embedded_stacks::assets()),
+          catalogue_of("model", embedded_models::assets()),
+          embedded_measurements::assets()[0].body};
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {
-  if (name.empty()) throw_invalid("--model is missing: give a catalogue id (see `tinderbox models`) or a file");
+  if (name.empty())
+    throw_invalid("--model is missing: give a catalogue id (see `tinderbox models`) or a file");
   if (context.models.has(name)) return parse_config(context.models.text(name), name);
   if (fs::is_directory(name)) return load_config(fs::path(name) / "config.json");
   if (fs::is_regular_file(name)) {
@@ -64,9 +67,11 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   TwinModel twin;
   twin.machine = find_machine(context, options.machine);
   const std::string named = options.weights.empty() ? "bf16" : options.weights;
-  twin.stack = find_stack(context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
+  twin.stack = find_stack(
+      context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
   twin.model = find_model(context, options.model);
-  twin.weights = weight_format(options.weights.empty() ? twin.stack.weights_default : options.weights, twin.stack.gguf);
+  twin.weights = weight_format(
+      options.weights.empty() ? twin.stack.weights_default : options.weights, twin.stack.gguf);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
   return twin;
 }

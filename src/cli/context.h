@@ -1,5 +1,5 @@
-// What every command gets: the embedded data as catalogues, and the choices shared by the twin's verbs resolved into
-// values. Built once by main().
+// What every command gets: the embedded data as catalogues, and the choices shared by the twin's
+// verbs resolved into values. Built once by main().
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ struct TwinOptions {
   std::string kv;       // empty: the stack's default
 };
 
-// --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound with near names.
+// --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound
+// with near names.
 ModelConfig find_model(const Context& context, const std::string& name);
 Machine find_machine(const Context& context, const std::string& name);
 Stack find_stack(const Context& context, const std::string& name);

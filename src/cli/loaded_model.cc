@@ -22,7 +22,8 @@ ChatTemplate template_of(const Gguf& file) {
 std::int64_t context_of(const ModelConfig& model, std::int64_t asked) {
   if (asked == 0) return std::min<std::int64_t>(model.n_ctx, kContextDefaultMax);
   if (asked < 1 || asked > model.n_ctx) {
-    throw_invalid(format("--context {}: this model's context is 1 to {} tokens", asked, model.n_ctx));
+    throw_invalid(
+        format("--context {}: this model's context is 1 to {} tokens", asked, model.n_ctx));
   }
   return asked;
 }
@@ -30,16 +31,14 @@ std::int64_t context_of(const ModelConfig& model, std::int64_t asked) {
 }  // namespace
 
 std::string LoadedModel::id() const {
-  std::string name(file->string("general.name").value_or(""));
-  if (name.empty()) name = std::filesystem::path(file->name()).stem().string();
-  name = lower(name);
-  for (char& c : name) {
-    if (c == ' ' || c == '/') c = '-';
-  }
+  std::string name = lower(std::filesystem::path(file->name()).stem().string());
+  std::ranges::replace(name, ' ', '-');
   return to_valid_utf8(name);
 }
 
-KvPool LoadedModel::kv_pool() const { return {engine->options().kv_blocks, engine->options().kv_block_tokens}; }
+KvPool LoadedModel::kv_pool() const {
+  return {engine->options().kv_blocks, engine->options().kv_block_tokens};
+}
 
 LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
                             std::int32_t step_tokens_max) {
@@ -47,7 +46,9 @@ LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequen
   model.file = std::make_shared<const Gguf>(Gguf::open(options.file));
   const ModelConfig config = config_from_gguf(*model.file);
   const std::int64_t context = context_of(config, options.context);
-  model.codec = std::make_unique<TokenizerCodec>(Tokenizer::from_gguf(*model.file), template_of(*model.file));
+  model.codec =
+      std::make_unique<TokenizerCodec>(
+      Tokenizer::from_gguf(*model.file), template_of(*model.file), now_unix);
   // KV for a handful of full contexts; more sequences share it, since few fill theirs.
   const std::int64_t full_contexts = std::min<std::int64_t>(sequences_max, 4);
   const std::int64_t blocks = full_contexts * ((context + kBlockTokens - 1) / kBlockTokens);
@@ -67,7 +68,8 @@ std::string main_weights_format(const Gguf& file) {
   std::map<DType, std::size_t> bytes;
   for (const TensorView& tensor : file.tensors()) bytes[tensor.dtype] += tensor.data.size();
   if (bytes.empty()) throw_invalid(format("{}: holds no tensors", file.name()));
-  const auto most = std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
+  const auto most =
+      std::ranges::max_element(bytes, {}, [](const auto& entry) { return entry.second; });
   return std::string(dtype_info(most->first).name);
 }
 

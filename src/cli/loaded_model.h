@@ -18,12 +18,13 @@ struct LoadedModel {
   std::unique_ptr<Engine> engine;
   Limits limits;
 
-  std::string id() const;  // general.name in lower case with dashes, else the file's stem
+  std::string id() const;  // the file's name in lower case, without .gguf: general.name is often a
+                           // training label
   KvPool kv_pool() const;
 };
 
-// Throws Error if the file is not a model that this version runs, or if the KV of `sequences` full contexts does not
-// fit this computer. context 0: the model's, at most 8,192 tokens.
+// Throws Error if the file is not a model that this version runs, or if the KV of `sequences` full
+// contexts does not fit this computer. context 0: the model's, at most 8,192 tokens.
 LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
                             std::int32_t step_tokens_max);
 

@@ -1,4 +1,5 @@
-// Where results and progress go: data to stdout, progress and logs to stderr, a bar only on a terminal.
+// Where results and progress go: data to stdout, progress and logs to stderr, a bar only on a
+// terminal.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ void print(std::string_view text);
 void print_json(const nlohmann::ordered_json& document);
 void log(std::string_view line);  // stderr
 
-// "[#####     ] 51 %  what"; drawn at most every percent, only if stderr is a terminal; erased by done().
+// "[#####     ] 51 %  what"; drawn at most every percent, only if stderr is a terminal; erased by
+// done().
 class Progress {
  public:
   explicit Progress(std::string what);

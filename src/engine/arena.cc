@@ -25,7 +25,8 @@ void Arena::plan(const Graph& largest) {
       if (id != kNoValue) last_use[static_cast<std::size_t>(id)] = i;
     }
   }
-  if (largest.logits != kNoValue) last_use[static_cast<std::size_t>(largest.logits)] = largest.ops.size();
+  if (largest.logits != kNoValue)
+    last_use[static_cast<std::size_t>(largest.logits)] = largest.ops.size();
   std::vector<std::size_t> alive;  // by offset
   for (std::size_t i = 0; i < largest.ops.size(); ++i) {
     const ValueId out = largest.ops[i].out;
@@ -49,7 +50,8 @@ float* Arena::at(const Graph& graph, ValueId id) const {
   const auto index = static_cast<std::size_t>(id);
   CHECK(index < places_.size());
   const Value& v = graph.values[index];
-  CHECK(v.role == Role::Activation && static_cast<std::size_t>(v.rows * v.cols) <= places_[index].size);
+  CHECK(v.role == Role::Activation &&
+        static_cast<std::size_t>(v.rows * v.cols) <= places_[index].size);
   return memory_.get() + places_[index].offset;
 }
 

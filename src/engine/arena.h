@@ -1,5 +1,6 @@
-// The activations of a step in one piece of memory: values whose lifetimes do not overlap share bytes. Planned once for
-// the largest step; a smaller one has the same values in the same order, only with fewer rows.
+// The activations of a step in one piece of memory: values whose lifetimes do not overlap share
+// bytes. Planned once for the largest step; a smaller one has the same values in the same order,
+// only with fewer rows.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ class Arena {
   // Throws Error::TooLarge if there is no memory.
   explicit Arena(const Graph& largest);
 
-  // Where an activation of a step lives, 64-byte aligned. Requires a step of the same model that is no larger.
+  // Where an activation of a step lives, 64-byte aligned. Requires a step of the same model that is
+  // no larger.
   float* at(const Graph& graph, ValueId id) const;
   std::size_t bytes() const { return floats_ * sizeof(float); }
 

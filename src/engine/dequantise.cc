@@ -34,7 +34,8 @@ void block_q4_1(const std::byte* b, float* out) {
 // Bytes: d f16, 32 signed bytes.
 void block_q8_0(const std::byte* b, float* out) {
   const float d = load_f16(b);
-  for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(static_cast<std::int8_t>(byte_at(b, 2 + j)));
+  for (int j = 0; j < 32; ++j)
+    out[j] = d * static_cast<float>(static_cast<std::int8_t>(byte_at(b, 2 + j)));
 }
 
 // Bytes: d f16, dmin f16, 12 of scales and minima, 128 nibble pairs; each 32 bytes hold 64 values.
@@ -69,7 +70,8 @@ void each_block(DType dtype, const std::byte* row, std::span<float> out, Block b
   const DTypeInfo& info = dtype_info(dtype);
   const auto elements = static_cast<std::size_t>(info.block_elements);
   CHECK(out.size() % elements == 0);
-  for (std::size_t i = 0; i < out.size(); i += elements, row += info.block_bytes) block(row, &out[i]);
+  for (std::size_t i = 0; i < out.size(); i += elements, row += info.block_bytes)
+    block(row, &out[i]);
 }
 
 }  // namespace
@@ -83,8 +85,10 @@ bool engine_supports(DType dtype) {
     case DType::Q4_1:
     case DType::Q8_0:
     case DType::Q4_K:
-    case DType::Q6_K: return true;
-    default: return false;  // a new format is unsupported until it has a kernel
+    case DType::Q6_K:
+      return true;
+    default:
+      return false;  // a new format is unsupported until it has a kernel
   }
 }
 
@@ -96,7 +100,8 @@ std::size_t row_bytes(DType dtype, std::int64_t cols) {
 
 ScaleMin q4_k_scale_min(const std::uint8_t* packed, int j) {
   if (j < 4) {
-    return {static_cast<std::uint8_t>(packed[j] & 63), static_cast<std::uint8_t>(packed[j + 4] & 63)};
+    return {static_cast<std::uint8_t>(packed[j] & 63),
+            static_cast<std::uint8_t>(packed[j + 4] & 63)};
   }
   return {static_cast<std::uint8_t>((packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4),
           static_cast<std::uint8_t>((packed[j + 4] >> 4) | (packed[j] >> 6) << 4)};
@@ -104,24 +109,38 @@ ScaleMin q4_k_scale_min(const std::uint8_t* packed, int j) {
 
 void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) {
   switch (dtype) {
-    case DType::F32: std::memcpy(out.data(), row, out.size_bytes()); return;
+    case DType::F32:
+      std::memcpy(out.data(), row, out.size_bytes());
+      return;
     case DType::F16:
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = load_f16(row + 2 * i);
       return;
     case DType::BF16:
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = bf16_to_f32(load_u16(row + 2 * i));
       return;
-    case DType::Q4_0: each_block(dtype, row, out, block_q4_0); return;
-    case DType::Q4_1: each_block(dtype, row, out, block_q4_1); return;
-    case DType::Q8_0: each_block(dtype, row, out, block_q8_0); return;
-    case DType::Q4_K: each_block(dtype, row, out, block_q4_k); return;
-    case DType::Q6_K: each_block(dtype, row, out, block_q6_k); return;
-    default: CHECK(engine_supports(dtype));
+    case DType::Q4_0:
+      each_block(dtype, row, out, block_q4_0);
+      return;
+    case DType::Q4_1:
+      each_block(dtype, row, out, block_q4_1);
+      return;
+    case DType::Q8_0:
+      each_block(dtype, row, out, block_q8_0);
+      return;
+    case DType::Q4_K:
+      each_block(dtype, row, out, block_q4_k);
+      return;
+    case DType::Q6_K:
+      each_block(dtype, row, out, block_q6_k);
+      return;
+    default:
+      CHECK(engine_supports(dtype));
   }
 }
 
 std::vector<float> dequantise(const TensorView& tensor) {
-  const auto rows = static_cast<std::size_t>(tensor.rows), cols = static_cast<std::size_t>(tensor.cols);
+  const auto rows = static_cast<std::size_t>(tensor.rows),
+             cols = static_cast<std::size_t>(tensor.cols);
   const std::size_t bytes = row_bytes(tensor.dtype, tensor.cols);
   CHECK(tensor.data.size() >= rows * bytes);
   std::vector<float> out(rows * cols);

@@ -18,13 +18,15 @@ bool engine_supports(DType dtype);
 // The bytes of one row of `cols` values. Requires a supported format and whole blocks.
 std::size_t row_bytes(DType dtype, std::int64_t cols);
 
-// out = values of one row; out.size() is a multiple of the format's block. Requires a supported format.
+// out = values of one row; out.size() is a multiple of the format's block. Requires a supported
+// format.
 void dequantise_row(DType dtype, const std::byte* row, std::span<float> out);
 
 // The whole tensor, row-major (rows, cols).
 std::vector<float> dequantise(const TensorView& tensor);
 
-// Scale and minimum of 32-value sub-block j of a Q4_K super-block: six bits each, packed in twelve bytes.
+// Scale and minimum of 32-value sub-block j of a Q4_K super-block: six bits each, packed in twelve
+// bytes.
 struct ScaleMin {
   std::uint8_t scale, min;
 };

@@ -20,7 +20,8 @@ namespace {
 WeightFormat any_format() {
   WeightFormat f;
   f.name = "gguf";
-  f.embedding = f.lm_head = f.attention = f.dense_mlp = f.router = f.expert = f.norm_or_bias = DType::F32;
+  f.embedding = f.lm_head = f.attention = f.dense_mlp = f.router = f.expert = f.norm_or_bias =
+      DType::F32;
   return f;
 }
 
@@ -31,7 +32,8 @@ Graph build(const ModelConfig& model, std::vector<Segment> segments) {
 // The step with the most rows of everything.
 Graph largest_step(const ModelConfig& model, const EngineOptions& options) {
   const std::int32_t n = std::min(options.sequences_max, options.step_tokens_max);
-  std::vector<Segment> segments(static_cast<std::size_t>(n), Segment{.n_past = 0, .n_new = 1, .samples = true});
+  std::vector<Segment> segments(static_cast<std::size_t>(n),
+                                Segment{.n_past = 0, .n_new = 1, .samples = true});
   segments[0].n_new += options.step_tokens_max - n;
   return build(model, std::move(segments));
 }
@@ -40,7 +42,8 @@ Graph largest_step(const ModelConfig& model, const EngineOptions& options) {
 EngineOptions checked(EngineOptions options) {
   static constexpr std::int32_t kMost = 1 << 24;
   const auto check = [](std::int32_t n, std::string_view what) {
-    if (n < 1 || n > kMost) throw_invalid(format("engine option {} is {}, expected 1 to {}", what, n, kMost));
+    if (n < 1 || n > kMost)
+      throw_invalid(format("engine option {} is {}, expected 1 to {}", what, n, kMost));
   };
   check(options.kv_blocks, "kv_blocks");
   check(options.kv_block_tokens, "kv_block_tokens");

@@ -41,7 +41,8 @@ Execution::Execution(const Graph& largest, const Weights& weights, KvStore& kv, 
   const std::size_t scratch = scratch_floats_ * static_cast<std::size_t>(pool.n_threads());
   prepared_ = hwy::AllocateAligned<std::byte>(prepared_bytes(largest) + 64);
   scratch_ = hwy::AllocateAligned<float>(scratch);
-  if (prepared_ == nullptr || scratch_ == nullptr) throw_too_large("no memory for activations; ask for smaller steps");
+  if (prepared_ == nullptr || scratch_ == nullptr)
+    throw_too_large("no memory for activations; ask for smaller steps");
   std::fill_n(scratch_.get(), scratch, 0.0f);
   const auto rotations = static_cast<std::size_t>(largest.n_tokens) * frequencies_.size();
   cosine_.resize(rotations);
@@ -70,27 +71,53 @@ std::span<const float> Execution::run(const Graph& graph, std::span<const Engine
 
 void Execution::execute(const Op& op) {
   switch (op.kind) {
-    case OpKind::Embed: embed(op); break;
-    case OpKind::RmsNorm: rms_norm(op); break;
-    case OpKind::MatMul: mat_mul(op); break;
-    case OpKind::Rope: rope(op); break;
-    case OpKind::KvStore: kv_store(op); break;
-    case OpKind::Attention: attention(op); break;
-    case OpKind::Glu: glu(op); break;
-    case OpKind::Add: add(op); break;
-    case OpKind::MoeRoute: moe_route(op); break;
-    case OpKind::MoeMatMul: moe_mat_mul(op); break;
-    case OpKind::MoeCombine: moe_combine(op); break;
-    case OpKind::SelectRows: select_rows(op); break;
+    case OpKind::Embed:
+      embed(op);
+      break;
+    case OpKind::RmsNorm:
+      rms_norm(op);
+      break;
+    case OpKind::MatMul:
+      mat_mul(op);
+      break;
+    case OpKind::Rope:
+      rope(op);
+      break;
+    case OpKind::KvStore:
+      kv_store(op);
+      break;
+    case OpKind::Attention:
+      attention(op);
+      break;
+    case OpKind::Glu:
+      glu(op);
+      break;
+    case OpKind::Add:
+      add(op);
+      break;
+    case OpKind::MoeRoute:
+      moe_route(op);
+      break;
+    case OpKind::MoeMatMul:
+      moe_mat_mul(op);
+      break;
+    case OpKind::MoeCombine:
+      moe_combine(op);
+      break;
+    case OpKind::SelectRows:
+      select_rows(op);
+      break;
   }
 }
 
 template <typename Body>
 void Execution::each_row(std::int64_t n, std::int64_t cols, Body body) {
-  const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, kParallelFloats / std::max<std::int64_t>(1, cols)));
-  pool_.parallel_for(static_cast<std::size_t>(n), grain, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) body(static_cast<std::int64_t>(i));
-  });
+  const auto grain = static_cast<std::size_t>(
+      std::max<std::int64_t>(1, kParallelFloats / std::max<std::int64_t>(1, cols)));
+  pool_.parallel_for(static_cast<std::size_t>(n), grain,
+                     [&](std::size_t begin, std::size_t end, int) {
+                       for (std::size_t i = begin; i < end; ++i) body(static_cast<std::int64_t>(i));
+                     });
 }
 
 void Execution::embed(const Op& op) {
@@ -100,7 +127,8 @@ void Execution::embed(const Op& op) {
   float* out = data(op.out);
   each_row(graph_->n_tokens, cols, [&](std::int64_t t) {
     const auto token = static_cast<std::size_t>(rows_[static_cast<std::size_t>(t)].token);
-    dequantise_row(table.dtype, table.data.data() + token * stride, {out + t * cols, static_cast<std::size_t>(cols)});
+    dequantise_row(table.dtype, table.data.data() + token * stride,
+                   {out + t * cols, static_cast<std::size_t>(cols)});
   });
 }
 
@@ -123,7 +151,8 @@ void Execution::glu(const Op& op) {
   const float *gate = data(op.in[0]), *up = data(op.in[1]);
   float* out = data(op.out);
   each_row(v.rows, v.cols * 4, [&](std::int64_t t) {
-    tinderbox::glu(graph_->model.activation, gate + t * v.cols, up + t * v.cols, v.cols, out + t * v.cols);
+    tinderbox::glu(graph_->model.activation, gate + t * v.cols, up + t * v.cols, v.cols,
+                   out + t * v.cols);
   });
 }
 
@@ -168,8 +197,12 @@ void Execution::rope(const Op& op) {
   const float* x = data(op.in[0]);
   float* out = data(op.out);
   each_row(v.rows, v.cols, [&](std::int64_t t) {
-    const RopeRow row{cosine_.data() + t * pairs, sine_.data() + t * pairs, static_cast<int>(2 * pairs), m.head_dim,
-                      static_cast<int>(v.cols / m.head_dim), m.rope.interleaved};
+    const RopeRow row{cosine_.data() + t * pairs,
+                      sine_.data() + t * pairs,
+                      static_cast<int>(2 * pairs),
+                      m.head_dim,
+                      static_cast<int>(v.cols / m.head_dim),
+                      m.rope.interleaved};
     tinderbox::rope(row, x + t * v.cols, out + t * v.cols);
   });
 }
@@ -179,13 +212,16 @@ void Execution::kv_store(const Op& op) {
   const float *k = data(op.in[0]), *v = data(op.in[1]);
   each_row(graph_->n_tokens, cols * 4, [&](std::int64_t t) {
     const Row& row = rows_[static_cast<std::size_t>(t)];
-    const std::int64_t block = row.position / kv_.block_tokens(), slot = row.position % kv_.block_tokens();
-    const std::int32_t id = items_[static_cast<std::size_t>(row.item)].blocks[static_cast<std::size_t>(block)];
+    const std::int64_t block = row.position / kv_.block_tokens(),
+                       slot = row.position % kv_.block_tokens();
+    const std::int32_t id =
+        items_[static_cast<std::size_t>(row.item)].blocks[static_cast<std::size_t>(block)];
     kv_.write(op.layer, id, static_cast<std::int32_t>(slot), k + t * cols, v + t * cols);
   });
 }
 
-// Tasks share the conversion of a tile among many queries in a prefill and keep every thread busy in a decode step.
+// Tasks share the conversion of a tile among many queries in a prefill and keep every thread busy
+// in a decode step.
 std::int64_t Execution::queries_per_task() const {
   const std::int64_t queries = graph_->n_tokens * graph_->model.n_heads;
   return std::clamp<std::int64_t>(queries / (4 * pool_.n_threads()), 1, kTaskQueries);
@@ -207,11 +243,17 @@ void Execution::attention(const Op& op) {
     for (std::int64_t h = 0; h < m.n_kv_heads; ++h) {
       for (std::int64_t i = 0; i < n_new * group; ++i) {
         const std::int64_t row = first + i / group, head = h * group + i % group;
-        const std::int64_t at = row * m.q_dim() + head * m.head_dim, position = item.n_past + i / group;
-        queries_.push_back({q + at, out + at, position, static_cast<float>(attention_scale(m, position)),
+        const std::int64_t at = row * m.q_dim() + head * m.head_dim,
+                           position = item.n_past + i / group;
+        queries_.push_back({q + at, out + at, position,
+                            static_cast<float>(attention_scale(m, position)),
                             sinks == nullptr ? 0.0f : sinks[head]});
         if (i % per_task == 0) {
-          tasks_.push_back({layer, item.blocks, static_cast<int>(h), op.window, sinks != nullptr,
+          tasks_.push_back({layer,
+                            item.blocks,
+                            static_cast<int>(h),
+                            op.window,
+                            sinks != nullptr,
                             {&queries_.back(), 1}});
         } else {
           AttentionTask& task = tasks_.back();
@@ -226,7 +268,8 @@ void Execution::attention(const Op& op) {
   pool_.parallel_for(n_workers, 1, [&](std::size_t begin, std::size_t end, int worker) {
     float* scratch = scratch_.get() + static_cast<std::size_t>(worker) * scratch_floats_;
     for (std::size_t w = begin; w < end; ++w) {
-      for (std::size_t i = w; i < tasks_.size(); i += n_workers) tinderbox::attention(tasks_[i], scratch);
+      for (std::size_t i = w; i < tasks_.size(); i += n_workers)
+        tinderbox::attention(tasks_[i], scratch);
     }
   });
 }

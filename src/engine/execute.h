@@ -1,5 +1,6 @@
-// execute: the interpreter that computes a step's graph with the kernels. Owned by an Engine and called by its thread.
-// Work is divided over output rows, panels, experts and query heads only, never within a sum.
+// execute: the interpreter that computes a step's graph with the kernels. Owned by an Engine and
+// called by its thread. Work is divided over output rows, panels, experts and query heads only,
+// never within a sum.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ class Execution {
   // Reserves all memory for steps up to `largest`. The references outlive this object.
   Execution(const Graph& largest, const Weights& weights, KvStore& kv, ThreadPool& pool);
 
-  // Computes every op; returns the logits (S, n_vocab), valid until the next call. Requires items that fit the graph.
+  // Computes every op; returns the logits (S, n_vocab), valid until the next call. Requires items
+  // that fit the graph.
   std::span<const float> run(const Graph& graph, std::span<const EngineItem> items);
 
  private:
@@ -59,14 +61,16 @@ class Execution {
   // body(row) for each of n rows of `cols` floats, in parallel where that pays.
   template <typename Body>
   void each_row(std::int64_t n, std::int64_t cols, Body body);
-  // The rows of an activation as a format's kernels read them: in place, or quantised into prepared_.
+  // The rows of an activation as a format's kernels read them: in place, or quantised into
+  // prepared_.
   struct Prepared {
     const std::byte* data;
     std::size_t stride;
   };
   Prepared prepare(ValueId x, bool quantised);
   void prepare_rotations();
-  void group_by_expert(const Op& op, const Prepared& x, bool shared_input, float* out, std::int64_t cols);
+  void group_by_expert(const Op& op, const Prepared& x, bool shared_input, float* out,
+                       std::int64_t cols);
   std::int64_t queries_per_task() const;
 
   const Weights& weights_;
@@ -74,11 +78,11 @@ class Execution {
   ThreadPool& pool_;
   Arena arena_;
   std::size_t scratch_floats_;
-  hwy::AlignedFreeUniquePtr<std::byte[]> prepared_;   // quantised rows of prepared_value_
-  hwy::AlignedFreeUniquePtr<float[]> scratch_;        // of attention, a part a worker
+  hwy::AlignedFreeUniquePtr<std::byte[]> prepared_;  // quantised rows of prepared_value_
+  hwy::AlignedFreeUniquePtr<float[]> scratch_;       // of attention, a part a worker
   std::vector<double> frequencies_;
   double rope_factor_;
-  std::vector<float> cosine_, sine_;                  // (T, n_dims / 2)
+  std::vector<float> cosine_, sine_;  // (T, n_dims / 2)
 
   // Of the step that runs.
   const Graph* graph_ = nullptr;

@@ -17,12 +17,13 @@ Execution::Prepared Execution::prepare(ValueId x, bool quantised) {
   if (!quantised) return {reinterpret_cast<const std::byte*>(from), stride};
   if (prepared_value_ == x) return {prepared_.get(), stride};  // q, k and v read the same rows
   const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, 8192 / v.cols));
-  pool_.parallel_for(static_cast<std::size_t>(v.rows), grain, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t t = begin; t < end; ++t) {
-      quantise(from + t * static_cast<std::size_t>(v.cols), v.cols,
-               reinterpret_cast<ActBlock*>(prepared_.get() + t * stride));
-    }
-  });
+  pool_.parallel_for(static_cast<std::size_t>(v.rows), grain,
+                     [&](std::size_t begin, std::size_t end, int) {
+                       for (std::size_t t = begin; t < end; ++t) {
+                         quantise(from + t * static_cast<std::size_t>(v.cols), v.cols,
+                                  reinterpret_cast<ActBlock*>(prepared_.get() + t * stride));
+                       }
+                     });
   prepared_value_ = x;
   return {prepared_.get(), stride};
 }
@@ -40,12 +41,14 @@ void Execution::mat_mul(const Op& op) {
   }
   const float* bias = op.in[2] == kNoValue ? nullptr : weight(op.in[2]).values.data();
   const MatMul product{&w, 0, bias, gathered_x_, gathered_out_};
-  pool_.parallel_for(static_cast<std::size_t>(w.n_panels()), 1, [&](std::size_t begin, std::size_t end, int) {
-    matmul_panels(product, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
-  });
+  pool_.parallel_for(
+      static_cast<std::size_t>(w.n_panels()), 1, [&](std::size_t begin, std::size_t end, int) {
+        matmul_panels(product, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+      });
 }
 
-// The K largest logits of each token, ties to the lowest expert, and their softmax over the chosen or over all.
+// The K largest logits of each token, ties to the lowest expert, and their softmax over the chosen
+// or over all.
 void Execution::moe_route(const Op& op) {
   const ModelConfig& m = graph_->model;
   const std::int64_t n = m.n_experts, used = m.n_experts_used;
@@ -76,8 +79,10 @@ void Execution::moe_route(const Op& op) {
   }
 }
 
-// Fills gathered_x_, gathered_out_ and experts_: the rows of each expert that some token chose, by expert.
-void Execution::group_by_expert(const Op& op, const Prepared& x, bool shared_input, float* out, std::int64_t cols) {
+// Fills gathered_x_, gathered_out_ and experts_: the rows of each expert that some token chose, by
+// expert.
+void Execution::group_by_expert(const Op& op, const Prepared& x, bool shared_input, float* out,
+                                std::int64_t cols) {
   const std::int64_t used = graph_->model.n_experts_used, n = graph_->n_tokens * used;
   const float* routes = data(op.in[2]);
   gathered_x_.clear();
@@ -87,7 +92,8 @@ void Execution::group_by_expert(const Op& op, const Prepared& x, bool shared_inp
     const std::size_t begin = gathered_x_.size();
     for (std::int64_t i = 0; i < n; ++i) {
       if (routes[i / used * 2 * used + i % used] != static_cast<float>(e)) continue;
-      gathered_x_.push_back(x.data + static_cast<std::size_t>(shared_input ? i / used : i) * x.stride);
+      gathered_x_.push_back(x.data +
+                            static_cast<std::size_t>(shared_input ? i / used : i) * x.stride);
       gathered_out_.push_back(out + i * cols);
     }
     if (gathered_x_.size() > begin) experts_.push_back({e, begin, gathered_x_.size()});
@@ -107,7 +113,8 @@ void Execution::moe_mat_mul(const Op& op) {
       const ExpertRows& rows = experts_[begin / panels];
       const std::size_t from = begin % panels, to = std::min(panels, from + end - begin);
       const std::size_t n = rows.end - rows.begin;
-      const MatMul product{&w, rows.expert, bias == nullptr ? nullptr : bias + rows.expert * w.rows(),
+      const MatMul product{&w, rows.expert,
+                           bias == nullptr ? nullptr : bias + rows.expert * w.rows(),
                            std::span(gathered_x_).subspan(rows.begin, n),
                            std::span(gathered_out_).subspan(rows.begin, n)};
       matmul_panels(product, static_cast<std::int64_t>(from), static_cast<std::int64_t>(to));
@@ -120,14 +127,16 @@ void Execution::moe_combine(const Op& op) {
   const std::int64_t used = graph_->model.n_experts_used, cols = value(op.out).cols;
   const float *y = data(op.in[0]), *routes = data(op.in[1]);
   float* out = data(op.out);
-  pool_.parallel_for(static_cast<std::size_t>(graph_->n_tokens), 4, [&](std::size_t begin, std::size_t end, int) {
-    for (auto t = static_cast<std::int64_t>(begin); t < static_cast<std::int64_t>(end); ++t) {
-      std::fill_n(out + t * cols, cols, 0.0f);
-      for (std::int64_t j = 0; j < used; ++j) {
-        add_scaled(y + (t * used + j) * cols, routes[t * 2 * used + used + j], cols, out + t * cols);
-      }
-    }
-  });
+  pool_.parallel_for(
+      static_cast<std::size_t>(graph_->n_tokens), 4, [&](std::size_t begin, std::size_t end, int) {
+        for (auto t = static_cast<std::int64_t>(begin); t < static_cast<std::int64_t>(end); ++t) {
+          std::fill_n(out + t * cols, cols, 0.0f);
+          for (std::int64_t j = 0; j < used; ++j) {
+            add_scaled(y + (t * used + j) * cols, routes[t * 2 * used + used + j], cols,
+                       out + t * cols);
+          }
+        }
+      });
 }
 
 }  // namespace tinderbox

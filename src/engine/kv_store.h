@@ -1,7 +1,9 @@
-// Keys and values of every layer, F16, in blocks of block_tokens positions that belong to one sequence each; a block
-// id addresses the same block in all layers. All memory is reserved at construction. Layouts of one layer:
-//   k (block, kv head, head_dim, block_tokens)   a vector register holds one dimension of several keys
-//   v (block, kv head, block_tokens, head_dim)   a vector register holds several dimensions of one value
+// Keys and values of every layer, F16, in blocks of block_tokens positions that belong to one
+// sequence each; a block id addresses the same block in all layers. All memory is reserved at
+// construction. Layouts of one layer:
+//   k (block, kv head, head_dim, block_tokens)   a vector register holds one dimension of several
+//   keys v (block, kv head, block_tokens, head_dim)   a vector register holds several dimensions of
+//   one value
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// sample(): repetition penalty, temperature, top-k, top-p, min-p, draw, in that order (base/sampling.h). Any logits and
-// any parameters give a token: NaN counts as -infinity, and a parameter outside its range as its nearest sense.
+// sample(): repetition penalty, temperature, top-k, top-p, min-p, draw, in that order
+// (base/sampling.h). Any logits and any parameters give a token: NaN counts as -infinity, and a
+// parameter outside its range as its nearest sense.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -22,9 +23,10 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
 }
 
-// Logits without NaN and +infinity, with the penalty on every token of the history (Keskar et al. 2019: positive ones
-// are divided, negative ones multiplied).
-std::vector<float> penalised(std::span<const float> logits, double penalty, std::span<const TokenId> history) {
+// Logits without NaN and +infinity, with the penalty on every token of the history (Keskar et al.
+// 2019: positive ones are divided, negative ones multiplied).
+std::vector<float> penalised(std::span<const float> logits, double penalty,
+                             std::span<const TokenId> history) {
   std::vector<float> out(logits.begin(), logits.end());
   for (float& x : out) {
     if (std::isnan(x)) x = -std::numeric_limits<float>::infinity();
@@ -33,7 +35,8 @@ std::vector<float> penalised(std::span<const float> logits, double penalty, std:
   if (!(penalty > 0) || !std::isfinite(penalty) || penalty == 1.0) return out;
   std::vector<bool> seen(out.size(), false);
   for (const TokenId id : history) {
-    if (id < 0 || static_cast<std::size_t>(id) >= out.size() || seen[static_cast<std::size_t>(id)]) continue;
+    if (id < 0 || static_cast<std::size_t>(id) >= out.size() || seen[static_cast<std::size_t>(id)])
+      continue;
     seen[static_cast<std::size_t>(id)] = true;
     float& x = out[static_cast<std::size_t>(id)];
     const double moved = x > 0 ? x / penalty : x * penalty;
@@ -46,13 +49,13 @@ std::vector<float> penalised(std::span<const float> logits, double penalty, std:
 // Keeps the n likeliest, in order.
 void keep(std::vector<Candidate>& candidates, std::size_t n) {
   n = std::min(n, candidates.size());
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(n), candidates.end(),
-                    likelier);
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(n),
+                    candidates.end(), likelier);
   candidates.resize(n);
 }
 
-// Keeps the smallest set of likeliest candidates that holds at least top_p of the total (Holtzman et al. 2020). Sorts no
-// more of the vocabulary than it needs.
+// Keeps the smallest set of likeliest candidates that holds at least top_p of the total (Holtzman
+// et al. 2020). Sorts no more of the vocabulary than it needs.
 void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
   double total = 0;
   for (const Candidate& c : candidates) total += c.weight;
@@ -61,7 +64,8 @@ void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
   for (std::size_t step = 64; sorted < candidates.size(); step *= 8) {
     const std::size_t end = std::min(candidates.size(), sorted + step);
     std::partial_sort(candidates.begin() + static_cast<std::ptrdiff_t>(sorted),
-                      candidates.begin() + static_cast<std::ptrdiff_t>(end), candidates.end(), likelier);
+                      candidates.begin() + static_cast<std::ptrdiff_t>(end), candidates.end(),
+                      likelier);
     for (; sorted < end; ++sorted) {
       sum += candidates[sorted].weight;
       if (sum >= top_p * total) return candidates.resize(sorted + 1);
@@ -71,8 +75,8 @@ void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
 
 }  // namespace
 
-TokenId sample(std::span<const float> logits, const SamplingParams& params, std::span<const TokenId> history,
-               std::int64_t position) {
+TokenId sample(std::span<const float> logits, const SamplingParams& params,
+               std::span<const TokenId> history, std::int64_t position) {
   CHECK(!logits.empty());
   const std::vector<float> x = penalised(logits, params.repetition_penalty, history);
   const auto best = std::max_element(x.begin(), x.end());  // the first of equals

@@ -49,7 +49,8 @@ TEST(Sample, GreedyIsTopKOneIsTopPZeroIsMinPOne) {
   Random random(2, Stream::Test);
   for (int i = 0; i < 200; ++i) {
     std::vector<float> logits = test::random_floats(50, 2.0, random);
-    const auto best = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const auto best =
+        static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     EXPECT_EQ(sample(logits, {.temperature = 0}, {}, i), best);
     EXPECT_EQ(sample(logits, {.top_k = 1}, {}, i), best);
     EXPECT_EQ(sample(logits, {.top_p = 0}, {}, i), best);
@@ -64,7 +65,8 @@ TEST(Sample, GreedyTiesGoToTheLowestId) {
 }
 
 TEST(Sample, TopKTopPAndMinPCutWhereTheySay) {
-  const std::vector<float> logits = {0.0f, std::log(4.0f), std::log(3.0f), std::log(2.0f)};  // 0.1 0.4 0.3 0.2
+  const std::vector<float> logits = {0.0f, std::log(4.0f), std::log(3.0f),
+                                     std::log(2.0f)};  // 0.1 0.4 0.3 0.2
   const auto support = [&](SamplingParams params) {
     std::vector<TokenId> ids;
     for (const auto& [id, n] : draw(logits, params, 2000)) ids.push_back(id);
@@ -94,7 +96,8 @@ TEST(Sample, NucleusOfALargeVocabulary) {
   const std::vector<double> p = softmax(logits, 1.0);
   std::vector<std::size_t> order(p.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return p[a] > p[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](auto a, auto b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
   double sum = 0;
   std::vector<bool> inside(p.size(), false);
   for (const std::size_t i : order) {
@@ -102,16 +105,20 @@ TEST(Sample, NucleusOfALargeVocabulary) {
     sum += p[i];
     if (sum >= 0.8) break;
   }
-  for (const auto& [id, n] : draw(logits, {.top_p = 0.8}, 200)) EXPECT_TRUE(inside[static_cast<std::size_t>(id)]);
+  for (const auto& [id, n] : draw(logits, {.top_p = 0.8}, 200))
+    EXPECT_TRUE(inside[static_cast<std::size_t>(id)]);
 }
 
 TEST(Sample, PenaltyCountsEachTokenOnceAndWorksOnBothSigns) {
   const std::vector<float> logits = {2.0f, 1.5f, -1.0f, -1.5f};
   const TokenId twice[] = {0, 0, 0};
-  EXPECT_EQ(sample(logits, {.temperature = 0, .repetition_penalty = 1.2}, twice, 0), 0);  // 1.67, not 1.16
+  EXPECT_EQ(sample(logits, {.temperature = 0, .repetition_penalty = 1.2}, twice, 0),
+            0);  // 1.67, not 1.16
   EXPECT_EQ(sample(logits, {.temperature = 0, .repetition_penalty = 1.5}, twice, 0), 1);
   const TokenId all[] = {0, 1, 2};
-  EXPECT_EQ(sample(std::vector<float>{-9, -9, -1, -1.5}, {.temperature = 0, .repetition_penalty = 2}, all, 0), 3);
+  EXPECT_EQ(sample(std::vector<float>{-9, -9, -1, -1.5},
+                   {.temperature = 0, .repetition_penalty = 2}, all, 0),
+            3);
 }
 
 TEST(Sample, DependsOnSeedAndPositionOnly) {
@@ -132,18 +139,23 @@ TEST(Sample, AnyLogitsAndParametersGiveAToken) {
   EXPECT_EQ(sample(std::vector<float>{-kInf, -kInf}, {}, {}, 0), 0);
   EXPECT_EQ(sample(std::vector<float>{0, kInf, kInf}, {.temperature = 0}, {}, 0), 1);
   EXPECT_EQ(sample(std::vector<float>{0, kInf, 5}, {}, {}, 0), 1);
-  const double odd[] = {-1.0, 0.0, 0.5, 1.0, 2.0, 1e-310, 1e308, HUGE_VAL, -HUGE_VAL, static_cast<double>(kNan)};
+  const double odd[] = {-1.0,   0.0,   0.5,      1.0,       2.0,
+                        1e-310, 1e308, HUGE_VAL, -HUGE_VAL, static_cast<double>(kNan)};
   const float values[] = {0, 1, -1, 1e38f, -1e38f, kInf, -kInf, kNan};
   const TokenId history[] = {-5, 0, 2, 1 << 30};
   Random random(5, Stream::Test);
   const auto pick = [&](const auto& list) {
-    return list[static_cast<std::size_t>(random.range(0, static_cast<std::int64_t>(std::size(list)) - 1))];
+    return list[static_cast<std::size_t>(
+        random.range(0, static_cast<std::int64_t>(std::size(list)) - 1))];
   };
   for (int i = 0; i < 20000; ++i) {
     std::vector<float> logits;
     for (std::int64_t n = random.range(1, 5); n > 0; --n) logits.push_back(pick(values));
-    const SamplingParams params{.temperature = pick(odd), .top_k = static_cast<std::int32_t>(random.range(-2, 7)),
-                                .top_p = pick(odd), .min_p = pick(odd), .repetition_penalty = pick(odd)};
+    const SamplingParams params{.temperature = pick(odd),
+                                .top_k = static_cast<std::int32_t>(random.range(-2, 7)),
+                                .top_p = pick(odd),
+                                .min_p = pick(odd),
+                                .repetition_penalty = pick(odd)};
     const TokenId id = sample(logits, params, history, i);
     ASSERT_GE(id, 0);
     ASSERT_LT(static_cast<std::size_t>(id), logits.size());

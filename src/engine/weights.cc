@@ -8,7 +8,9 @@
 namespace tinderbox {
 
 Weights::Weights(const Gguf& file, const Graph& graph, ThreadPool& pool) {
-  const auto value = [&](ValueId id) -> const Value& { return graph.values[static_cast<std::size_t>(id)]; };
+  const auto value = [&](ValueId id) -> const Value& {
+    return graph.values[static_cast<std::size_t>(id)];
+  };
   const auto vector = [&](ValueId id) {
     if (id == kNoValue) return;
     Weight& w = bind(file, value(id));
@@ -16,8 +18,12 @@ Weights::Weights(const Gguf& file, const Graph& graph, ThreadPool& pool) {
   };
   for (const Op& op : graph.ops) {
     switch (op.kind) {
-      case OpKind::Embed: bind(file, value(op.in[0])); break;
-      case OpKind::RmsNorm: vector(op.in[1]); break;
+      case OpKind::Embed:
+        bind(file, value(op.in[0]));
+        break;
+      case OpKind::RmsNorm:
+        vector(op.in[1]);
+        break;
       case OpKind::MatMul:
         pack(bind(file, value(op.in[1])), value(op.in[1]), 1, pool);
         vector(op.in[2]);
@@ -26,14 +32,17 @@ Weights::Weights(const Gguf& file, const Graph& graph, ThreadPool& pool) {
         pack(bind(file, value(op.in[1])), value(op.in[1]), graph.model.n_experts, pool);
         vector(op.in[3]);
         break;
-      case OpKind::Attention: vector(op.in[1]); break;
+      case OpKind::Attention:
+        vector(op.in[1]);
+        break;
       case OpKind::Rope:
       case OpKind::KvStore:
       case OpKind::Glu:
       case OpKind::Add:
       case OpKind::MoeRoute:
       case OpKind::MoeCombine:
-      case OpKind::SelectRows: break;
+      case OpKind::SelectRows:
+        break;
     }
   }
 }
@@ -45,13 +54,15 @@ Weight& Weights::bind(const Gguf& file, const Value& value) {
   // (1, n) and (n, 1) are the same vector; converters write either.
   const bool same_vector = value.rows == 1 && view.rows * view.cols == value.cols;
   if (!same_vector && (view.rows != value.rows || view.cols != value.cols)) {
-    throw_invalid(format("{}: tensor {} is ({}, {}), expected ({}, {}); the file does not hold the model it names",
-                         file.name(), value.name, view.rows, view.cols, value.rows, value.cols));
+    throw_invalid(format(
+        "{}: tensor {} is ({}, {}), expected ({}, {}); the file does not hold the model it names",
+        file.name(), value.name, view.rows, view.cols, value.rows, value.cols));
   }
   if (!engine_supports(view.dtype)) {
-    throw_unsupported(format("{}: tensor {} is in {}, which this version has no kernel for; it runs f32, f16, bf16, "
-                             "q4_0, q4_1, q8_0, q4_k and q6_k",
-                             file.name(), value.name, dtype_info(view.dtype).name));
+    throw_unsupported(format(
+        "{}: tensor {} is in {}, which this version has no kernel for; it runs f32, f16, bf16, "
+        "q4_0, q4_1, q8_0, q4_k and q6_k",
+        file.name(), value.name, dtype_info(view.dtype).name));
   }
   CHECK(view.data.size() >= static_cast<std::size_t>(view.rows) * row_bytes(view.dtype, view.cols));
   Weight& weight = weights_[value.name];
@@ -59,7 +70,8 @@ Weight& Weights::bind(const Gguf& file, const Value& value) {
   return weight;
 }
 
-const PackedMatrix& Weights::pack(Weight& weight, const Value& value, std::int64_t n_matrices, ThreadPool& pool) {
+const PackedMatrix& Weights::pack(Weight& weight, const Value& value, std::int64_t n_matrices,
+                                  ThreadPool& pool) {
   PackedMatrix& matrix = weight.matrix;
   if (matrix.rows() != 0) return matrix;  // tied
   CHECK(value.rows % n_matrices == 0);
@@ -68,7 +80,8 @@ const PackedMatrix& Weights::pack(Weight& weight, const Value& value, std::int64
   pool.parallel_for(static_cast<std::size_t>(n_matrices) * panels, 1,
                     [&](std::size_t begin, std::size_t end, int) {
                       for (std::size_t i = begin; i < end; ++i) {
-                        matrix.fill(weight.table->data.data(), static_cast<std::int64_t>(i / panels),
+                        matrix.fill(weight.table->data.data(),
+                                    static_cast<std::int64_t>(i / panels),
                                     static_cast<std::int64_t>(i % panels));
                       }
                     });

@@ -1,5 +1,6 @@
-// A model's weights, bound by name to the tensors of a GGUF file: matrices packed for the kernels, vectors as floats,
-// the embedding table in place. Every name, shape and type is checked here, so that execute() need not.
+// A model's weights, bound by name to the tensors of a GGUF file: matrices packed for the kernels,
+// vectors as floats, the embedding table in place. Every name, shape and type is checked here, so
+// that execute() need not.
 #pragma once
 
 #include <map>
@@ -23,8 +24,9 @@ struct Weight {
 
 class Weights {
  public:
-  // graph: any step of the model that samples. Throws Error::Invalid naming file and tensor if one is missing or has
-  // another shape, Error::Unsupported naming tensor and type if there is no kernel for it.
+  // graph: any step of the model that samples. Throws Error::Invalid naming file and tensor if one
+  // is missing or has another shape, Error::Unsupported naming tensor and type if there is no
+  // kernel for it.
   Weights(const Gguf& file, const Graph& graph, ThreadPool& pool);
 
   const Weight& at(std::string_view name) const;
@@ -32,7 +34,8 @@ class Weights {
 
  private:
   Weight& bind(const Gguf& file, const Value& value);
-  const PackedMatrix& pack(Weight& weight, const Value& value, std::int64_t n_matrices, ThreadPool& pool);
+  const PackedMatrix& pack(Weight& weight, const Value& value, std::int64_t n_matrices,
+                           ThreadPool& pool);
 
   std::map<std::string, Weight, std::less<>> weights_;
 };

@@ -215,8 +215,8 @@ TEST(OpenAiApiLaw, DeltasAddUpToTheWhole) {
         if (c.at("finish_reason").is_string()) reason = c.at("finish_reason");
       }
     }
-    EXPECT_EQ(text, whole.at("choices").at(0).at("text")) << "seed " << seed;
-    EXPECT_EQ(reason, whole.at("choices").at(0).at("finish_reason")) << "seed " << seed;
+    EXPECT_EQ(json(text), whole.at("choices").at(0).at("text")) << "seed " << seed;
+    EXPECT_EQ(json(reason), whole.at("choices").at(0).at("finish_reason")) << "seed " << seed;
     EXPECT_EQ(usage, whole.at("usage")) << "seed " << seed;
   }
 }

@@ -67,6 +67,76 @@ std::size_t previous(std::string_view text, std::size_t end) {
   return end - 1;
 }
 
+// A moment taken apart into what strftime's directives print.
+struct UtcTime {
+  explicit UtcTime(std::int64_t unix_seconds)
+      : day(std::chrono::floor<std::chrono::days>(
+            std::chrono::sys_seconds{std::chrono::seconds{unix_seconds}})),
+        date(day),
+        second(unix_seconds - day.time_since_epoch().count() * 86'400) {}
+
+  std::string_view month_name() const {
+    constexpr std::array<std::string_view, 12> kNames = {
+        "January", "February", "March",     "April",   "May",      "June",
+        "July",    "August",   "September", "October", "November", "December"};
+    return kNames[static_cast<unsigned>(date.month()) - 1];
+  }
+  std::string_view day_name() const {
+    constexpr std::array<std::string_view, 7> kNames = {
+        "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+    return kNames[std::chrono::weekday{day}.c_encoding()];
+  }
+
+  // nullopt if it is not one of those in the header.
+  std::optional<std::string> directive(char letter, bool pad) const {
+    const auto number = [&](std::int64_t n, int width) {
+      return format("{:0{}}", n, pad ? width : 1);
+    };
+    const int year = static_cast<int>(date.year());
+    const std::int64_t hour = second / 3600;
+    switch (letter) {
+      case 'Y':
+        return number(year, 4);
+      case 'y':
+        return number(year % 100, 2);
+      case 'm':
+        return number(static_cast<unsigned>(date.month()), 2);
+      case 'd':
+        return number(static_cast<unsigned>(date.day()), 2);
+      case 'e':
+        return format("{:2}", static_cast<unsigned>(date.day()));
+      case 'j':
+        return number((day - std::chrono::sys_days{date.year() / 1 / 1}).count() + 1, 3);
+      case 'H':
+        return number(hour, 2);
+      case 'I':
+        return number((hour + 11) % 12 + 1, 2);
+      case 'M':
+        return number(second / 60 % 60, 2);
+      case 'S':
+        return number(second % 60, 2);
+      case 'p':
+        return hour < 12 ? "AM" : "PM";
+      case 'B':
+        return std::string(month_name());
+      case 'b':
+        return std::string(month_name().substr(0, 3));
+      case 'A':
+        return std::string(day_name());
+      case 'a':
+        return std::string(day_name().substr(0, 3));
+      case '%':
+        return "%";
+      default:
+        return std::nullopt;
+    }
+  }
+
+  std::chrono::sys_days day;
+  std::chrono::year_month_day date;
+  std::int64_t second;  // of the day
+};
+
 }  // namespace
 
 std::size_t char_bytes(std::string_view text, std::size_t at) { return decode(text, at).bytes; }
@@ -297,84 +367,20 @@ std::string json_quote(std::string_view text, bool ensure_ascii) {
 }
 
 std::optional<std::string> format_utc(std::string_view pattern, std::int64_t unix_seconds) {
-  using namespace std::chrono;
-  constexpr std::array kMonths = {"January",   "February", "March",    "April",
-                                  "May",       "June",     "July",     "August",
-                                  "September", "October",  "November", "December"};
-  constexpr std::array kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                "Thursday", "Friday", "Saturday"};
   constexpr std::int64_t kYear1 = -62'135'596'800, kYear10000 = 253'402'300'800;
   if (unix_seconds < kYear1 || unix_seconds >= kYear10000) return std::nullopt;
-  const sys_days day = floor<days>(sys_seconds{seconds{unix_seconds}});
-  const std::int64_t second = unix_seconds - day.time_since_epoch().count() * 86'400;
-  const year_month_day date{day};
-  const int year = static_cast<int>(date.year());
-  const std::string_view month = kMonths[static_cast<unsigned>(date.month()) - 1];
-  const std::string_view weekday = kDays[std::chrono::weekday{day}.c_encoding()];
-  const std::int64_t hour = second / 3600, hour12 = (hour + 11) % 12 + 1;
+  const UtcTime time(unix_seconds);
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] != '%') {
       out += pattern[i];
       continue;
     }
-    bool pad = true;
-    if (++i < pattern.size() && pattern[i] == '-') pad = false, ++i;
-    const auto number = [&](std::int64_t n, int width) {
-      out += pad ? format("{:0{}}", n, width) : format("{}", n);
-    };
-    switch (i < pattern.size() ? pattern[i] : '\0') {
-      case 'Y':
-        number(year, 4);
-        break;
-      case 'y':
-        number(year % 100, 2);
-        break;
-      case 'm':
-        number(static_cast<unsigned>(date.month()), 2);
-        break;
-      case 'd':
-        number(static_cast<unsigned>(date.day()), 2);
-        break;
-      case 'e':
-        out += format("{:2}", static_cast<unsigned>(date.day()));
-        break;
-      case 'j':
-        number((day - sys_days{date.year() / 1 / 1}).count() + 1, 3);
-        break;
-      case 'H':
-        number(hour, 2);
-        break;
-      case 'I':
-        number(hour12, 2);
-        break;
-      case 'M':
-        number(second / 60 % 60, 2);
-        break;
-      case 'S':
-        number(second % 60, 2);
-        break;
-      case 'p':
-        out += hour < 12 ? "AM" : "PM";
-        break;
-      case 'B':
-        out += month;
-        break;
-      case 'b':
-        out += month.substr(0, 3);
-        break;
-      case 'A':
-        out += weekday;
-        break;
-      case 'a':
-        out += weekday.substr(0, 3);
-        break;
-      case '%':
-        out += '%';
-        break;
-      default:
-        return std::nullopt;
-    }
+    const bool pad = !pattern.substr(i + 1).starts_with('-');
+    i += pad ? 1 : 2;
+    const auto piece = i < pattern.size() ? time.directive(pattern[i], pad) : std::nullopt;
+    if (!piece) return std::nullopt;
+    out += *piece;
   }
   return out;
 }

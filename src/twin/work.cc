@@ -60,6 +60,77 @@ Operands operands_of(OpKind kind) {
   std::abort();
 }
 
+// The numbers of a Work; activations in elements.
+struct Counts {
+  double matmul = 0, vector = 0, weights = 0, kv_read = 0, kv_write = 0, activations = 0;
+};
+
+Counts counts_of(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv) {
+  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
+  const double n_routed = step.n_tokens * model.n_experts_used;  // (token, expert) pairs
+  Counts n;
+  switch (op.kind) {
+    case OpKind::Embed:
+      n.weights = op.out_rows * op.w_row_bytes;
+      n.activations = out;
+      break;
+    case OpKind::RmsNorm:
+      n.vector = 4 * x + 4 * (x / op.w_cols);
+      n.weights = op.w_row_bytes;
+      n.activations = x + out;
+      break;
+    case OpKind::MatMul:
+      n.matmul = 2 * op.x_rows * op.w_rows * op.w_cols;
+      n.vector = op.bias_bytes > 0 ? out : 0;
+      n.weights = op.w_rows * op.w_row_bytes + op.bias_bytes;
+      n.activations = x + out;
+      break;
+    case OpKind::Rope:
+      n.vector = 3.0 * model.rope.n_dims * (x / model.head_dim);
+      n.activations = x + out;
+      break;
+    case OpKind::KvStore:
+      n.kv_write = 2 * op.x_rows * dtype_bytes(kv, op.x_cols);
+      n.activations = 2 * x;
+      break;
+    case OpKind::Attention: {
+      const double per_query = op.bias_bytes > 0 ? 4 : 0;
+      n.matmul = 4 * step.pairs * op.x_cols;
+      n.vector = model.n_heads * (6 * step.pairs + per_query * step.n_tokens);
+      n.weights = op.bias_bytes;
+      n.kv_read = 2 * step.keys * dtype_bytes(kv, model.kv_dim());
+      n.activations = x + out;
+      break;
+    }
+    case OpKind::Glu:
+      n.vector = glu_flops(model.activation) * out;
+      n.activations = 2 * x + out;
+      break;
+    case OpKind::Add:
+      n.vector = out;
+      n.activations = 2 * x + out;
+      break;
+    case OpKind::MoeRoute:
+      n.vector = op.x_rows * route_flops(model);
+      n.activations = x + out;
+      break;
+    case OpKind::MoeMatMul:
+      n.matmul = 2 * n_routed * op.w_rows * op.w_cols;
+      n.vector = op.bias_bytes > 0 ? out : 0;
+      n.weights = step.experts * (op.w_rows * op.w_row_bytes + op.bias_bytes);
+      n.activations = x + n_routed + out;
+      break;
+    case OpKind::MoeCombine:
+      n.vector = 2 * x;
+      n.activations = x + n_routed + out;
+      break;
+    case OpKind::SelectRows:
+      n.activations = 2 * out;
+      break;
+  }
+  return n;
+}
+
 }  // namespace
 
 double expected_experts(int n_experts, int n_experts_used, double n_tokens) {
@@ -87,11 +158,11 @@ OpShape shape_of(const Graph& graph, const Op& op) {
     const int n_matrices = op.kind == OpKind::MoeMatMul ? graph.model.n_experts : 1;
     shape.w_rows = static_cast<double>(w->rows / n_matrices);
     shape.w_cols = static_cast<double>(w->cols);
+    shape.w_row_bytes = dtype_bytes(w->dtype, shape.w_cols);
     shape.w_dtype = w->dtype;
   }
   if (const Value* bias = value(operands.bias)) {
-    shape.bias_cols = static_cast<double>(bias->cols);
-    shape.bias_dtype = bias->dtype;
+    shape.bias_bytes = dtype_bytes(bias->dtype, static_cast<double>(bias->cols));
   }
   return shape;
 }
@@ -111,76 +182,13 @@ StepShape shape_of(std::span<const Segment> segments, std::int32_t window, doubl
 }
 
 Work count(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv) {
-  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
-  const double n_routed = step.n_tokens * model.n_experts_used;  // (token, expert) pairs
-  double matmul = 0, vector = 0, weights = 0, kv_read = 0, kv_write = 0, activations = 0;
-  switch (op.kind) {
-    case OpKind::Embed:
-      weights = op.out_rows * dtype_bytes(op.w_dtype, op.w_cols);
-      activations = out;
-      break;
-    case OpKind::RmsNorm:
-      vector = 4 * x + 4 * (x / op.w_cols);
-      weights = dtype_bytes(op.w_dtype, op.w_cols);
-      activations = x + out;
-      break;
-    case OpKind::MatMul:
-      matmul = 2 * op.x_rows * op.w_rows * op.w_cols;
-      vector = op.bias_cols > 0 ? out : 0;
-      weights =
-          op.w_rows * dtype_bytes(op.w_dtype, op.w_cols) + dtype_bytes(op.bias_dtype, op.bias_cols);
-      activations = x + out;
-      break;
-    case OpKind::Rope:
-      vector = 3.0 * model.rope.n_dims * (x / model.head_dim);
-      activations = x + out;
-      break;
-    case OpKind::KvStore:
-      kv_write = 2 * op.x_rows * dtype_bytes(kv, op.x_cols);
-      activations = 2 * x;
-      break;
-    case OpKind::Attention: {
-      const double per_query = op.bias_cols > 0 ? 4 : 0;
-      matmul = 4 * step.pairs * op.x_cols;
-      vector = model.n_heads * (6 * step.pairs + per_query * step.n_tokens);
-      weights = dtype_bytes(op.bias_dtype, op.bias_cols);
-      kv_read = 2 * step.keys * dtype_bytes(kv, model.kv_dim());
-      activations = x + out;
-      break;
-    }
-    case OpKind::Glu:
-      vector = glu_flops(model.activation) * out;
-      activations = 2 * x + out;
-      break;
-    case OpKind::Add:
-      vector = out;
-      activations = 2 * x + out;
-      break;
-    case OpKind::MoeRoute:
-      vector = op.x_rows * route_flops(model);
-      activations = x + out;
-      break;
-    case OpKind::MoeMatMul:
-      matmul = 2 * n_routed * op.w_rows * op.w_cols;
-      vector = op.bias_cols > 0 ? out : 0;
-      weights = step.experts * (op.w_rows * dtype_bytes(op.w_dtype, op.w_cols) +
-                                dtype_bytes(op.bias_dtype, op.bias_cols));
-      activations = x + n_routed + out;
-      break;
-    case OpKind::MoeCombine:
-      vector = 2 * x;
-      activations = x + n_routed + out;
-      break;
-    case OpKind::SelectRows:
-      activations = 2 * out;
-      break;
-  }
-  return {.matmul = Flops(matmul),
-          .vector = Flops(vector),
-          .weights = Bytes(weights),
-          .kv_read = Bytes(kv_read),
-          .kv_write = Bytes(kv_write),
-          .activations = Bytes(kF32Bytes * activations),
+  const Counts n = counts_of(op, step, model, kv);
+  return {.matmul = Flops(n.matmul),
+          .vector = Flops(n.vector),
+          .weights = Bytes(n.weights),
+          .kv_read = Bytes(n.kv_read),
+          .kv_write = Bytes(n.kv_write),
+          .activations = Bytes(kF32Bytes * n.activations),
           .weight_dtype = op.w_dtype};
 }
 

@@ -30,9 +30,9 @@ struct OpShape {
   OpKind kind{};
   OpClass op_class{};
   double x_rows = 0, x_cols = 0, out_rows = 0, out_cols = 0;  // first input and output
-  double w_rows = 0, w_cols = 0;                              // weight; of MoeMatMul one expert's
-  double bias_cols = 0;  // bias, or sinks of Attention; 0: none
-  DType w_dtype = DType::F32, bias_dtype = DType::F32;
+  double w_rows = 0, w_cols = 0, w_row_bytes = 0;             // weight; of MoeMatMul one expert's
+  double bias_bytes = 0;  // bias, or sinks of Attention; 0: none
+  DType w_dtype = DType::F32;
   friend bool operator==(const OpShape&, const OpShape&) = default;
 };
 OpShape shape_of(const Graph& graph, const Op& op);

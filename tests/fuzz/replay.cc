@@ -1,5 +1,6 @@
-// main() of the fuzz targets in builds without libFuzzer: replays every file of the corpus, then seeded mutations of
-// each (flipped bytes, cuts, repeats), so that every build exercises every parser the same way.
+// main() of the fuzz targets in builds without libFuzzer: replays every file of the corpus, then
+// seeded mutations of each (flipped bytes, cuts, repeats), so that every build exercises every
+// parser the same way.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -24,12 +25,21 @@ void feed(const std::string& input) {
 std::string mutate(std::string input, Random& random) {
   const std::int64_t n = random.range(1, 4);
   for (std::int64_t i = 0; i < n && !input.empty(); ++i) {
-    const auto at = static_cast<std::size_t>(random.range(0, static_cast<std::int64_t>(input.size()) - 1));
+    const auto at =
+        static_cast<std::size_t>(random.range(0, static_cast<std::int64_t>(input.size()) - 1));
     switch (random.range(0, 3)) {
-      case 0: input[at] = static_cast<char>(random.range(0, 255)); break;
-      case 1: input.resize(at); break;
-      case 2: input.insert(at, input.substr(at, 16)); break;
-      default: input.erase(at, static_cast<std::size_t>(random.range(1, 8))); break;
+      case 0:
+        input[at] = static_cast<char>(random.range(0, 255));
+        break;
+      case 1:
+        input.resize(at);
+        break;
+      case 2:
+        input.insert(at, input.substr(at, 16));
+        break;
+      default:
+        input.erase(at, static_cast<std::size_t>(random.range(1, 8)));
+        break;
     }
   }
   return input;
@@ -38,7 +48,8 @@ std::string mutate(std::string input, Random& random) {
 int replay(const std::filesystem::path& corpus) {
   std::vector<std::filesystem::path> files;
   if (std::filesystem::exists(corpus)) {
-    for (const auto& entry : std::filesystem::directory_iterator(corpus)) files.push_back(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(corpus))
+      files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   feed("");

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <string_view>
 #include <unordered_map>
@@ -55,8 +56,8 @@ Plan draw_plan(Random& random) {
 }
 
 // All commands with their times. A cancellation comes before, during or after its request's life.
-std::vector<std::pair<TimePoint, Command>> draw_commands(const Plan& plan, Random& random) {
-  std::vector<std::pair<TimePoint, Command>> commands;
+std::multimap<TimePoint, Command> draw_commands(const Plan& plan, Random& random) {
+  std::multimap<TimePoint, Command> commands;
   TimePoint time{};
   for (SeqId id = 1; id <= plan.n_requests; ++id) {
     time += Duration(random.range(0, plan.gap_max_ns));
@@ -73,35 +74,32 @@ std::vector<std::pair<TimePoint, Command>> draw_commands(const Plan& plan, Rando
     }
     if (plan.end_tokens) request.end_tokens = {3, 5};
     const SeqId seq = request.id;
-    commands.emplace_back(time, std::move(request));
+    commands.emplace(time, std::move(request));
     if (random.uniform() < plan.cancel) {
-      commands.emplace_back(time + Duration(random.range(0, 30'000)), Cancel{seq});
+      commands.emplace(time + Duration(random.range(0, 30'000)), Cancel{seq});
     }
   }
-  std::ranges::stable_sort(commands, {}, [](const auto& c) { return c.first; });
   return commands;
 }
 
 class Commands final : public Arrivals {
  public:
-  explicit Commands(std::vector<std::pair<TimePoint, Command>> commands)
-      : commands_(std::move(commands)) {}
+  explicit Commands(std::multimap<TimePoint, Command> commands) : commands_(std::move(commands)) {}
   std::vector<Command> take(TimePoint now) override {
     std::vector<Command> due;
-    for (; next_ < commands_.size() && commands_[next_].first <= now; ++next_) {
-      due.push_back(std::move(commands_[next_].second));
+    while (!commands_.empty() && commands_.begin()->first <= now) {
+      due.push_back(std::move(commands_.extract(commands_.begin()).mapped()));
     }
     return due;
   }
   bool wait(Clock& clock) override {
-    if (next_ == commands_.size()) return false;
-    clock.wait_until(commands_[next_].first);
+    if (commands_.empty()) return false;
+    clock.wait_until(commands_.begin()->first);
     return true;
   }
 
  private:
-  std::vector<std::pair<TimePoint, Command>> commands_;
-  std::size_t next_ = 0;
+  std::multimap<TimePoint, Command> commands_;
 };
 
 // Draws tokens, and stalls now and then. Cancels from inside a step, which no arrival can: the step

@@ -65,7 +65,8 @@ void LoadTile(const AttentionTask& task, std::int64_t tile, std::int64_t last, c
   const KvLayer& kv = task.kv;
   const std::int64_t block_values = std::int64_t{kv.block_tokens} * kv.head_dim;
   const auto base = [&](std::int64_t position) {
-    const auto block = std::int64_t{task.blocks[static_cast<std::size_t>(position / kv.block_tokens)]};
+    const auto block =
+        std::int64_t{task.blocks[static_cast<std::size_t>(position / kv.block_tokens)]};
     return (block * kv.n_kv_heads + task.kv_head) * block_values;
   };
   if (kv.block_tokens % kKeyTile == 0) {
@@ -87,11 +88,12 @@ void LoadTile(const AttentionTask& task, std::int64_t tile, std::int64_t last, c
   }
 }
 
-// Scores of kQueries queries with the tile's keys, then p = exp(score - largest) of keys [begin, end); the others get 0.
-// Updates largest and total; corrections receive the factors for what was summed before.
+// Scores of kQueries queries with the tile's keys, then p = exp(score - largest) of keys [begin,
+// end); the others get 0. Updates largest and total; corrections receive the factors for what was
+// summed before.
 template <int kQueries>
-HWY_INLINE void Weigh(const Query* queries, int head_dim, int begin, int end, const Scratch& s, std::size_t first,
-                      float* HWY_RESTRICT p, float* HWY_RESTRICT corrections) {
+HWY_INLINE void Weigh(const Query* queries, int head_dim, int begin, int end, const Scratch& s,
+                      std::size_t first, float* HWY_RESTRICT p, float* HWY_RESTRICT corrections) {
   const D d;
   V score[kQueries * kVectors];
   for (auto& v : score) v = hn::Zero(d);
@@ -112,7 +114,8 @@ HWY_INLINE void Weigh(const Query* queries, int head_dim, int begin, int end, co
     for (int v = 0; v < kVectors; ++v) {
       const V key = hn::Iota(d, static_cast<float>(v * kLanes));
       const auto visible = hn::And(hn::Ge(key, from), hn::Lt(key, to));
-      row[v] = hn::IfThenElse(visible, hn::Mul(row[v], hn::Set(d, queries[q].scale)), hn::Set(d, kLowest));
+      row[v] = hn::IfThenElse(visible, hn::Mul(row[v], hn::Set(d, queries[q].scale)),
+                              hn::Set(d, kLowest));
       top = hn::Max(top, row[v]);
     }
     const std::size_t index = first + static_cast<std::size_t>(q);
@@ -132,28 +135,33 @@ HWY_INLINE void Weigh(const Query* queries, int head_dim, int begin, int end, co
   }
 }
 
-// sums = sums * correction + sum of p v over keys [begin, end), kWide registers of dimensions at a time.
+// sums = sums * correction + sum of p v over keys [begin, end), kWide registers of dimensions at a
+// time.
 template <int kQueries, int kWide>
 HWY_INLINE void Mix(const Scratch& s, std::size_t first, std::int64_t dim, int begin, int end,
                     const float* HWY_RESTRICT p, const float* HWY_RESTRICT corrections) {
   const D d;
   V acc[kQueries * kWide];
   for (int q = 0; q < kQueries; ++q) {
-    const float* sums = s.sums + static_cast<std::int64_t>(first + static_cast<std::size_t>(q)) * s.stride + dim;
+    const float* sums =
+        s.sums + static_cast<std::int64_t>(first + static_cast<std::size_t>(q)) * s.stride + dim;
     for (int w = 0; w < kWide; ++w) {
       acc[q * kWide + w] = hn::Mul(hn::Load(d, sums + w * kLanes), hn::Set(d, corrections[q]));
     }
   }
   for (int t = begin; t < end; ++t) {
     V value[kWide];
-    for (int w = 0; w < kWide; ++w) value[w] = hn::Load(d, s.values + t * s.stride + dim + w * kLanes);
+    for (int w = 0; w < kWide; ++w)
+      value[w] = hn::Load(d, s.values + t * s.stride + dim + w * kLanes);
     for (int q = 0; q < kQueries; ++q) {
       const V weight = hn::Set(d, p[q * kKeyTile + t]);
-      for (int w = 0; w < kWide; ++w) acc[q * kWide + w] = hn::MulAdd(weight, value[w], acc[q * kWide + w]);
+      for (int w = 0; w < kWide; ++w)
+        acc[q * kWide + w] = hn::MulAdd(weight, value[w], acc[q * kWide + w]);
     }
   }
   for (int q = 0; q < kQueries; ++q) {
-    float* sums = s.sums + static_cast<std::int64_t>(first + static_cast<std::size_t>(q)) * s.stride + dim;
+    float* sums =
+        s.sums + static_cast<std::int64_t>(first + static_cast<std::size_t>(q)) * s.stride + dim;
     for (int w = 0; w < kWide; ++w) hn::Store(acc[q * kWide + w], d, sums + w * kLanes);
   }
 }
@@ -215,7 +223,8 @@ void Attention(const AttentionTask& task, float* memory) {
   }
   const std::int64_t n_keys = task.queries.back().position + 1;
   const std::int64_t lowest =
-      task.window > 0 ? std::max<std::int64_t>(0, task.queries.front().position + 1 - task.window) : 0;
+      task.window > 0 ? std::max<std::int64_t>(0, task.queries.front().position + 1 - task.window)
+                      : 0;
   for (std::int64_t tile = lowest / kKeyTile * kKeyTile; tile < n_keys; tile += kKeyTile) {
     LoadTile(task, tile, std::min(n_keys, tile + kKeyTile), s);
     VisitTile(task, s, tile);

@@ -1,7 +1,8 @@
-// Causal grouped-query attention over the paged F16 cache, by online softmax (Milakov and Gimelshein 2018; Dao et al.
-// 2022): out = softmax(scale q K^T) V over the visible keys, without the matrix of scores. Key tiles are kKeyTile
-// positions from position 0 in order, whatever the blocks and whoever shares the step, so that a query's result
-// has the same bits alone and in any batch. Naive version and definition: kernels/naive.h.
+// Causal grouped-query attention over the paged F16 cache, by online softmax (Milakov and
+// Gimelshein 2018; Dao et al. 2022): out = softmax(scale q K^T) V over the visible keys, without
+// the matrix of scores. Key tiles are kKeyTile positions from position 0 in order, whatever the
+// blocks and whoever shares the step, so that a query's result has the same bits alone and in any
+// batch. Naive version and definition: kernels/naive.h.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +19,11 @@ inline constexpr int kTaskQueries = 32;
 
 // One head of one token.
 struct Query {
-  const float* q;          // (head_dim)
-  float* out;              // (head_dim)
-  std::int64_t position;   // sees keys [max(0, position + 1 - window), position]
-  float scale;             // on q.k
-  float sink;              // logit of the sink if AttentionTask::sinks
+  const float* q;         // (head_dim)
+  float* out;             // (head_dim)
+  std::int64_t position;  // sees keys [max(0, position + 1 - window), position]
+  float scale;            // on q.k
+  float sink;             // logit of the sink if AttentionTask::sinks
 };
 
 struct AttentionTask {
@@ -31,13 +32,15 @@ struct AttentionTask {
   int kv_head = 0;
   std::int64_t window = 0;  // 0: all
   bool sinks = false;       // a learnt logit joins the softmax and attends to nothing (gpt-oss)
-  std::span<const Query> queries;  // at most kTaskQueries, of one sequence and kv head, positions ascending
+  std::span<const Query>
+      queries;  // at most kTaskQueries, of one sequence and kv head, positions ascending
 };
 
 // Floats of scratch memory that one worker needs.
 std::size_t attention_scratch_floats(int head_dim);
 
-// scratch: attention_scratch_floats(head_dim), 64-byte aligned, contents irrelevant but initialised.
+// scratch: attention_scratch_floats(head_dim), 64-byte aligned, contents irrelevant but
+// initialised.
 void attention(const AttentionTask& task, float* scratch);
 
 }  // namespace tinderbox

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include <hwy/aligned_allocator.h>
 #include <gtest/gtest.h>
+#include <hwy/aligned_allocator.h>
 #include <hwy/highway.h>
 
 #include "base/random.h"
@@ -27,7 +27,8 @@ void each_target(Body body) {
   }
 }
 
-// One sequence of n_keys positions in scattered blocks of a store, and the same keys and values as plain rows.
+// One sequence of n_keys positions in scattered blocks of a store, and the same keys and values as
+// plain rows.
 struct Sequence {
   int head_dim, n_kv_heads, n_keys;
   KvStore store;
@@ -43,14 +44,19 @@ struct Sequence {
   }
 
   Sequence(int dim, int kv_heads, int keys_n, int block_tokens, Random& random)
-      : head_dim(dim), n_kv_heads(kv_heads), n_keys(keys_n),
-        store(model(kv_heads, dim), (keys_n + block_tokens - 1) / block_tokens * 2 + 1, block_tokens),
-        keys(static_cast<std::size_t>(dim * kv_heads * keys_n)), values(keys.size()) {
+      : head_dim(dim),
+        n_kv_heads(kv_heads),
+        n_keys(keys_n),
+        store(model(kv_heads, dim), (keys_n + block_tokens - 1) / block_tokens * 2 + 1,
+              block_tokens),
+        keys(static_cast<std::size_t>(dim * kv_heads * keys_n)),
+        values(keys.size()) {
     for (int i = 0; i * block_tokens < keys_n; ++i) blocks.push_back(store.n_blocks() - 1 - 2 * i);
     for (int p = 0; p < keys_n; ++p) {
       const auto k = test::random_floats(static_cast<std::size_t>(dim * kv_heads), 1.0, random);
       const auto v = test::random_floats(k.size(), 1.0, random);
-      store.write(1, blocks[static_cast<std::size_t>(p / block_tokens)], p % block_tokens, k.data(), v.data());
+      store.write(1, blocks[static_cast<std::size_t>(p / block_tokens)], p % block_tokens, k.data(),
+                  v.data());
       for (int h = 0; h < kv_heads; ++h) {
         for (int d = 0; d < dim; ++d) {
           const auto to = static_cast<std::size_t>((h * keys_n + p) * dim + d);
@@ -75,22 +81,27 @@ struct Sequence {
   }
 };
 
-void check(const Sequence& s, const std::vector<Query>& queries, int kv_head, int window, bool sinks) {
+void check(const Sequence& s, const std::vector<Query>& queries, int kv_head, int window,
+           bool sinks) {
   const auto dim = static_cast<std::size_t>(s.head_dim);
   const std::vector<float> out = s.run(queries, kv_head, window, sinks);
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const Query& q = queries[i];
     const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, q.position + 1 - window) : 0;
-    const std::size_t from = (static_cast<std::size_t>(kv_head * s.n_keys) + static_cast<std::size_t>(first)) * dim;
+    const std::size_t from =
+        (static_cast<std::size_t>(kv_head * s.n_keys) + static_cast<std::size_t>(first)) * dim;
     const std::size_t length = static_cast<std::size_t>(q.position + 1 - first) * dim;
     std::vector<float> expected(dim);
-    naive::attention({q.q, dim}, std::span(s.keys).subspan(from, length), std::span(s.values).subspan(from, length),
-                     q.scale, sinks ? &q.sink : nullptr, expected);
-    // Scores have an error of (dim + 2) eps sum |q k| scale (about 4 sqrt(dim) here), exp passes it on to p, and the
-    // mix over n keys adds (n + 4) eps |v|.
+    naive::attention({q.q, dim}, std::span(s.keys).subspan(from, length),
+                     std::span(s.values).subspan(from, length), q.scale, sinks ? &q.sink : nullptr,
+                     expected);
+    // Scores have an error of (dim + 2) eps sum |q k| scale (about 4 sqrt(dim) here), exp passes it
+    // on to p, and the mix over n keys adds (n + 4) eps |v|.
     const double keys = static_cast<double>(q.position + 1 - first);
-    const double bound = 4.0 * (static_cast<double>(dim) * std::sqrt(static_cast<double>(dim)) + keys + 8) * 0x1p-24;
-    for (std::size_t d = 0; d < dim; ++d) ASSERT_NEAR(out[i * dim + d], expected[d], bound) << "query " << i;
+    const double bound =
+        4.0 * (static_cast<double>(dim) * std::sqrt(static_cast<double>(dim)) + keys + 8) * 0x1p-24;
+    for (std::size_t d = 0; d < dim; ++d)
+      ASSERT_NEAR(out[i * dim + d], expected[d], bound) << "query " << i;
     // The same bits alone as among the others.
     const std::vector<float> alone = s.run({q}, kv_head, window, sinks);
     ASSERT_EQ(std::memcmp(alone.data(), &out[i * dim], dim * sizeof(float)), 0) << "query " << i;
@@ -140,7 +151,8 @@ TEST(Attention, LargeScoresDoNotOverflow) {
   Random random(3, Stream::Test);
   const Sequence s(16, 1, 33, 16, random);
   const auto q = test::random_floats(16, 500.0, random);
-  for (const float x : s.run({{q.data(), nullptr, 32, 1.0f, 0.0f}}, 0, 0, false)) EXPECT_TRUE(std::isfinite(x));
+  for (const float x : s.run({{q.data(), nullptr, 32, 1.0f, 0.0f}}, 0, 0, false))
+    EXPECT_TRUE(std::isfinite(x));
 }
 
 TEST(KvStore, RefusesWhatCannotFit) {

@@ -18,9 +18,11 @@ namespace tinderbox {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Whether the chosen target includes AVX2, FMA and F16C. Asked through the dispatch table, because asking the processor
-// again is slow (cpuid leaves a virtual machine).
-bool HasAvx2() { return HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL; }
+// Whether the chosen target includes AVX2, FMA and F16C. Asked through the dispatch table, because
+// asking the processor again is slow (cpuid leaves a virtual machine).
+bool HasAvx2() {
+  return HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL;
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -42,12 +44,18 @@ PanelKernel panel_kernel(DType dtype) {
 #if defined(TINDERBOX_AVX2_TIER)
   if (HWY_DYNAMIC_DISPATCH(HasAvx2)()) {
     switch (dtype) {
-      case DType::Q8_0: return avx2::panel_q8_0;
-      case DType::Q4_0: return avx2::panel_q4_0;
-      case DType::Q4_1: return avx2::panel_q4_1;
-      case DType::Q4_K: return avx2::panel_q4_k;
-      case DType::Q6_K: return avx2::panel_q6_k;
-      default: break;
+      case DType::Q8_0:
+        return avx2::panel_q8_0;
+      case DType::Q4_0:
+        return avx2::panel_q4_0;
+      case DType::Q4_1:
+        return avx2::panel_q4_1;
+      case DType::Q4_K:
+        return avx2::panel_q4_k;
+      case DType::Q6_K:
+        return avx2::panel_q6_k;
+      default:
+        break;
     }
   }
 #endif

@@ -1,5 +1,6 @@
-// Matrix products of every format against double-precision dot products of the same dequantised weights with the same
-// quantised activations, on every SIMD target; and the laws that the engine's reproducibility rests on.
+// Matrix products of every format against double-precision dot products of the same dequantised
+// weights with the same quantised activations, on every SIMD target; and the laws that the engine's
+// reproducibility rests on.
 #include "engine/kernels/matmul.h"
 
 #include <cmath>
@@ -38,8 +39,12 @@ struct Problem {
   std::vector<float> bias;
 
   Problem(DType type, std::int64_t m, std::int64_t k, Random& random, std::int64_t matrices = 1)
-      : dtype(type), rows(m), cols(k), n_matrices(matrices),
-        data(test::random_weights(type, m * matrices, k, 0.05, random)), packed(type, matrices, m, k),
+      : dtype(type),
+        rows(m),
+        cols(k),
+        n_matrices(matrices),
+        data(test::random_weights(type, m * matrices, k, 0.05, random)),
+        packed(type, matrices, m, k),
         bias(test::random_floats(static_cast<std::size_t>(m * matrices), 0.1, random)) {
     for (std::int64_t e = 0; e < matrices; ++e) {
       for (std::int64_t p = 0; p < packed.n_panels(); ++p) packed.fill(data.data(), e, p);
@@ -47,7 +52,8 @@ struct Problem {
   }
 
   std::vector<float> run(std::span<const float> x, std::int64_t matrix = 0) const {
-    const std::size_t k = static_cast<std::size_t>(cols), n = x.size() / k, m = static_cast<std::size_t>(rows);
+    const std::size_t k = static_cast<std::size_t>(cols), n = x.size() / k,
+                      m = static_cast<std::size_t>(rows);
     std::vector<ActBlock> blocks(x.size() / 32 + 1);
     std::vector<float> out(n * m);
     std::vector<const void*> rows_in(n);
@@ -59,16 +65,17 @@ struct Problem {
       quantise(&x[t * k], cols, &blocks[t * k / 32]);
       rows_in[t] = &blocks[t * k / 32];
     }
-    matmul_panels({&packed, matrix, &bias[static_cast<std::size_t>(matrix) * m], rows_in, rows_out}, 0,
-                  packed.n_panels());
+    matmul_panels({&packed, matrix, &bias[static_cast<std::size_t>(matrix) * m], rows_in, rows_out},
+                  0, packed.n_panels());
     return out;
   }
 };
 
-// |err| <= (n + 2) eps sum |a b|: n products and their sum in float. Quantised formats use a tenth of it: a block of 32
-// has an exact integer dot product and at most three roundings, on terms (d q and the minimum apart) whose magnitude
-// is a few times that of the dequantised products.
-void expect_close(const Problem& p, const std::vector<float>& x, const std::vector<float>& out, std::int64_t e) {
+// |err| <= (n + 2) eps sum |a b|: n products and their sum in float. Quantised formats use a tenth
+// of it: a block of 32 has an exact integer dot product and at most three roundings, on terms (d q
+// and the minimum apart) whose magnitude is a few times that of the dequantised products.
+void expect_close(const Problem& p, const std::vector<float>& x, const std::vector<float>& out,
+                  std::int64_t e) {
   const std::size_t k = static_cast<std::size_t>(p.cols), m = static_cast<std::size_t>(p.rows);
   const std::vector<float> w = test::dequantised(p.dtype, p.rows * p.n_matrices, p.cols, p.data);
   std::vector<float> row(k);
@@ -86,7 +93,8 @@ void expect_close(const Problem& p, const std::vector<float>& x, const std::vect
       const double magnitude = sum.magnitude + std::fabs(bias);
       const double bound = (static_cast<double>(k) + 2) * 0x1p-24 * magnitude * 1.01 + 1e-12;
       ASSERT_NEAR(out[t * m + r], sum.value + bias, bound)
-          << dtype_info(p.dtype).name << " rows " << m << " k " << k << " row " << r << " token " << t;
+          << dtype_info(p.dtype).name << " rows " << m << " k " << k << " row " << r << " token "
+          << t;
     }
   }
 }
@@ -99,8 +107,9 @@ TEST(MatMul, EveryFormatAndTargetMatchesTheDequantisedProduct) {
       for (const std::int64_t rows : {1, 7, 8, 9, 16, 31}) {
         for (const std::int64_t blocks : {1, 2, 5}) {
           const Problem p(dtype, rows, block == 1 ? blocks * 13 : block * blocks, random);
-          for (const std::size_t n : {1, 2, 3, 4, 5, 11}) {
-            const std::vector<float> x = test::random_floats(n * static_cast<std::size_t>(p.cols), 1.0, random);
+          for (const std::size_t n : {1UL, 2UL, 3UL, 4UL, 5UL, 11UL}) {
+            const std::vector<float> x =
+                test::random_floats(n * static_cast<std::size_t>(p.cols), 1.0, random);
             expect_close(p, x, p.run(x), 0);
             if (testing::Test::HasFatalFailure()) return;
           }
@@ -117,7 +126,8 @@ TEST(MatMul, FloatFormatsOfEveryShortLength) {
     for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
       for (std::int64_t k = 1; k < 64; ++k) {
         const Problem p(dtype, 17, k, random);
-        const std::vector<float> x = test::random_floats(static_cast<std::size_t>(3 * k), 1.0, random);
+        const std::vector<float> x =
+            test::random_floats(static_cast<std::size_t>(3 * k), 1.0, random);
         expect_close(p, x, p.run(x), 0);
         if (testing::Test::HasFatalFailure()) return;
       }
@@ -139,7 +149,8 @@ TEST(MatMul, ExtremeCodesDoNotOverflow) {
         }
         for (std::int64_t i = 0; i < p.packed.n_panels(); ++i) p.packed.fill(p.data.data(), 0, i);
         for (const float value : {1.0f, -1.0f}) {
-          const std::vector<float> x(512, value);  // every activation code is kActMax or its opposite
+          const std::vector<float> x(512,
+                                     value);  // every activation code is kActMax or its opposite
           expect_close(p, x, p.run(x), 0);
         }
       }

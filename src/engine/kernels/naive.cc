@@ -32,7 +32,8 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t n, fl
 float glu(Activation activation, float gate, float up) {
   const double g = gate, u = up;
   switch (activation) {
-    case Activation::Silu: return static_cast<float>(g / (1.0 + std::exp(-g)) * u);
+    case Activation::Silu:
+      return static_cast<float>(g / (1.0 + std::exp(-g)) * u);
     case Activation::GeluTanh:
       return static_cast<float>(
           0.5 * g * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (g + 0.044715 * g * g * g))) * u);

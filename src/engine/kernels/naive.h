@@ -1,6 +1,7 @@
-// Every kernel again, as plainly as it can be said: double accumulation, no SIMD, no tiles, no packing. They stay for
-// ever: each is its kernel's definition and oracle. Where a kernel's rounding has a bound, `magnitude` returns the sum
-// of absolute terms that the bound is a multiple of.
+// Every kernel again, as plainly as it can be said: double accumulation, no SIMD, no tiles, no
+// packing. They stay for ever: each is its kernel's definition and oracle. Where a kernel's
+// rounding has a bound, `magnitude` returns the sum of absolute terms that the bound is a multiple
+// of.
 #pragma once
 
 #include <cstddef>

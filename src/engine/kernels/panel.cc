@@ -15,7 +15,9 @@ namespace {
 constexpr int kRows = kQuantPanelRows;
 using Codes = std::uint8_t[kRows][32];  // one 32-block of every row, as stored (not yet centred)
 
-inline std::uint8_t u8(const std::byte* p, std::size_t i) { return std::to_integer<std::uint8_t>(p[i]); }
+inline std::uint8_t u8(const std::byte* p, std::size_t i) {
+  return std::to_integer<std::uint8_t>(p[i]);
+}
 
 // Sequential writer of one panel.
 struct Writer {
@@ -32,40 +34,44 @@ struct Writer {
       for (int lane = 0; lane < 16; ++lane) byte(codes[lane / 2][2 * s + lane % 2]);
     }
   }
-  // Bits [shift, shift + 16 / steps) of `steps` steps in each 16-bit lane.
-  void lanes(const Codes& codes, int steps, int shift) {
-    const int width = 16 / steps, mask = (1 << width) - 1;
-    for (int s = 0; s < 16; s += steps) {
+  // Bits [kShift, kShift + 16 / kSteps) of kSteps steps in each 16-bit lane.
+  template <int kSteps, int kShift>
+  void lanes(const Codes& codes) {
+    constexpr int kWidth = 16 / kSteps, kMask = (1 << kWidth) - 1;
+    for (int s = 0; s < 16; s += kSteps) {
       for (int lane = 0; lane < 16; ++lane) {
         int bits = 0;
-        for (int n = 0; n < steps; ++n) {
-          bits |= (codes[lane / 2][2 * (s + n) + lane % 2] >> shift & mask) << (n * width);
+        for (int n = 0; n < kSteps; ++n) {
+          bits |= (codes[lane / 2][2 * (s + n) + lane % 2] >> kShift & kMask) << (n * kWidth);
         }
         byte(static_cast<std::uint8_t>(bits & 255));
         byte(static_cast<std::uint8_t>(bits >> 8));
       }
     }
   }
-  void nibbles(const Codes& codes) { lanes(codes, 4, 0); }
-  void high_bits(const Codes& codes) { lanes(codes, 8, 4); }
+  void nibbles(const Codes& codes) { lanes<4, 0>(codes); }
+  void high_bits(const Codes& codes) { lanes<8, 4>(codes); }
 };
 
 // The codes of sub-block j (of 32) of one block.
 void read_codes(DType dtype, const std::byte* b, int j, std::uint8_t* out) {
-  for (int i = 0; i < 32; ++i) {
-    const auto n = static_cast<std::size_t>(i);
-    if (dtype == DType::Q8_0) {
-      out[i] = u8(b, 2 + n);
-    } else if (dtype == DType::Q4_0 || dtype == DType::Q4_1) {
-      const std::uint8_t pair = u8(b, (dtype == DType::Q4_0 ? 2 : 4) + n % 16);
-      out[i] = i < 16 ? pair & 15 : pair >> 4;
-    } else if (dtype == DType::Q4_K) {
-      const std::uint8_t pair = u8(b, static_cast<std::size_t>(16 + j / 2 * 32) + n);
-      out[i] = j % 2 == 0 ? pair & 15 : pair >> 4;
-    } else {  // Q6_K: sub-block j is quarter j % 4 of half j / 4
-      const int half = j / 4, quarter = j % 4;
-      const int low = u8(b, static_cast<std::size_t>(half * 64 + quarter % 2 * 32) + n) >> (quarter / 2 * 4);
-      const int high = u8(b, static_cast<std::size_t>(128 + half * 32) + n) >> (quarter * 2);
+  if (dtype == DType::Q8_0) {
+    std::memcpy(out, b + 2, 32);
+  } else if (dtype == DType::Q4_0 || dtype == DType::Q4_1) {
+    const std::byte* pairs = b + (dtype == DType::Q4_0 ? 2 : 4);
+    for (std::size_t i = 0; i < 16; ++i) {
+      out[i] = u8(pairs, i) & 15;
+      out[i + 16] = u8(pairs, i) >> 4;
+    }
+  } else if (dtype == DType::Q4_K) {
+    const std::byte* pairs = b + 16 + j / 2 * 32;
+    const int shift = j % 2 * 4;
+    for (std::size_t i = 0; i < 32; ++i) out[i] = u8(pairs, i) >> shift & 15;
+  } else {  // Q6_K: sub-block j is quarter j % 4 of half j / 4
+    const int half = j / 4, quarter = j % 4;
+    const std::byte *lows = b + half * 64 + quarter % 2 * 32, *highs = b + 128 + half * 32;
+    for (std::size_t i = 0; i < 32; ++i) {
+      const int low = u8(lows, i) >> (quarter / 2 * 4), high = u8(highs, i) >> (quarter * 2);
       out[i] = static_cast<std::uint8_t>((low & 15) | (high & 3) << 4);
     }
   }
@@ -136,26 +142,39 @@ void pack_block(DType dtype, Writer& w, const std::byte* const* blocks) {
 PanelFormat panel_format(DType dtype) {
   CHECK(engine_supports(dtype));
   switch (dtype) {
-    case DType::Q8_0: return {true, kRows, 32, 272};
-    case DType::Q4_0: return {true, kRows, 32, 144};
-    case DType::Q4_1: return {true, kRows, 32, 160};
-    case DType::Q4_K: return {true, kRows, 256, 1184};
-    case DType::Q6_K: return {true, kRows, 256, 1680};
-    case DType::F32: return {false, kFloatPanelRows, 1, 4 * kFloatPanelRows};
-    default: return {false, kFloatPanelRows, 1, 2 * kFloatPanelRows};  // F16, BF16
+    case DType::Q8_0:
+      return {true, kRows, 32, 272};
+    case DType::Q4_0:
+      return {true, kRows, 32, 144};
+    case DType::Q4_1:
+      return {true, kRows, 32, 160};
+    case DType::Q4_K:
+      return {true, kRows, 256, 1184};
+    case DType::Q6_K:
+      return {true, kRows, 256, 1680};
+    case DType::F32:
+      return {false, kFloatPanelRows, 1, 4 * kFloatPanelRows};
+    default:
+      return {false, kFloatPanelRows, 1, 2 * kFloatPanelRows};  // F16, BF16
   }
 }
 
-PackedMatrix::PackedMatrix(DType dtype, std::int64_t n_matrices, std::int64_t rows, std::int64_t cols)
-    : dtype_(dtype), layout_(panel_format(dtype)), n_matrices_(n_matrices), rows_(rows), cols_(cols) {
+PackedMatrix::PackedMatrix(DType dtype, std::int64_t n_matrices, std::int64_t rows,
+                           std::int64_t cols)
+    : dtype_(dtype),
+      layout_(panel_format(dtype)),
+      n_matrices_(n_matrices),
+      rows_(rows),
+      cols_(cols) {
   CHECK(n_matrices >= 1 && rows >= 1 && cols >= 1 && cols % layout_.block_elements == 0);
   n_panels_ = (rows + layout_.rows - 1) / layout_.rows;
   panel_bytes_ = cols / layout_.block_elements * layout_.block_bytes;
   data_ = hwy::AllocateAligned<std::uint8_t>(static_cast<std::size_t>(bytes()) + 64);
   if (data_ == nullptr) {
-    throw_too_large(format("no memory for a weight of {} ({} matrices of {} x {}, {}); use a smaller model",
-                           human(Bytes(static_cast<double>(bytes()))), n_matrices, rows, cols,
-                           dtype_info(dtype).name));
+    throw_too_large(
+        format("no memory for a weight of {} ({} matrices of {} x {}, {}); use a smaller model",
+               human(Bytes(static_cast<double>(bytes()))), n_matrices, rows, cols,
+               dtype_info(dtype).name));
   }
 }
 

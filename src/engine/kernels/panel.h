@@ -1,16 +1,20 @@
-// How the engine keeps weights in memory: rows are interleaved in panels, so that one vector register holds the same
-// columns of several rows and a kernel ends with one finished sum a lane, without horizontal additions.
+// How the engine keeps weights in memory: rows are interleaved in panels, so that one vector
+// register holds the same columns of several rows and a kernel ends with one finished sum a lane,
+// without horizontal additions.
 //
-// Quantised formats: panels of 8 rows, stored block after block along k. A block of 32 columns is 16 steps of 2 columns; a
-// step is 16 codes, those of row r at lanes 2 r and 2 r + 1. Layouts (bytes; "8 x" means one a row):
+// Quantised formats: panels of 8 rows, stored block after block along k. A block of 32 columns is
+// 16 steps of 2 columns; a step is 16 codes, those of row r at lanes 2 r and 2 r + 1. Layouts
+// (bytes; "8 x" means one a row):
 //   Q8_0  8 x f16 d; 16 steps of signed bytes                                      272 a block
 //   Q4_0  8 x f16 d; nibbles (128 bytes)                                           144 a block
 //   Q4_1  8 x f16 d; 8 x f16 m; nibbles                                            160 a block
-//   Q4_K  8 x f16 d; 8 x f16 dmin; 8 times {8 x u8 scale; 8 x u8 min; nibbles}     1184 a super-block of 256
-//   Q6_K  8 x f16 d; 8 times {8 x i8 scale of columns 0-15; 8 x i8 of 16-31; nibbles; bit pairs (64 bytes)}
-//                                                                                  1680 a super-block
-//   nibbles: 4 times 16 lanes of 16 bits, with those of steps 4 i ... 4 i + 3 from the lowest bits up;
-//   bit pairs: 2 times 16 lanes, with those of steps 8 i ... 8 i + 7 from the lowest bits up.
+//   Q4_K  8 x f16 d; 8 x f16 dmin; 8 times {8 x u8 scale; 8 x u8 min; nibbles}     1184 a
+//   super-block of 256 Q6_K  8 x f16 d; 8 times {8 x i8 scale of columns 0-15; 8 x i8 of 16-31;
+//   nibbles; bit pairs (64 bytes)}
+//                                                                                  1680 a
+//                                                                                  super-block
+//   nibbles: 4 times 16 lanes of 16 bits, with those of steps 4 i ... 4 i + 3 from the lowest bits
+//   up; bit pairs: 2 times 16 lanes, with those of steps 8 i ... 8 i + 7 from the lowest bits up.
 // F32, F16, BF16: panels of 16 rows, column after column. Missing rows of the last panel are zero.
 #pragma once
 

@@ -1,9 +1,11 @@
-// Quantised panels times quantised activations with AVX2. Compiled for AVX2 as a whole, therefore without any header
-// whose inline functions other translation units share: the linker could keep this one's copies of them.
+// Quantised panels times quantised activations with AVX2. Compiled for AVX2 as a whole, therefore
+// without any header whose inline functions other translation units share: the linker could keep
+// this one's copies of them.
 //
-// vpmaddwd multiplies 16-bit lanes and adds neighbours in int32: two columns of eight rows with two activations of one
-// token, broadcast to all rows. Each lane ends with its row's sum. The largest, of Q8_0 (codes up to 128), is
-// 32 * 128 * 8191 = 34 million; Q6_K's scales make it 4.3 * 10^9 / 8 = 0.54 * 10^9. Nothing overflows.
+// vpmaddwd multiplies 16-bit lanes and adds neighbours in int32: two columns of eight rows with two
+// activations of one token, broadcast to all rows. Each lane ends with its row's sum. The largest,
+// of Q8_0 (codes up to 128), is 32 * 128 * 8191 = 34 million; Q6_K's scales make it 4.3 * 10^9 / 8
+// = 0.54 * 10^9. Nothing overflows.
 #include "engine/kernels/panel_avx2.h"
 
 #include <immintrin.h>
@@ -49,7 +51,8 @@ TINDERBOX_INLINE Steps bytes(const std::uint8_t* codes, int i) {
   Steps steps;
 #pragma GCC unroll 4
   for (int n = 0; n < 4; ++n) {
-    steps.w[n] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + 64 * i + 16 * n)));
+    steps.w[n] = _mm256_cvtepi8_epi16(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + 64 * i + 16 * n)));
   }
   return steps;
 }
@@ -80,20 +83,23 @@ TINDERBOX_INLINE Steps six_bits(const std::uint8_t* codes, int i) {
 
 // dots[t] (+)= four steps from 4 i on, times activations of block b.
 template <int N>
-TINDERBOX_INLINE void multiply(const Steps& steps, const ActBlock* const* x, std::int64_t b, int i, bool first,
-                               __m256i* dots) {
+TINDERBOX_INLINE void multiply(const Steps& steps, const ActBlock* const* x, std::int64_t b, int i,
+                               bool first, __m256i* dots) {
 #pragma GCC unroll 4
   for (int t = 0; t < N; ++t) {
 #pragma GCC unroll 4
     for (int n = 0; n < 4; ++n) {
       const __m256i product = _mm256_madd_epi16(steps.w[n], step(x[t][b], 4 * i + n));
       dots[t] = first && n == 0 ? product : _mm256_add_epi32(dots[t], product);
+      // Without a barrier g++ computes all products first and spills them.
+      __asm__("" : "+x"(dots[t]));
     }
   }
 }
 
 template <int N>
-TINDERBOX_INLINE void dot_u4(const std::uint8_t* codes, const ActBlock* const* x, std::int64_t b, __m256i* dots) {
+TINDERBOX_INLINE void dot_u4(const std::uint8_t* codes, const ActBlock* const* x, std::int64_t b,
+                             __m256i* dots) {
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) multiply<N>(nibbles(codes, i), x, b, i, i == 0, dots);
 }
@@ -174,8 +180,8 @@ void q6_k(const std::uint8_t* p, std::int64_t n_blocks, const ActBlock* const* x
       }
 #pragma GCC unroll 4
       for (int t = 0; t < N; ++t) {
-        const __m256i dots =
-            _mm256_add_epi32(_mm256_mullo_epi32(first[t], scale0), _mm256_mullo_epi32(second[t], scale1));
+        const __m256i dots = _mm256_add_epi32(_mm256_mullo_epi32(first[t], scale0),
+                                              _mm256_mullo_epi32(second[t], scale1));
         acc[t] = add_scaled(acc[t], dots, d, x[t][b + j].d);
       }
     }
@@ -183,7 +189,8 @@ void q6_k(const std::uint8_t* p, std::int64_t n_blocks, const ActBlock* const* x
 }
 
 template <int N, void (*Kernel)(const std::uint8_t*, std::int64_t, const ActBlock* const*, __m256*)>
-TINDERBOX_INLINE void tile(const std::uint8_t* panel, std::int64_t k, const void* const* x, float* out) {
+TINDERBOX_INLINE void tile(const std::uint8_t* panel, std::int64_t k, const void* const* x,
+                           float* out) {
   const ActBlock* rows[N];
   __m256 acc[N];
   for (int t = 0; t < N; ++t) {
@@ -194,28 +201,38 @@ TINDERBOX_INLINE void tile(const std::uint8_t* panel, std::int64_t k, const void
   for (int t = 0; t < N; ++t) _mm256_storeu_ps(out + 8 * t, acc[t]);
 }
 
-// The largest magnitude of 32 values as float bits; magnitudes order as integers, NaNs above infinity.
+// The largest magnitude of 32 values as float bits; magnitudes order as integers, NaNs above
+// infinity.
 TINDERBOX_INLINE int largest_bits(const __m256* v) {
   const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
   __m256i largest = _mm256_setzero_si256();
   for (int i = 0; i < 4; ++i) {
     largest = _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(v[i]), magnitude));
   }
-  __m128i max4 = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
+  __m128i max4 =
+      _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
   max4 = _mm_max_epi32(max4, _mm_shuffle_epi32(max4, 0x4e));
   return _mm_cvtsi128_si32(_mm_max_epi32(max4, _mm_shuffle_epi32(max4, 0xb1)));
 }
 
 }  // namespace
 
-#define TINDERBOX_PANEL(name)                                                                              \
-  void panel_##name(const std::uint8_t* panel, std::int64_t k, const void* const* x, int n, float* out) { \
-    switch (n) {                                                                                           \
-      case 1: tile<1, name<1>>(panel, k, x, out); return;                                                  \
-      case 2: tile<2, name<2>>(panel, k, x, out); return;                                                  \
-      case 3: tile<3, name<3>>(panel, k, x, out); return;                                                  \
-      default: tile<4, name<4>>(panel, k, x, out);                                                         \
-    }                                                                                                      \
+#define TINDERBOX_PANEL(name)                                                               \
+  void panel_##name(const std::uint8_t* panel, std::int64_t k, const void* const* x, int n, \
+                    float* out) {                                                           \
+    switch (n) {                                                                            \
+      case 1:                                                                               \
+        tile<1, name<1>>(panel, k, x, out);                                                 \
+        return;                                                                             \
+      case 2:                                                                               \
+        tile<2, name<2>>(panel, k, x, out);                                                 \
+        return;                                                                             \
+      case 3:                                                                               \
+        tile<3, name<3>>(panel, k, x, out);                                                 \
+        return;                                                                             \
+      default:                                                                              \
+        tile<4, name<4>>(panel, k, x, out);                                                 \
+    }                                                                                       \
   }
 TINDERBOX_PANEL(q8_0)
 TINDERBOX_PANEL(q4_0)

@@ -1,4 +1,5 @@
-// The intrinsics tier of the quantised kernels: AVX2, FMA, F16C. Call only where the processor has them.
+// The intrinsics tier of the quantised kernels: AVX2, FMA, F16C. Call only where the processor has
+// them.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,8 @@ HWY_INLINE hn::Vec<Full> LoadWeights(Full d, const T* p) {
 
 // kTokens tokens times 16 rows in 16 / lanes registers each.
 template <typename T, int kTokens>
-HWY_INLINE void Tile(const T* HWY_RESTRICT w, std::int64_t k, const void* const* x, float* HWY_RESTRICT out) {
+HWY_INLINE void Tile(const T* HWY_RESTRICT w, std::int64_t k, const void* const* x,
+                     float* HWY_RESTRICT out) {
   const Full d;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(Full()));
   constexpr int kVectors = kRows / kLanes;
@@ -54,10 +55,17 @@ template <typename T>
 void Panel(const std::uint8_t* panel, std::int64_t k, const void* const* x, int n, float* out) {
   const T* w = reinterpret_cast<const T*>(panel);
   switch (n) {
-    case 1: Tile<T, 1>(w, k, x, out); return;
-    case 2: Tile<T, 2>(w, k, x, out); return;
-    case 3: Tile<T, 3>(w, k, x, out); return;
-    default: Tile<T, 4>(w, k, x, out);
+    case 1:
+      Tile<T, 1>(w, k, x, out);
+      return;
+    case 2:
+      Tile<T, 2>(w, k, x, out);
+      return;
+    case 3:
+      Tile<T, 3>(w, k, x, out);
+      return;
+    default:
+      Tile<T, 4>(w, k, x, out);
   }
 }
 

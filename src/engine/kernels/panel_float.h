@@ -1,4 +1,5 @@
-// Float panels (F32, F16, BF16; 16 rows) times float activations, by Highway for whatever vectors there are.
+// Float panels (F32, F16, BF16; 16 rows) times float activations, by Highway for whatever vectors
+// there are.
 #pragma once
 
 #include "engine/kernels/act_block.h"

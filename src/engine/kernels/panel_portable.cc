@@ -64,7 +64,9 @@ struct Tile {
   int n;
   float* out;
 
-  const ActBlock& at(int t, std::int64_t block) const { return static_cast<const ActBlock*>(x[t])[block]; }
+  const ActBlock& at(int t, std::int64_t block) const {
+    return static_cast<const ActBlock*>(x[t])[block];
+  }
   void clear() { std::fill_n(out, kRows * n, 0.0f); }
 };
 
@@ -144,7 +146,8 @@ void q6_k(const std::uint8_t* p, std::int64_t k, const void* const* x, int n, fl
         dot(codes, a, 0, 8, first);
         dot(codes, a, 8, 16, second);
         for (int r = 0; r < kRows; ++r) {
-          const int sum = first[r] * static_cast<std::int8_t>(p[r]) + second[r] * static_cast<std::int8_t>(p[8 + r]);
+          const int sum = first[r] * static_cast<std::int8_t>(p[r]) +
+                          second[r] * static_cast<std::int8_t>(p[8 + r]);
           out[kRows * t + r] += static_cast<float>(sum) * (half(head, r) * a.d);
         }
       }
@@ -171,19 +174,27 @@ void quantise(const float* x, std::int64_t n_blocks, ActBlock* out) {
       block.q[i] = static_cast<std::int16_t>(q);
       sum += q;
     }
-    block.d = !finite ? std::numeric_limits<float>::quiet_NaN() : inverse > 0 ? largest / kActMax : 0.0f;
+    block.d = !finite       ? std::numeric_limits<float>::quiet_NaN()
+              : inverse > 0 ? largest / kActMax
+                            : 0.0f;
     block.d_sum = block.d * static_cast<float>(sum);
   }
 }
 
 PanelKernel panel_kernel(DType dtype) {
   switch (dtype) {
-    case DType::Q8_0: return simple<DType::Q8_0>;
-    case DType::Q4_0: return simple<DType::Q4_0>;
-    case DType::Q4_1: return simple<DType::Q4_1>;
-    case DType::Q4_K: return q4_k;
-    case DType::Q6_K: return q6_k;
-    default: check_failed(__FILE__, __LINE__, "a quantised format without a kernel");
+    case DType::Q8_0:
+      return simple<DType::Q8_0>;
+    case DType::Q4_0:
+      return simple<DType::Q4_0>;
+    case DType::Q4_1:
+      return simple<DType::Q4_1>;
+    case DType::Q4_K:
+      return q4_k;
+    case DType::Q6_K:
+      return q6_k;
+    default:
+      check_failed(__FILE__, __LINE__, "a quantised format without a kernel");
   }
 }
 

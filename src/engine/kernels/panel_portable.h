@@ -1,5 +1,5 @@
-// Quantised panels in plain C++, for processors without an intrinsics tier: fixed-length integer loops that compilers
-// turn into vector code. Also what the intrinsics tier is compared with.
+// Quantised panels in plain C++, for processors without an intrinsics tier: fixed-length integer
+// loops that compilers turn into vector code. Also what the intrinsics tier is compared with.
 #pragma once
 
 #include <cstdint>

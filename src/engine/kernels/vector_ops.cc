@@ -19,14 +19,15 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// out[i] = f(a[i], b[i]); the tail passes through zero-padded buffers (partial loads of this Highway may read past
-// the end on old processors).
+// out[i] = f(a[i], b[i]); the tail passes through zero-padded buffers (partial loads of this
+// Highway may read past the end on old processors).
 template <typename F>
 HWY_INLINE void Map2(const float* a, const float* b, std::int64_t n, float* out, F f) {
   const D d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(f(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, out + i);
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(f(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, out + i);
   if (i == n) return;
   HWY_ALIGN float tail[2][HWY_MAX_BYTES / sizeof(float)] = {};
   const std::size_t bytes = static_cast<std::size_t>(n - i) * sizeof(float);
@@ -36,8 +37,8 @@ HWY_INLINE void Map2(const float* a, const float* b, std::int64_t n, float* out,
   std::memcpy(out + i, tail[0], bytes);
 }
 
-void RmsNorm(const float* HWY_RESTRICT x, const float* HWY_RESTRICT weight, float eps, std::int64_t n,
-             float* HWY_RESTRICT out) {
+void RmsNorm(const float* HWY_RESTRICT x, const float* HWY_RESTRICT weight, float eps,
+             std::int64_t n, float* HWY_RESTRICT out) {
   const D d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   V sum = hn::Zero(d);
@@ -56,7 +57,8 @@ void Add(const float* a, const float* b, std::int64_t n, float* out) {
   Map2(a, b, n, out, [](V x, V y) HWY_ATTR { return hn::Add(x, y); });
 }
 
-// 1 / (1 + exp(-x)); Highway's Exp is valid up to 104, and beyond 88 the result is 0 or 1 in any case.
+// 1 / (1 + exp(-x)); Highway's Exp is valid up to 104, and beyond 88 the result is 0 or 1 in any
+// case.
 HWY_INLINE V Sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
   return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)))));
@@ -156,7 +158,9 @@ void add(const float* a, const float* b, std::int64_t n, float* out) {
 void glu(Activation activation, const float* gate, const float* up, std::int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(Glu)(activation, gate, up, n, out);
 }
-void rope(const RopeRow& row, const float* x, float* out) { HWY_DYNAMIC_DISPATCH(Rope)(row, x, out); }
+void rope(const RopeRow& row, const float* x, float* out) {
+  HWY_DYNAMIC_DISPATCH(Rope)(row, x, out);
+}
 void add_scaled(const float* x, float weight, std::int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(AddScaled)(x, weight, n, out);
 }

@@ -24,13 +24,13 @@ void each_target(Body body) {
   }
 }
 
-// Lengths below four of the widest vectors and offsets that break every alignment; buffers end at the last value, so
-// that the address sanitizer sees a load past it.
+// Lengths below four of the widest vectors and offsets that break every alignment; buffers end at
+// the last value, so that the address sanitizer sees a load past it.
 TEST(VectorOps, EveryLengthAndMisalignment) {
   each_target([] {
     Random random(1, Stream::Test);
     for (std::size_t n = 1; n < 64; ++n) {
-      for (const std::size_t offset : {0, 1, 3}) {
+      for (const std::size_t offset : {0UL, 1UL, 3UL}) {
         const std::vector<float> a = test::random_floats(n + offset, 2.0, random);
         const std::vector<float> b = test::random_floats(n + offset, 2.0, random);
         const float *x = a.data() + offset, *y = b.data() + offset;
@@ -44,13 +44,15 @@ TEST(VectorOps, EveryLengthAndMisalignment) {
         naive::rms_norm(x, y, 1e-5f, length, expected.data());
         // (n + 2) roundings of the sum of squares count half under the root; four more follow.
         for (std::size_t i = 0; i < n; ++i) {
-          ASSERT_NEAR(out[i], expected[i], (static_cast<double>(n) / 2 + 5) * 0x1p-24 * std::fabs(expected[i]));
+          ASSERT_NEAR(out[i], expected[i],
+                      (static_cast<double>(n) / 2 + 5) * 0x1p-24 * std::fabs(expected[i]));
         }
 
         for (const Activation f : {Activation::Silu, Activation::GeluTanh, Activation::SwigluOai}) {
           glu(f, x, y, length, out.data());
           for (std::size_t i = 0; i < n; ++i) {
-            // exp and tanh are within 4 units in the last place of values near 1; 1 - tanh loses what |gate| magnifies.
+            // exp and tanh are within 4 units in the last place of values near 1; 1 - tanh loses
+            // what |gate| magnifies.
             const double bound = 16 * 0x1p-23 * (std::fabs(x[i]) + 1e-3) * (std::fabs(y[i]) + 1);
             ASSERT_NEAR(out[i], naive::glu(f, x[i], y[i]), bound) << x[i] << " " << y[i];
           }
@@ -73,7 +75,8 @@ TEST(VectorOps, GluOfExtremeGatesStaysFinite) {
       glu(f, gate, up, 8, out);
       for (std::size_t i = 0; i < 8; ++i) {
         const float expected = naive::glu(f, gate[i], up[i]);
-        ASSERT_NEAR(out[i], expected, 1e-6 * std::fabs(expected) + 1e-30 * std::fabs(gate[i])) << gate[i];
+        ASSERT_NEAR(out[i], expected, 1e-6 * std::fabs(expected) + 1e-30 * std::fabs(gate[i]))
+            << gate[i];
       }
     }
   });
@@ -92,12 +95,14 @@ TEST(VectorOps, RopeOfEveryWidth) {
             c.push_back(static_cast<float>(std::cos(angle)));
             s.push_back(static_cast<float>(std::sin(angle)));
           }
-          const auto x = test::random_floats(static_cast<std::size_t>(head_dim * n_heads), 1.0, random);
+          const auto x =
+              test::random_floats(static_cast<std::size_t>(head_dim * n_heads), 1.0, random);
           std::vector<float> out(x.size()), expected(x.size());
           const RopeRow row{c.data(), s.data(), 2 * half, head_dim, n_heads, interleaved};
           rope(row, x.data(), out.data());
           naive::rope(row, x.data(), expected.data());
-          for (std::size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(out[i], expected[i], 4 * 0x1p-24 * 5);
+          for (std::size_t i = 0; i < x.size(); ++i)
+            ASSERT_NEAR(out[i], expected[i], 4 * 0x1p-24 * 5);
         }
       }
     }
