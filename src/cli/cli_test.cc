@@ -18,14 +18,21 @@ TEST(Context, EverythingEmbeddedParses) {
   EXPECT_TRUE(context.measurements.starts_with("id,"));
 }
 
+TwinOptions of(const std::string& model, const std::string& weights, const std::string& kv = "") {
+  TwinOptions options;
+  options.model = model;
+  options.weights = weights;
+  options.kv = kv;
+  return options;
+}
+
 TEST(Context, TwinTakesTheStacksDefaults) {
   const Context context = load_context();
-  const TwinModel twin = make_twin(context, {.model = "llama-3.1-8b", .weights = "fp8"});
+  const TwinModel twin = make_twin(context, of("llama-3.1-8b", "fp8"));
   EXPECT_EQ(twin.stack.id, "vllm");
   EXPECT_EQ(twin.weights.name, "fp8");
-  EXPECT_EQ(make_twin(context, {.model = "llama-3.1-8b", .weights = "q4_k_m"}).stack.id,
-            "llama.cpp");
-  EXPECT_THROW(make_twin(context, {.model = "llama-3.1-8b", .kv = "q99"}), Error);
+  EXPECT_EQ(make_twin(context, of("llama-3.1-8b", "q4_k_m")).stack.id, "llama.cpp");
+  EXPECT_THROW(make_twin(context, of("llama-3.1-8b", "", "q99")), Error);
   EXPECT_THROW(make_twin(context, {}), Error);
 }
 

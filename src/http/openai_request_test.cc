@@ -64,7 +64,8 @@ TEST(OpenAiRequest, EdgesOfSampling) {
 TEST(OpenAiRequest, ContentForms) {
   const auto r = parse_completion_request(
       Endpoint::Chat,
-      R"({"model":"m","messages":[{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+      R"({"model":"m","messages":[
+          {"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
           {"role":"assistant","content":null},{"role":"user","content":""}]})");
   EXPECT_EQ(r.messages[0].role, "system");
   EXPECT_EQ(r.messages[0].content, "ab");
