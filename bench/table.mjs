@@ -73,12 +73,12 @@ async function engineRows() {
   return [row(`pp${PROMPT}`, 'pp'), row(`tg${GEN}`, 'tg')];
 }
 
-// The median of a Google Benchmark counter: items a second of the first benchmark whose name matches.
-function items(program, filter) {
+// The median of a rate counter of the one benchmark whose name matches.
+function rate(program, filter, counter) {
   const out = JSON.parse(run(join(buildDir, 'bench', program), [`--benchmark_filter=${filter}`, '--benchmark_format=json',
     '--benchmark_repetitions=5', '--benchmark_report_aggregates_only=true', '--benchmark_min_time=0.2']));
   const row = out.benchmarks.find((b) => b.aggregate_name === 'median');
-  return row.items_per_second;
+  return row[counter];
 }
 
 function startTime() {
@@ -92,8 +92,8 @@ function startTime() {
 }
 
 const rows = await engineRows();
-rows.push(['simulated requests (512 + 128 tokens, one core)', `${digits(items('sim_bench', 'Simulate'))} requests/s`, '']);
-rows.push(['predictions (loaded; prompt 2048, gen 32, one core)', `${digits(items('twin_bench', 'Predict'))} predictions/s`, '']);
+rows.push(['simulated requests (512 + 128 tokens, one core)', `${digits(rate('sim_bench', 'simulated_requests/8$', 'requests_per_s'))} requests/s`, '']);
+rows.push(['predictions (loaded; prompt 2048, gen 32, one core)', `${digits(rate('twin_bench', 'BM_Predict/2048/32/1$', 'items_per_second'))} predictions/s`, '']);
 rows.push(['process start (`tinderbox --version`)', `${startTime().toFixed(1)} ms`, '']);
 
 const table = [

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "box/simulate.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -11,8 +12,8 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const SimulateOptions simulation{.workload = {.requests = options.requests,
                                                 .rate = options.rate,
                                                 .burstiness = options.burstiness,
-                                                .prompt = static_cast<std::int32_t>(options.prompt),
-                                                .gen = static_cast<std::int32_t>(options.gen),
+                                                .prompt = options.prompt,
+                                                .gen = options.gen,
                                                 .range_ratio = options.range_ratio,
                                                 .seed = options.seed},
                                    .users = options.users,
@@ -23,9 +24,18 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const SimulationResult result =
       simulate(step_model, simulation,
                [&](std::int64_t done, std::int64_t total) { progress.at(done, total); });
+  const TwinModel& twin = step_model.twin();
   if (options.json) {
-    print_json(simulation_json(result));
+    nlohmann::ordered_json document = {{"machine", twin.machine.id},
+                                       {"model", twin.model.id},
+                                       {"weights", twin.weights.name},
+                                       {"stack", twin.stack.id},
+                                       {"seed", options.seed}};
+    document.update(simulation_json(result));
+    print_json(document);
   } else {
+    print(format("{} in {} by {} on {}, seed {}\n\n", twin.model.id, twin.weights.name,
+                 twin.stack.name, twin.machine.name, options.seed));
     print(simulation_table(result));
   }
   return 0;
