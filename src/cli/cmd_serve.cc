@@ -159,11 +159,11 @@ sigset_t stop_signals() {
 }  // namespace
 
 int cmd_serve(const Context& context, const ServeOptions& options) {
-  const std::unique_ptr<Box> box = build_box(context, options);
   // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees
   // them.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const std::unique_ptr<Box> box = build_box(context, options);
   std::signal(SIGPIPE, SIG_IGN);
 
   Mailbox mailbox;
@@ -181,16 +181,17 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                     [&api](const HttpRequest& request, Wake wake) {
                       return api.handle(request, std::move(wake));
                     });
+  write_port(options.port_file, server.port());
   ObserverList observers({&metrics, &mailbox});
   std::thread box_thread(
       [&] { run_loop(*box->scheduler, *box->executor, mailbox, box->clock, observers); });
-  write_port(options.port_file, server.port());
   log(format("tinderbox: {}: {}", box->served.id, box->description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));
 
   int signal = 0;
   sigwait(&signals, &signal);
-  log("tinderbox: stopping");
+  log("tinderbox: stopping when the answers in the making are done; once more stops at once");
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   server.stop();
   mailbox.close();
   box_thread.join();

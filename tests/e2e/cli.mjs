@@ -66,7 +66,7 @@ await check('simulate: percentiles, same seed same bytes', () => {
 });
 
 await check('machines, models, stacks list and show', () => {
-  for (const [kind, id, word] of [['machines', 'dgx-spark', '273 GB/s'], ['models', 'gpt-oss-120b', 'n_experts'], ['stacks', 'vllm', 'measured']]) {
+  for (const [kind, id, word] of [['machines', 'dgx-spark', '273 GB/s'], ['models', 'gpt-oss-120b', 'n_experts'], ['stacks', 'vllm', 'derived']]) {
     assert.ok(run(kind).stdout.includes(id));
     assert.ok(JSON.parse(run(kind, '--json').stdout).length > 0);
     const shown = run(kind, 'show', id);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-// Starts `binary serve ARGS` on a free port. Resolves to { url, process, log(), stop() } once it answers /health.
+// Starts `binary serve ARGS` on a free port. Resolves to { url, process, log(), stop(), exited } once it answers /health.
 export async function serve(binary, args) {
   const portFile = join(mkdtempSync(join(tmpdir(), 'tinderbox-')), 'port');
   const child = spawn(binary, ['serve', ...args, '--port', '0', '--port-file', portFile], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -22,7 +22,7 @@ export async function serve(binary, args) {
           child.kill('SIGTERM');
           return exited;
         };
-        return { url, process: child, log: () => log, stop };
+        return { url, process: child, log: () => log, stop, exited };
       }
     }
     await new Promise((r) => setTimeout(r, 100));
