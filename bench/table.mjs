@@ -69,7 +69,7 @@ async function engineRows() {
   }
   const row = (name, key) => [
     `engine, ${name}, ${basename(model)}`, `${digits(median(ours[key]))} tok/s`,
-    `${(median(ours[key]) / median(theirs[key])).toFixed(2)} × llama.cpp (${digits(median(theirs[key]))} tok/s)`];
+    `${(median(ours[key]) / median(theirs[key])).toFixed(2)} × node-llama-cpp (${digits(median(theirs[key]))} tok/s)`];
   return [row(`pp${PROMPT}`, 'pp'), row(`tg${GEN}`, 'tg')];
 }
 
