@@ -11,16 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "base/catalogue.h"
 #include "base/csv.h"
+#include "box/measurement.h"
 
 namespace tinderbox {
-
-struct ValidationResources {
-  const Catalogue& machines;
-  const Catalogue& stacks;
-  const Catalogue& models;
-};
 
 struct ValidationRow {
   std::string id, group;
@@ -60,7 +54,7 @@ struct ValidationReport {
 // by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid
 // naming file and column if a column that every measurement file has is missing or a number in it
 // does not parse.
-ValidationReport validate(const Csv& rows, const ValidationResources& resources,
+ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
                           const std::vector<std::string>& by = {"test", "metric", "stack"});
 
 // The JSON of ARCHITECTURE.md section 5, one line.

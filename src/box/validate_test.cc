@@ -17,7 +17,7 @@ struct Catalogues {
   Catalogue machines = Catalogue::from_folder("machine", kData + "machines", ".toml");
   Catalogue stacks = Catalogue::from_folder("stack", kData + "stacks", ".toml");
   Catalogue models = Catalogue::from_folder("model", kData + "models", ".json");
-  ValidationResources resources() const { return {machines, stacks, models}; }
+  TwinCatalogues resources() const { return {machines, stacks, models}; }
 };
 
 const std::vector<std::string> kColumns = {"id",

@@ -32,6 +32,7 @@ struct Arguments {
   PredictOptions predict;
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
+  CalibrateOptionsCli calibrate;
   RunOptions run;
   BenchOptions bench;
   ServeOptions serve;
@@ -133,6 +134,24 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       ->check(kTokens);
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
+}
+
+void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "calibrate", "Fits the numbers of the stack files to published measurements");
+  CalibrateOptionsCli& o = a.calibrate;
+  verb->add_option("--measurements", o.measurements,
+                   "CSV file (default: the built-in inference.csv)");
+  verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
+      ->capture_default_str();
+  verb->add_option("--leave-out", o.leave_out,
+                   "Cross-validate: leave each model, source or group out in turn")
+      ->check(CLI::IsMember({"model", "source", "group"}));
+  verb->add_option("--out", o.out, "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
+                   "it, and as the one that has not seen its model, source or group does");
+  verb->add_flag("--dry-run", o.dry_run, "Print the numbers and leave the files alone");
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_calibrate(context, a.calibrate); }; });
 }
 
 void add_validate(CLI::App& app, Arguments& a, const Context& context) {
@@ -275,6 +294,7 @@ int run_app(int argc, const char* const* argv) {
     add_predict(app, arguments, context);
     add_simulate(app, arguments, context);
     add_validate(app, arguments, context);
+    add_calibrate(app, arguments, context);
     add_catalogues(app, arguments, context);
     add_inspect(app, arguments);
     try {

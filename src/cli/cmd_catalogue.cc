@@ -12,20 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string_view kind_name(FactKind kind) {
-  switch (kind) {
-    case FactKind::Measured:
-      return "measured";
-    case FactKind::Claimed:
-      return "claimed";
-    case FactKind::Derived:
-      return "derived";
-    case FactKind::Assumed:
-      return "assumed";
-  }
-  return "";
-}
-
 // Table or JSON of a list of records that share their keys.
 void print_list(const std::vector<Json>& records, bool json) {
   if (json) return print_json(Json(records));
@@ -56,7 +42,7 @@ void print_facts(const std::string& id, const std::string& name, const std::vect
     for (const Fact& fact : facts) {
       document["facts"].push_back({{"key", fact.key},
                                    {"value", fact.text},
-                                   {"kind", kind_name(fact.kind)},
+                                   {"kind", fact_kind_name(fact.kind)},
                                    {"source", fact.source},
                                    {"note", fact.note}});
     }
@@ -65,7 +51,7 @@ void print_facts(const std::string& id, const std::string& name, const std::vect
   print(format("{}: {}\n\n", id, name));
   Table table({"key", "value", "kind", "source", "note"}, "lllll");
   for (const Fact& fact : facts) {
-    table.add({fact.key, fact.text, std::string(kind_name(fact.kind)), fact.source, fact.note});
+    table.add({fact.key, fact.text, std::string(fact_kind_name(fact.kind)), fact.source, fact.note});
   }
   print(table.str());
 }

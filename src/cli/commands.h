@@ -50,6 +50,14 @@ struct EngineOptionsCli {
   std::int64_t context = 0;  // tokens; 0: the model's, at most 8192
 };
 
+struct CalibrateOptionsCli {
+  std::string measurements;           // empty: those built in
+  std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
+  std::string leave_out, out;             // "model", "source" or "group"; CSV of the rows left out
+  bool dry_run = false, json = false;
+};
+int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options);
+
 struct RunOptions {
   EngineOptionsCli engine;
   std::string prompt, system;

@@ -19,14 +19,24 @@ enum class MathType : std::uint8_t { F32, TF32, F16, FP8, FP4, INT8 };  // F16 s
 inline constexpr int kMathTypes = 6;
 std::string_view math_type_name(MathType type);
 
-enum class FactKind : std::uint8_t { Measured, Claimed, Derived, Assumed };
+enum class FactKind : std::uint8_t { Measured, Claimed, Derived, Assumed, Fitted };
 std::string_view fact_kind_name(FactKind kind);  // "measured"
+
+// Of a fitted number (`tinderbox calibrate`): what was believed before the measurements spoke, in
+// base units, how widely (standard deviation of its logarithm), and what they left: the standard
+// error of its logarithm and the rows that moved it.
+struct FitResult {
+  double prior = 0, spread = 0;
+  double error = 0;
+  std::int64_t n_rows = 0;
+};
 
 // One number of the file as written, for `machines show`: key path, text with unit, where from.
 struct Fact {
   std::string key, text;
   FactKind kind{};
   std::string source, note;
+  std::optional<FitResult> fit{};  // of Fitted
 };
 
 // Where numbers come from; Fact::source lists keys, separated by ", ".

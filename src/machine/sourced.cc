@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::string_view kFactForm =
     "{ value = \"<number> <unit>\", kind = \"...\", source = \"...\" }";
-const std::vector<std::string> kAttributes = {"value", "kind", "source", "note"};
-const std::vector<std::string> kKinds = {"measured", "claimed", "derived", "assumed"};
+const std::vector<std::string> kAttributes = {"value", "kind", "source", "note",
+                                              "prior", "spread", "error", "rows"};
+const std::vector<std::string> kKinds = {"measured", "claimed", "derived", "assumed", "fitted"};
 constexpr int kNestingMax = 16;
 
 // toml++ builds dotted keys and its destructors walk them recursively, without a limit of its own:
@@ -195,6 +196,37 @@ class Walker {
     check_plausible(entry.measure, entry.number, at);
     entry.fact.key = entry.key;
     read_provenance(table, at, entry.fact);
+    read_fit(table, at, entry);
+  }
+
+  // A fitted number states its prior, a text with unit where the value is one, and three plain
+  // numbers.
+  void read_fit(const toml::table& table, const std::string& at, SourcedEntry& entry) const {
+    const bool fitted = entry.fact.kind == FactKind::Fitted;
+    for (const std::string_view attribute : {"prior", "spread", "error", "rows"}) {
+      if (table.contains(attribute) != fitted) {
+        throw_invalid(format("{}: expected prior, spread, error and rows with kind = \"fitted\" and "
+                             "only with it; {} is {}",
+                             at, attribute, fitted ? "missing" : "there"));
+      }
+    }
+    if (!fitted) return;
+    const auto number = [&](std::string_view attribute, double low, double high) {
+      const auto value = table[attribute].value<double>();
+      if (!value || !(*value >= low && *value <= high)) {
+        throw_invalid(format("{}: expected {} = a number from {} to {}", at, attribute, low, high));
+      }
+      return *value;
+    };
+    SourcedEntry prior;
+    prior.measure = entry.measure;
+    read_number(*table.get("prior"), "prior", at, prior);
+    check_plausible(prior.measure, prior.number, at);
+    if (!(prior.number > 0)) throw_invalid(format("{}: expected a prior above 0", at));
+    entry.fact.fit = FitResult{.prior = prior.number,
+                         .spread = number("spread", 0, 10),
+                         .error = number("error", 0, 100),
+                         .n_rows = static_cast<std::int64_t>(number("rows", 0, 1e9))};
   }
 
   [[noreturn]] void unknown_noun(const std::string& at) const {
@@ -211,18 +243,23 @@ class Walker {
     const toml::node* value = table.get("value");
     const std::string example = format("value = {}", measure_example(entry.measure));
     if (value == nullptr) throw_invalid(format("{}: expected {}; got no value", at, example));
-    if (const auto text = value->value_exact<std::string>()) {
+    read_number(*value, "value", at, entry);
+  }
+
+  void read_number(const toml::node& value, std::string_view attribute, const std::string& at,
+                   SourcedEntry& entry) const {
+    if (const auto text = value.value_exact<std::string>()) {
       entry.number = parse_measure(entry.measure, *text, at);
       entry.fact.text = *text;
       return;
     }
-    const auto integer = value->value_exact<std::int64_t>();
-    const auto real = value->value_exact<double>();
+    const auto integer = value.value_exact<std::int64_t>();
+    const auto real = value.value_exact<double>();
     const bool is_count = entry.measure == Measure::Count;
     if (!(is_count || entry.measure == Measure::Share) || (is_count && !integer) ||
         (!integer && !real)) {
-      throw_invalid(
-          format("{}: expected {}, the unit inside the string; got no text", at, example));
+      throw_invalid(format("{}: expected {} = {}, the unit inside the string; got no text", at,
+                           attribute, measure_example(entry.measure)));
     }
     entry.number = integer ? static_cast<double>(*integer) : *real;
     entry.fact.text = integer ? format("{}", *integer) : format("{}", *real);
@@ -236,7 +273,7 @@ class Walker {
       }
       return *text;
     };
-    const std::string kind = text_of("kind", "one of measured, claimed, derived, assumed");
+    const std::string kind = text_of("kind", "one of measured, claimed, derived, assumed, fitted");
     const auto found = std::ranges::find(kKinds, kind);
     if (found == kKinds.end()) {
       throw_invalid(format("{}: expected kind = one of {}; got '{}'{}", at, listed(kKinds), kind,

@@ -249,6 +249,8 @@ std::string_view op_class_name(OpClass op_class) {
       return "expert";
     case OpClass::Route:
       return "route";
+    case OpClass::Scan:
+      return "scan";
   }
   std::abort();
 }

@@ -41,9 +41,9 @@ inline constexpr int kOpKinds = 12;
 // Groups of ops that share their physics; prices and reports are per class. Router matrices are MatMul,
 // MoeRoute and MoeCombine are Route, Rope, Glu, Add and SelectRows are Elementwise.
 enum class OpClass : std::uint8_t {
-  Embed, Norm, MatMul, LmHead, Attention, KvStore, Elementwise, Expert, Route,
+  Embed, Norm, MatMul, LmHead, Attention, KvStore, Elementwise, Expert, Route, Scan,
 };
-inline constexpr int kOpClasses = 9;
+inline constexpr int kOpClasses = 10;
 
 enum class Role : std::uint8_t { Weight, Activation };
 

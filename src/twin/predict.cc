@@ -215,7 +215,12 @@ Prediction predict(const StepModel& step_model, const Point& point, bool explain
     if (n_decoded > 0) result.tpot += (s.end - s.first) / (n_streams * n_decoded);
     first_min = std::min(first_min, s.first);
   }
-  result.total = play.now;
+  const Seconds request_time(step_model.twin().stack.price.request_time);
+  if (point.prompt > 0) result.ttft += request_time;
+  result.total = play.now + request_time;
+  result.prompts_read = play.prompts_read;
+  result.first_decode_step =
+      step_model.price(std::array{Segment{.n_past = 1, .n_new = 1}}).time;
   if (point.prompt > 0) {
     result.prefill_tok_per_s =
         n_streams * static_cast<double>(point.prompt) / play.prompts_read.value();

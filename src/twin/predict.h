@@ -24,9 +24,11 @@ struct Prediction {
       0;  // all streams: prompt tokens over the time until the last prompt is read
   double decode_tok_per_s =
       0;         // all streams: tokens after the first over the time from the first to the last one
-  Seconds ttft;  // mean over streams that start at once
+  Seconds prompts_read;  // start to the end of the step that reads the last prompt
+  Seconds first_decode_step;  // one token of one stream after a prompt of one token
+  Seconds ttft;  // mean over streams that start at once; with the stack's time of a request
   Seconds tpot;  // mean over streams of (end - first token) / tokens after the first
-  Seconds total;  // until the last stream ends
+  Seconds total;  // until the last stream ends; with the stack's time of a request
   StepCost prefill_step,
       decode_step;  // explained: whole prefill; one decode step at mid-generation
   MemoryPlan memory;

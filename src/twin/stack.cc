@@ -1,6 +1,7 @@
 #include "twin/stack.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -14,41 +15,41 @@ namespace {
 constexpr std::array kNouns = {
     Noun{"share", Measure::Share},
     Noun{"ratio", Measure::Share},
+    Noun{"exponent", Measure::Share},
+    Noun{"rows", Measure::Share},  // a fitted number of rows is no whole number
     Noun{"time", Measure::Time},
     Noun{"size", Measure::Size},
 };
 
-// Formats a weight can have; the integer types of token ids are none.
-std::vector<DType> weight_dtypes() {
-  std::vector<DType> out;
-  for (int i = 0; i <= static_cast<int>(DType::INT4_G128); ++i)
-    out.push_back(static_cast<DType>(i));
-  return out;
-}
+struct PriceKey {
+  std::string_view key;
+  double PriceParameters::*value;
+  bool is_time;
+};
+constexpr std::array<PriceKey, 17> kPriceKeys = {{
+    {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
+    {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
+    {"price.half_rows", &PriceParameters::half_rows, false},
+    {"price.expert_half_rows", &PriceParameters::expert_half_rows, false},
+    {"price.routing_exponent", &PriceParameters::routing_exponent, false},
+    {"price.attention_memory_share", &PriceParameters::attention_memory_share, false},
+    {"price.attention_compute_share", &PriceParameters::attention_compute_share, false},
+    {"price.attention_width_exponent", &PriceParameters::attention_width_exponent, false},
+    {"price.scan_memory_share", &PriceParameters::scan_memory_share, false},
+    {"price.scan_compute_share", &PriceParameters::scan_compute_share, false},
+    {"price.vector_memory_share", &PriceParameters::vector_memory_share, false},
+    {"price.overlap_ratio", &PriceParameters::overlap_ratio, false},
+    {"price.kernel_time", &PriceParameters::kernel_time, true},
+    {"price.graph_kernel_time", &PriceParameters::graph_kernel_time, true},
+    {"price.step_time", &PriceParameters::step_time, true},
+    {"price.sequence_time", &PriceParameters::sequence_time, true},
+    {"price.request_time", &PriceParameters::request_time, true},
+}};
 
 std::string expected_one_of(std::string_view where, std::string_view what,
                             const std::vector<std::string>& known, std::string_view got) {
-  std::string list;
-  for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
-  return format("{}: expected {} of {}; got '{}'{}", where, what, list, got,
+  return format("{}: expected {} of {}; got '{}'{}", where, what, fmt::join(known, ", "), got,
                 did_you_mean(got, known));
-}
-
-void read_efficiency(SourcedFile& file, Stack& stack) {
-  std::vector<std::string> known;
-  for (int i = 0; i < kOpClasses; ++i) {
-    const std::string section = format("efficiency.{}", op_class_name(static_cast<OpClass>(i)));
-    known.push_back(section.substr(section.find('.') + 1));
-    Efficiency& e = stack.efficiency[static_cast<std::size_t>(i)];
-    // Zero would make a step take for ever; above 1 the machine file's peak would be wrong.
-    e.compute = file.share(section + ".compute_share", 1e-4, 1);
-    e.memory = file.share(section + ".memory_share", 1e-4, 1);
-    e.launches = file.count(section + ".n_launches", 0, 1000);
-  }
-  for (const std::string& name : file.children("efficiency")) {
-    if (std::ranges::find(known, name) != known.end()) continue;
-    throw_invalid(expected_one_of(file.where("efficiency." + name), "an op class", known, name));
-  }
 }
 
 MathType parse_math(const std::string& text, const std::string& where) {
@@ -60,29 +61,76 @@ MathType parse_math(const std::string& text, const std::string& where) {
   throw_invalid(expected_one_of(where, "an arithmetic", known, text));
 }
 
-void read_formats(SourcedFile& file, Stack& stack) {
-  stack.format_memory.fill(1);
-  stack.format_compute.fill(1);
-  stack.format_math.fill(MathType::F16);
-  for (const DType dtype : weight_dtypes()) {
-    const std::string name(dtype_info(dtype).name);
-    const auto i = static_cast<std::size_t>(dtype);
-    stack.format_math[i] =
-        parse_math(file.text("format_math." + name), file.where("format_math." + name));
-    const std::string memory = "format_memory_ratio." + name,
-                      compute = "format_compute_ratio." + name;
-    if (file.has(memory)) stack.format_memory[i] = file.share(memory, 1e-3, 10);
-    if (file.has(compute)) stack.format_compute[i] = file.share(compute, 1e-3, 10);
+DType parse_weight_dtype(const std::string& text, const std::string& where) {
+  std::vector<std::string> known;
+  for (int i = 0; i < kWeightDTypes; ++i) {
+    known.emplace_back(dtype_info(static_cast<DType>(i)).name);
+    if (known.back() == text) return static_cast<DType>(i);
   }
+  throw_invalid(expected_one_of(where, "a weights format", known, text));
+}
+
+int kernels_named(const Stack& stack, const std::string& name, const std::string& where) {
+  std::vector<std::string> known;
+  for (const Kernels& k : stack.kernels) {
+    if (k.name == name) return static_cast<int>(&k - stack.kernels.data());
+    known.push_back(k.name);
+  }
+  throw_invalid(expected_one_of(where, "a section of [kernels]", known, name));
+}
+
+void read_kernels(SourcedFile& file, Stack& stack) {
+  for (const std::string& name : file.children("kernels")) {
+    const std::string section = "kernels." + name;
+    Kernels& kernels = stack.kernels.emplace_back();
+    kernels.name = name;
+    kernels.math = parse_math(file.text(section + ".math"), file.where(section + ".math"));
+    // Zero would make a step take for ever.
+    kernels.memory_share = file.share(section + ".memory_share", 1e-4, 2);
+    kernels.compute_share = file.share(section + ".compute_share", 1e-4, 2);
+  }
+  stack.format_kernels.fill(-1);
+  for (const std::string& format_name : file.children("formats")) {
+    const std::string key = "formats." + format_name;
+    const DType dtype = parse_weight_dtype(format_name, file.where(key));
+    stack.format_kernels[static_cast<std::size_t>(dtype)] =
+        kernels_named(stack, file.text(key), file.where(key));
+  }
+}
+
+void read_paths(SourcedFile& file, Stack& stack) {
+  for (const std::string& name : file.children("paths")) {
+    KernelPath& path = stack.paths.emplace_back();
+    path.name = name;
+    std::ranges::replace(path.name, '_', '-');  // section names are words
+    for (const std::string& child : file.children("paths." + name)) {
+      const std::string key = format("paths.{}.{}", name, child);
+      if (child == "n_build_min") {
+        path.build_min = static_cast<int>(file.count(key, 1, 1 << 30));
+        continue;
+      }
+      path.kernels.emplace_back(parse_weight_dtype(child, file.where(key)),
+                                kernels_named(stack, file.text(key), file.where(key)));
+    }
+  }
+}
+
+void read_price(SourcedFile& file, Stack& stack) {
+  for (const PriceKey& p : kPriceKeys) {
+    stack.price.*p.value =
+        p.is_time ? file.seconds(p.key).value() : file.share(p.key, 0, 1e6);
+  }
+  for (int i = 0; i < kOpClasses; ++i) {
+    stack.launches[static_cast<std::size_t>(i)] =
+        file.count(format("launches.n_{}", op_class_name(static_cast<OpClass>(i))), 0, 1000);
+  }
+  stack.activation_bytes = file.count("launches.n_activation_bytes", 1, 8);
 }
 
 void read_scheduler(SourcedFile& file, Stack& stack) {
   stack.step_tokens_max = static_cast<int>(file.count("scheduler.n_step_tokens", 1, 1 << 20));
   stack.sequences_max = static_cast<int>(file.count("scheduler.n_sequences", 1, 1 << 16));
   stack.block_tokens = static_cast<int>(file.count("scheduler.n_block_tokens", 1, 1 << 16));
-  stack.step_overhead = file.seconds("scheduler.step_time");
-  stack.sequence_overhead = file.seconds("scheduler.sequence_time");
-  stack.launch_graph = file.seconds("scheduler.graph_launch_time");
 }
 
 // The default formats must be ones this version knows.
@@ -98,6 +146,29 @@ void check_defaults(SourcedFile& file, const Stack& stack) {
   checked("kv_default", [&] { kv_format(stack.kv_default); });
 }
 
+// "b6989", "eeee367de (6989)" -> 6989; 0 if the text states none.
+int build_number(std::string_view version) {
+  for (std::size_t i = 0; i + 1 < version.size(); ++i) {
+    const bool marked = version[i] == '(' || (version[i] == 'b' && (i == 0 || version[i - 1] == ' '));
+    if (!marked) continue;
+    int n = 0;
+    std::size_t j = i + 1;
+    for (; j < version.size() && std::isdigit(static_cast<unsigned char>(version[j])) != 0; ++j) {
+      n = std::min(n * 10 + (version[j] - '0'), 100'000'000);
+    }
+    const bool ends = j == version.size() || version[j] == ')' || version[j] == ' ' || version[j] == '-';
+    if (j >= i + 4 && ends) return n;
+  }
+  return 0;
+}
+
+bool names(std::string_view kernel_path, std::string_view name) {
+  for (const std::string& part : split(kernel_path, '+')) {
+    if (trim(part) == name) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Stack parse_stack(std::string_view toml, std::string_view name) {
@@ -107,18 +178,49 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   stack.name = file.text("name");
   stack.gguf = file.flag("gguf");
   stack.graphs = file.flag("graphs");
+  stack.latency_subtracted = file.flag("latency_subtracted");
   stack.kv_default = file.text("kv_default");
   stack.weights_default = file.text("weights_default");
   check_defaults(file, stack);
   read_scheduler(file, stack);
   stack.runtime_bytes = file.bytes("memory.runtime_size");
   stack.memory_fraction = file.share("memory.preallocated_share", 0, 1);
-  read_efficiency(file, stack);
-  read_formats(file, stack);
+  read_kernels(file, stack);
+  read_paths(file, stack);
+  read_price(file, stack);
   file.reject_unread();
   stack.facts = file.facts();
   stack.sources = file.sources();
   return stack;
+}
+
+Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version) {
+  const int build = build_number(version);
+  const auto take = [&](const KernelPath& path) {
+    for (const auto& [dtype, kernels] : path.kernels) {
+      stack.format_kernels[static_cast<std::size_t>(dtype)] = kernels;
+    }
+  };
+  const std::vector<KernelPath> paths = stack.paths;
+  for (const KernelPath& path : paths) {
+    if (path.build_min > 0 && build >= path.build_min) take(path);
+  }
+  for (const KernelPath& path : paths) {
+    if (names(kernel_path, path.name)) take(path);
+  }
+  return stack;
+}
+
+std::vector<StackParameter> parameters(Stack& stack) {
+  std::vector<StackParameter> out;
+  for (Kernels& k : stack.kernels) {
+    out.push_back({format("kernels.{}.memory_share", k.name), &k.memory_share});
+    out.push_back({format("kernels.{}.compute_share", k.name), &k.compute_share});
+  }
+  for (const PriceKey& p : kPriceKeys) {
+    out.push_back({std::string(p.key), &(stack.price.*p.value)});
+  }
+  return out;
 }
 
 std::string_view default_stack(std::string_view weights_name) {

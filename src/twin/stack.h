@@ -1,10 +1,10 @@
-// How a serving stack uses a machine: per op class the share of compute peak and bandwidth it
-// reaches and what a launch costs; per weights format the arithmetic it runs; its scheduling limits
-// and memory policy. One TOML file each; every number has kind and source, as in machine files.
+// How a serving stack uses a machine: which kernel multiplies a weight of each format and what it
+// reaches, the times that are not the device's, its scheduling limits and memory policy. One TOML
+// file each; every number has kind and source, as in machine files. The numbers of [kernels] and
+// [price] are fitted by `tinderbox calibrate`; price.h has the formulas they stand in.
 #pragma once
 
 #include <array>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,28 +16,55 @@
 
 namespace tinderbox {
 
-struct Efficiency {
-  double compute = 1;   // share of the math type's peak at clock_heavy
-  double memory = 1;    // share of the machine's peak bandwidth
-  double launches = 1;  // kernels an op of this class costs
+inline constexpr int kDTypesMax = 64;
+inline constexpr int kWeightDTypes = static_cast<int>(DType::I32);  // token ids are no weights
+
+// Kernels of products with weights of some formats.
+struct Kernels {
+  std::string name;
+  MathType math{};
+  double memory_share = 1;   // of the machine's peak bandwidth, streaming weights
+  double compute_share = 1;  // of the arithmetic's peak, with rows without end
+};
+
+// What is fitted beside the kernels. All above 0; ratios may exceed 1.
+struct PriceParameters {
+  double expert_memory_ratio = 1;   // experts against dense products of the same kernels
+  double expert_compute_ratio = 1;  // ditto
+  double half_rows = 0;             // rows of a product at which it reaches half its compute share
+  double expert_half_rows = 0;      // ditto, rows an expert
+  double routing_exponent = 1;      // T tokens touch as many experts as T^x tokens routed at random
+  double attention_memory_share = 1, attention_compute_share = 1;
+  double attention_width_exponent = 0;  // compute share falls as (128 / head dimension)^x beyond 128
+  double scan_memory_share = 1, scan_compute_share = 1;
+  double vector_memory_share = 1;  // activations of norms and element-wise ops
+  double overlap_ratio = 0;  // share of the shorter of compute and memory that the longer one does not hide
+  double kernel_time = 0;        // s a kernel launched one by one
+  double graph_kernel_time = 0;  // s a kernel of a replayed graph, start and drain
+  double step_time = 0;          // s of a step on the host that the device waits for
+  double sequence_time = 0;      // s ditto for each sequence of the step
+  double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
+};
+
+// A way to run some formats other than the usual one, by its name in measurements (kernel_path).
+struct KernelPath {
+  std::string name;
+  int build_min = 0;  // builds from here on take it without being asked; 0: none
+  std::vector<std::pair<DType, int>> kernels;  // format -> index of Stack::kernels
 };
 
 struct Stack {
   std::string id, name;
   bool gguf = false;    // reads GGUF files
-  bool graphs = false;  // replays captured graphs in decode: a launch costs launch_graph instead of
-                        // the machine's kernel_launch
-  Seconds launch_graph;
-  Seconds step_overhead;      // host time of a step that the device waits for
-  Seconds sequence_overhead;  // ditto for each sequence of the step
-  std::array<Efficiency, kOpClasses> efficiency{};
-  // Multiplies Efficiency::memory of weight-reading classes by weight format (mxfp4 0.63, ...); 1
-  // if absent.
-  std::array<double, 32> format_memory{};  // by DType
-  // Likewise Efficiency::compute of products with such a weight.
-  std::array<double, 32> format_compute{};  // by DType
-  // Arithmetic of products with a weight of this format.
-  std::array<MathType, 32> format_math{};  // by DType
+  bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
+  bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
+
+  std::vector<Kernels> kernels;
+  std::array<int, kDTypesMax> format_kernels{};  // by DType: index of kernels; -1: cannot run it
+  std::vector<KernelPath> paths;
+  PriceParameters price;
+  std::array<double, kOpClasses> launches{};  // kernels an op of the class costs
+  double activation_bytes = 4;                // of one element handed from op to op
 
   std::string kv_default;       // "f16"
   std::string weights_default;  // if --weights is not given
@@ -48,11 +75,29 @@ struct Stack {
   double memory_fraction = 0;  // preallocated share of visible memory; 0: grows with use
   std::vector<Fact> facts;
   std::vector<Source> sources;
+
+  // nullptr: the stack has no kernel for the format.
+  const Kernels* kernels_of(DType dtype) const {
+    const int i = format_kernels[static_cast<std::size_t>(dtype)];
+    return i < 0 ? nullptr : &kernels[static_cast<std::size_t>(i)];
+  }
 };
 
 // name stands for the path in messages. Throws Error::Invalid naming "file:line: key": a missing or
 // unknown key, a number without unit, kind or source, an unknown op class, format or arithmetic.
 Stack parse_stack(std::string_view toml, std::string_view name);
+
+// The stack as a build runs it: the path asked for (any of "marlin+triton-attn"; unknown names
+// change nothing), else those that the version's build number, "b7941" or "(7941)", has by itself.
+Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version);
+
+// The numbers that calibrate fits, by their keys in the file ("kernels.bf16.memory_share",
+// "price.step_time"), in a fixed order.
+struct StackParameter {
+  std::string key;
+  double* value;
+};
+std::vector<StackParameter> parameters(Stack& stack);
 
 // The stack that usually runs a weights format: "llama.cpp" for the formats of GGUF files and
 // mxfp4, else "vllm".

@@ -5,40 +5,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
+#include "base/text.h"
 
 namespace tinderbox {
 namespace {
 
 std::size_t index(OpClass op_class) { return static_cast<std::size_t>(op_class); }
-std::size_t index(DType dtype) { return static_cast<std::size_t>(dtype); }
 std::size_t index(Bound bound) { return static_cast<std::size_t>(bound); }
-
-// The arithmetic a product runs at: the stack's choice for the weight's format, or the next wider
-// one that the machine has at all.
-FlopsPerSecond matmul_peak(const TwinModel& twin, OpClass op_class, DType dtype, Hertz clock) {
-  const MathType wanted =
-      op_class == OpClass::Attention ? MathType::F16 : twin.stack.format_math[index(dtype)];
-  for (const MathType type : {wanted, MathType::F16, MathType::TF32}) {
-    if (const FlopsPerSecond peak = twin.machine.peak(type, clock); peak.value() > 0) return peak;
-  }
-  return twin.machine.peak(MathType::F32, clock);
-}
-
-Seconds memory_time(const Work& work, OpClass op_class, const TwinModel& twin) {
-  const double share = twin.stack.efficiency[index(op_class)].memory;
-  const BytesPerSecond bandwidth = twin.machine.memory_bandwidth * share;
-  // Activations are handed from op to op through the L2 cache; only what does not fit goes to
-  // memory.
-  const Bytes spilled = std::max(Bytes(0), work.activations - twin.machine.l2_size);
-  const BytesPerSecond weight_bandwidth =
-      bandwidth * twin.stack.format_memory[index(work.weight_dtype)];
-  return work.weights / weight_bandwidth + (work.kv_read + work.kv_write + spilled) / bandwidth;
-}
-
-Bound largest(Seconds compute, Seconds memory, Seconds launch) {
-  if (launch >= std::max(compute, memory)) return Bound::Launch;
-  return compute >= memory ? Bound::Compute : Bound::Memory;
-}
 
 void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
   sum.n_ops += n_ops;
@@ -55,41 +29,26 @@ void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
   sum.launch += cost.launch * n_ops;
 }
 
-}  // namespace
-
-std::string_view bound_name(Bound bound) {
-  switch (bound) {
-    case Bound::Compute:
-      return "compute";
-    case Bound::Memory:
-      return "memory";
-    case Bound::Launch:
-      return "launch";
+// Products whose weights need a kernel of the stack.
+void check_kernels(const Graph& graph, const Stack& stack) {
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::MatMul && op.kind != OpKind::MoeMatMul) continue;
+    const Value& w = graph.values[static_cast<std::size_t>(op.in[1])];
+    if (stack.kernels_of(w.dtype) != nullptr) continue;
+    throw_unsupported(format("{} has no kernel for {} weights ({} of {}); use another format or stack",
+                             stack.id, dtype_info(w.dtype).name, w.name, graph.model.id));
   }
-  std::abort();
 }
 
-Cost price(const Work& work, OpClass op_class, const TwinModel& twin, bool decode) {
-  const Machine& machine = twin.machine;
-  const Efficiency& efficiency = twin.stack.efficiency[index(op_class)];
-  const Hertz clock = decode ? machine.clock_light : machine.clock_heavy;
-  Cost cost;
-  const double ratio = twin.stack.format_compute[index(work.weight_dtype)];
-  cost.compute = (work.matmul / (ratio * matmul_peak(twin, op_class, work.weight_dtype, clock)) +
-                  work.vector / machine.peak(MathType::F32, clock)) /
-                 efficiency.compute;
-  cost.memory = memory_time(work, op_class, twin);
-  cost.launch = efficiency.launches *
-                (decode && twin.stack.graphs ? twin.stack.launch_graph : machine.kernel_launch);
-  cost.time = std::max(cost.compute, cost.memory) + cost.launch;
-  cost.bound = largest(cost.compute, cost.memory, cost.launch);
-  return cost;
-}
+}  // namespace
 
 StepModel::StepModel(TwinModel twin)
     : twin_(std::move(twin)),
-      footprint_(tinderbox::footprint(twin_.model, twin_.weights, twin_.kv)) {
+      footprint_(std::make_shared<const Footprint>(
+          tinderbox::footprint(twin_.model, twin_.weights, twin_.kv))) {
   const Graph graph = probe_graph(twin_.model, twin_.weights, twin_.kv);
+  check_kernels(graph, twin_.stack);
+  std::vector<Line> lines;
   for (const Op& op : graph.ops) {
     OpShape shape = shape_of(graph, op);
     const Rows x = rows_of(std::exchange(shape.x_rows, 0));
@@ -97,13 +56,20 @@ StepModel::StepModel(TwinModel twin)
     const auto like = [&](const Line& line) {
       return line.shape == shape && line.x == x && line.out == out && line.window == op.window;
     };
-    const auto found = std::ranges::find_if(lines_, like);
-    if (found == lines_.end()) {
-      lines_.push_back({shape, x, out, op.window, 1});
+    const auto found = std::ranges::find_if(lines, like);
+    if (found == lines.end()) {
+      lines.push_back({shape, x, out, op.window, 1});
     } else {
       ++found->n_ops;
     }
   }
+  lines_ = std::make_shared<const std::vector<Line>>(std::move(lines));
+}
+
+StepModel StepModel::with_stack(Stack stack) const {
+  StepModel other = *this;
+  other.twin_.stack = std::move(stack);
+  return other;
 }
 
 StepCost StepModel::price(std::span<const Segment> segments, bool explain) const {
@@ -116,13 +82,12 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
   const auto n_segments = static_cast<double>(segments.size());
   const bool decode = n_tokens == n_segments;
   const ModelConfig& model = twin_.model;
-  const double experts =
-      model.is_moe() ? expected_experts(model.n_experts, model.n_experts_used, n_tokens) : 0;
+  const double experts = experts_touched(twin_, n_tokens);
 
   std::array<ClassCost, kOpClasses> classes{};
   std::array<Seconds, 3> bound_time{};
   StepCost step;
-  for (const Line& line : lines_) {
+  for (const Line& line : *lines_) {
     if (n_sampled == 0 && line.head()) continue;
     OpShape op = line.shape;
     op.x_rows = line.x.of(n_tokens, n_sampled);
@@ -131,12 +96,12 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
                                 ? shape_of(segments, line.window, experts)
                                 : StepShape{.n_tokens = n_tokens, .experts = experts};
     const Work work = count(op, shape, model, twin_.kv);
-    const Cost cost = tinderbox::price(work, op.op_class, twin_, decode);
+    const Cost cost = tinderbox::price(op, shape, work, twin_, decode);
     step.time += cost.time * line.n_ops;
     bound_time[index(cost.bound)] += cost.time * line.n_ops;
     if (explain) add(classes[index(op.op_class)], cost, work, line.n_ops);
   }
-  step.overhead = twin_.stack.step_overhead + twin_.stack.sequence_overhead * n_segments;
+  step.overhead = Seconds(twin_.stack.price.step_time + twin_.stack.price.sequence_time * n_segments);
   step.time += step.overhead;
   bound_time[index(Bound::Launch)] += step.overhead;
   step.bound = static_cast<Bound>(std::ranges::max_element(bound_time) - bound_time.begin());

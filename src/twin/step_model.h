@@ -4,29 +4,20 @@
 // priced once (a property test holds it equal to the walk of the graph).
 #pragma once
 
-#include <array>
+#include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "base/units.h"
 #include "machine/machine.h"
 #include "model/graph.h"
 #include "twin/memory_plan.h"
+#include "twin/price.h"
 #include "twin/stack.h"
 #include "twin/twin_model.h"
 #include "twin/work.h"
 
 namespace tinderbox {
-
-enum class Bound : std::uint8_t { Compute, Memory, Launch };
-std::string_view bound_name(Bound bound);
-
-struct Cost {
-  Seconds time;
-  Bound bound = Bound::Launch;
-  Seconds compute{}, memory{}, launch{};  // what each resource alone would take
-};
 
 // One op class's share of a step, for --explain.
 struct ClassCost {
@@ -47,10 +38,13 @@ struct StepCost {
 
 class StepModel {
  public:
+  // Throws Error::Unsupported if the stack has no kernel for one of the weights.
   explicit StepModel(TwinModel twin);
   StepCost price(std::span<const Segment> segments, bool explain = false) const;
+  // The same model with other numbers in its stack (not other kernels for its formats).
+  StepModel with_stack(Stack stack) const;
   const TwinModel& twin() const { return twin_; }
-  const Footprint& footprint() const { return footprint_; }
+  const Footprint& footprint() const { return *footprint_; }
 
  private:
   // An op with its rows as a function of the step, and how many ops are just like it.
@@ -65,13 +59,8 @@ class StepModel {
   };
 
   TwinModel twin_;
-  Footprint footprint_;
-  std::vector<Line> lines_;
+  std::shared_ptr<const Footprint> footprint_;
+  std::shared_ptr<const std::vector<Line>> lines_;
 };
-
-// The price of one op's work: max(compute, memory) + launch. decode: every sequence of the step
-// adds one token, which is when stacks replay captured graphs and the clock is not limited by
-// power.
-Cost price(const Work& work, OpClass op_class, const TwinModel& twin, bool decode);
 
 }  // namespace tinderbox

@@ -161,6 +161,7 @@ OpShape shape_of(const Graph& graph, const Op& op) {
     shape.w_row_bytes = dtype_bytes(w->dtype, shape.w_cols);
     shape.w_dtype = w->dtype;
   }
+  if (op.kind == OpKind::Attention) shape.head_dim = graph.model.head_dim;
   if (const Value* bias = value(operands.bias)) {
     shape.bias_bytes = dtype_bytes(bias->dtype, static_cast<double>(bias->cols));
   }

@@ -33,6 +33,7 @@ struct OpShape {
   double w_rows = 0, w_cols = 0, w_row_bytes = 0;             // weight; of MoeMatMul one expert's
   double bias_bytes = 0;  // bias, or sinks of Attention; 0: none
   DType w_dtype = DType::F32;
+  double head_dim = 0;           // of a query, in Attention
   friend bool operator==(const OpShape&, const OpShape&) = default;
 };
 OpShape shape_of(const Graph& graph, const Op& op);

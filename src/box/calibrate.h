@@ -1,0 +1,65 @@
+// Fits the numbers of the stack files to published measurements: least squares on the logarithm of
+// predicted over measured, robust against rows that are simply wrong, every group of rows (one
+// source, one configuration) with the same weight, and every parameter held to its prior by its
+// stated spread. Open-loop runs are left out of the fit: they test it.
+//
+// Cross-validation leaves out every model (or source, or group) in turn, fits again, and predicts
+// the rows left out.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/csv.h"
+#include "box/measurement.h"
+
+namespace tinderbox {
+
+struct FittedParameter {
+  std::string key;  // "kernels.bf16.memory_share"
+  double value = 0, prior = 0, spread = 0;
+  double error = 0;        // standard error of the logarithm
+  std::int64_t n_rows = 0;  // that change by at least 1 % for 10 % of the parameter
+};
+
+struct FittedStack {
+  std::string id;
+  std::vector<FittedParameter> parameters;
+  std::int64_t n_rows = 0, n_groups = 0;  // fitted on
+  double median_ape = 0;                  // macro, in sample
+};
+
+enum class LeaveOut : std::uint8_t { Nothing, Model, Source, Group };
+
+// A row of the fit, in the row's unit: predicted by the fit to all rows, and, if asked for, by a fit
+// that has not seen its model (source, group).
+struct CalibratedRow {
+  std::size_t index = 0;  // in the file
+  double fitted = 0;
+  std::optional<double> left_out{};
+};
+
+struct CalibrationOptions {
+  LeaveOut leave_out = LeaveOut::Nothing;
+  int n_threads = 0;  // 0: all processors; the result does not depend on it
+};
+
+struct Calibration {
+  std::vector<FittedStack> stacks;    // by id
+  std::vector<CalibratedRow> rows;  // in file order
+};
+
+// Called with what is being done.
+using CalibrationProgress = std::function<void(const std::string& what)>;
+
+// Throws Error::Invalid naming row and column of a cell that does not parse.
+Calibration calibrate(const Csv& rows, const TwinCatalogues& catalogues,
+                      const CalibrationOptions& options, const CalibrationProgress& progress = {});
+
+// The text of a stack file with the fitted values, errors and counts in place of the old ones;
+// everything else as it was. Throws Error::Invalid if a key has no line of its own.
+std::string with_fitted(std::string toml, const FittedStack& fitted);
+
+}  // namespace tinderbox

@@ -1,0 +1,289 @@
+#include "box/measurement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "model/config.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr const char* kUnknownMachine = "unknown machine";
+constexpr const char* kUnknownStack = "unknown stack";
+constexpr const char* kUnknownModel = "unknown model";
+constexpr const char* kModelFamily = "unsupported model family";
+constexpr const char* kWeights = "weights format that the stack cannot run";
+constexpr const char* kKv = "unknown kv format";
+constexpr const char* kSpeculation = "speculation";
+constexpr const char* kSeveral = "several boxes or devices";
+constexpr const char* kCapped = "power or clock cap";
+constexpr const char* kMetric = "unsupported test or metric";
+constexpr const char* kMissing = "missing column";
+constexpr const char* kContext = "context exceeded";
+constexpr const char* kMemory = "context or memory exceeded";
+
+// Lengths that a source does not state, where a rate barely depends on them.
+constexpr std::int64_t kGenUnstated = 128;
+
+struct MetricReading {
+  std::string_view test, metric;
+  Reading reading;
+  double scale;
+};
+constexpr MetricReading kReadings[] = {
+    {"prefill", "tok_per_s", Reading::PrefillRate, 1},
+    {"prefill", "ttft_ms", Reading::Ttft, 1e3},
+    {"serve", "ttft_ms", Reading::Ttft, 1e3},
+    {"decode", "tok_per_s", Reading::DecodeRate, 1},
+    {"decode", "tok_per_s_per_stream", Reading::DecodeStreamRate, 1},
+    {"decode", "tpot_ms", Reading::Tpot, 1e3},
+    {"serve", "tpot_ms", Reading::Tpot, 1e3},
+    {"serve", "tok_per_s", Reading::OutputRate, 1},
+    {"serve", "tok_per_s_per_gpu", Reading::OutputRate, 1},
+    {"serve", "tok_per_s_per_stream", Reading::OutputStreamRate, 1},
+    {"serve", "total_tok_per_s", Reading::TotalRate, 1},
+    {"serve", "total_tok_per_s_per_gpu", Reading::TotalRate, 1},
+    {"serve", "req_per_s", Reading::RequestRate, 1},
+};
+
+const MetricReading* reading_of(const Cells& cells) {
+  for (const MetricReading& r : kReadings) {
+    if (r.test == cells.text("test") && r.metric == cells.text("metric")) return &r;
+  }
+  return nullptr;
+}
+
+Point point_of(const Cells& cells) {
+  Point point;
+  point.concurrency = cells.count("concurrency").value_or(1);
+  point.depth = cells.count("depth").value_or(0);
+  const auto gen = cells.count("gen_tokens"), gen_mean = cells.count("gen_mean");
+  point.gen = gen ? *gen : gen_mean.value_or(kGenUnstated);
+  point.step_tokens =
+      cells.has("ubatch") ? *cells.count("ubatch") : cells.count("max_batched_tokens").value_or(0);
+  point.sequences = cells.count("max_num_seqs").value_or(0);
+  const auto prompt = cells.count("prompt_tokens"), prompt_mean = cells.count("prompt_mean");
+  point.prompt = prompt ? *prompt : prompt_mean.value_or(0);
+  return point;
+}
+
+// Requests that come when they come: the mean lengths, drawn within the stated range.
+const char* read_open_loop(const Cells& cells, Measured& measured) {
+  SimulateOptions& options = measured.open_loop.emplace();
+  WorkloadOptions& workload = options.workload;
+  workload.requests = cells.count("num_requests").value_or(0);
+  workload.rate = *cells.number("arrival_req_per_s");
+  workload.burstiness = cells.number("burstiness").value_or(1);
+  workload.prompt = cells.count("prompt_mean").value_or(measured.point.prompt);
+  workload.gen = measured.point.gen;
+  if (const auto gen_mean = cells.count("gen_mean")) workload.gen = *gen_mean;
+  workload.range_ratio = cells.number("range_ratio").value_or(0);
+  options.step_tokens_max = cells.count("max_batched_tokens");
+  options.sequences_max = cells.count("max_num_seqs");
+  // A client that keeps at most so many requests in flight makes the others wait.
+  if (const auto in_flight = cells.count("concurrency")) {
+    options.sequences_max = std::min(*in_flight, options.sequences_max.value_or(*in_flight));
+  }
+  const bool complete = workload.requests > 0 && workload.rate > 0 && workload.prompt > 0 &&
+                        workload.gen > 0 && (cells.has("gen_tokens") || cells.has("gen_mean"));
+  return complete ? nullptr : kMissing;
+}
+
+const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
+  Point& point = measured.point = point_of(cells);
+  if (cells.has("arrival_req_per_s")) return read_open_loop(cells, measured);
+  const bool decode = cells.text("test") == "decode";
+  if (decode && (gguf || point.concurrency == 1 || point.prompt == 0)) {
+    // One stream, or tools that start all streams with their prompts already read.
+    measured.server_clock = gguf && point.concurrency == 1 && point.prompt > 0;
+    point.depth = cells.count("ctx_start").value_or(point.prompt + point.depth);
+    point.prompt = 0;
+    measured.alone = true;
+    return point.gen > 0 ? nullptr : kMissing;
+  }
+  if (point.prompt == 0) return kMissing;
+  if (measured.reading == Reading::Ttft || measured.reading == Reading::PrefillRate) return nullptr;
+  return point.gen >= 2 ? nullptr : kMissing;
+}
+
+std::optional<double> read_off(const Report& report, Reading reading) {
+  switch (reading) {
+    case Reading::Ttft:
+      return report.ttft.mean.value();
+    case Reading::Tpot:
+      return report.tpot.mean.value();
+    case Reading::OutputRate:
+      return report.output_rate.value();
+    case Reading::RequestRate:
+      return report.request_rate.value();
+    case Reading::TotalRate:
+      return report.total_rate.value();
+    case Reading::PrefillRate:
+    case Reading::DecodeRate:
+    case Reading::DecodeStreamRate:
+    case Reading::OutputStreamRate:
+      return std::nullopt;
+  }
+  std::abort();
+}
+
+}  // namespace
+
+const std::string& Cells::text(std::string_view column) const {
+  static const std::string none;
+  return csv_->has(column) ? csv_->at(row_, column) : none;
+}
+
+std::optional<double> Cells::number(std::string_view column) const {
+  if (!has(column)) return std::nullopt;
+  const auto value = parse_double(text(column));
+  if (!value || *value < 0 || *value > 1e9) {
+    throw_invalid(format("measurement '{}': column {} has '{}', not a number from 0 to 1e9",
+                         text("id"), column, text(column)));
+  }
+  return value;
+}
+
+std::optional<std::int64_t> Cells::count(std::string_view column) const {
+  const auto n = number(column);
+  return n ? std::optional<std::int64_t>(std::llround(*n)) : std::nullopt;
+}
+
+std::string Measured::twin_key() const {
+  return format("{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, kv, kernel_path, version);
+}
+
+std::string Measured::load_key() const {
+  const Point& p = point;
+  std::string key = format("{}|{}|{}|{}|{}|{}|{}", p.prompt, p.gen, p.depth, p.concurrency,
+                           p.step_tokens, p.sequences, alone);
+  if (open_loop) {
+    const WorkloadOptions& w = open_loop->workload;
+    key += format("|{}|{}|{}|{}|{}|{}|{}|{}", w.requests, w.rate, w.burstiness, w.prompt, w.gen,
+                  w.range_ratio, open_loop->step_tokens_max.value_or(0),
+                  open_loop->sequences_max.value_or(0));
+  }
+  return key;
+}
+
+const Stack& Questioner::stack(const std::string& id) {
+  auto found = stacks_.find(id);
+  if (found == stacks_.end()) {
+    found = stacks_.emplace(id, parse_stack(catalogues_.stacks.text(id), id)).first;
+  }
+  return found->second;
+}
+
+const Machine& Questioner::machine(const std::string& id) {
+  auto found = machines_.find(id);
+  if (found == machines_.end()) {
+    found = machines_.emplace(id, parse_machine(catalogues_.machines.text(id), id)).first;
+  }
+  return found->second;
+}
+
+Question Questioner::question(const Cells& cells) {
+  const std::string &nodes = cells.text("nodes"), &spec = cells.text("spec");
+  if ((!nodes.empty() && nodes != "1") || cells.has("parallel")) return {.refused = kSeveral};
+  if (!spec.empty() && spec != "none") return {.refused = kSpeculation};
+  if (cells.has("power_cap_or_clock")) return {.refused = kCapped};
+  const MetricReading* reading = reading_of(cells);
+  if (reading == nullptr) return {.refused = kMetric};
+  Measured m;
+  m.machine = cells.text("machine");
+  m.stack = cells.text("stack_norm");
+  m.model = cells.text("base");
+  m.weights = cells.text("weights_norm");
+  m.kv = cells.text("kv_norm");
+  m.kernel_path = cells.text("kernel_path");
+  m.version = cells.text("stack_version");
+  m.reading = reading->reading;
+  m.scale = reading->scale;
+  if (!catalogues_.machines.has(m.machine)) return {.refused = kUnknownMachine};
+  if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
+  if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
+  if (m.weights.empty()) return {.refused = kMissing};
+  if (const char* refused = read_load(cells, stack(m.stack).gguf, m)) return {.refused = refused};
+  return {.measured = std::move(m)};
+}
+
+BuiltTwin Questioner::build(const Measured& m) {
+  TwinModel twin;
+  twin.machine = machine(m.machine);
+  twin.stack = with_path(stack(m.stack), m.kernel_path, m.version);
+  const char* trying = kModelFamily;
+  try {
+    twin.model = parse_config(catalogues_.models.text(m.model), m.model);
+    trying = kWeights;
+    twin.weights = weight_format(m.weights, twin.stack.gguf);
+    trying = kKv;
+    twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
+    trying = kWeights;
+    return {.model = StepModel(std::move(twin))};
+  } catch (const Error& error) {
+    // A model file that does not parse is a broken catalogue, not a row beyond us.
+    if (trying == kModelFamily && error.code() != Error::Code::Unsupported) throw;
+    return {.refused = trying};
+  }
+}
+
+double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
+  const auto n = static_cast<double>(m.point.concurrency);
+  const auto prompt = static_cast<double>(m.point.prompt), gen = static_cast<double>(m.point.gen);
+  const double total = p.total.value();
+  switch (m.reading) {
+    case Reading::PrefillRate: {
+      // llama-benchy takes one token's latency off.
+      const double latency = stack.latency_subtracted ? p.first_decode_step.value() : 0;
+      return n * prompt / std::max(p.prompts_read.value() - latency, 0.2 * p.prompts_read.value());
+    }
+    case Reading::Ttft:
+      return p.ttft.value();
+    case Reading::DecodeRate:
+      return p.decode_tok_per_s * (m.server_clock && gen > 1 ? gen / (gen - 1) : 1);
+    case Reading::DecodeStreamRate:
+      return 1 / p.tpot.value();
+    case Reading::Tpot:
+      return p.tpot.value();
+    // A closed loop keeps n requests in flight; a wave of n that start at once has the same mix of
+    // work.
+    case Reading::OutputRate:
+      return n * gen / total;
+    case Reading::OutputStreamRate:
+      return gen / total;
+    case Reading::TotalRate:
+      return n * (prompt + gen) / total;
+    case Reading::RequestRate:
+      return n / total;
+  }
+  std::abort();
+}
+
+Answer Answers::answer(const StepModel& model, const Measured& m) {
+  const std::string key = m.twin_key() + "#" + m.load_key();
+  try {
+    if (m.open_loop) {
+      auto found = reports_.find(key);
+      if (found == reports_.end()) {
+        found = reports_.emplace(key, simulate(model, *m.open_loop).report).first;
+      }
+      const auto value = read_off(found->second, m.reading);
+      return value ? Answer{.value = *value * m.scale} : Answer{.refused = kMetric};
+    }
+    auto found = predictions_.find(key);
+    if (found == predictions_.end()) {
+      found = predictions_.emplace(key, predict(model, m.point)).first;
+    }
+    return {.value = read_off(found->second, m, model.twin().stack) * m.scale};
+  } catch (const Error& error) {
+    if (error.code() == Error::Code::Unsupported) return {.refused = kContext};
+    if (error.code() == Error::Code::TooLarge) return {.refused = kMemory};
+    throw;
+  }
+}
+
+}  // namespace tinderbox

@@ -1,0 +1,99 @@
+#include <filesystem>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/text.h"
+#include "box/calibrate.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+
+namespace tinderbox::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+LeaveOut parse_leave_out(const std::string& name) {
+  if (name.empty()) return LeaveOut::Nothing;
+  if (name == "model") return LeaveOut::Model;
+  if (name == "source") return LeaveOut::Source;
+  return LeaveOut::Group;  // the parser lets nothing else through
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  if (!out.flush()) {
+    throw_invalid(format("{}: cannot write; check the folder and its rights", path.string()));
+  }
+}
+
+void print_table(const FittedStack& stack) {
+  print(format("\n{}: {} rows in {} groups, in-sample error over groups: median {:.1f} %\n",
+               stack.id, stack.n_rows, stack.n_groups, 100 * stack.median_ape));
+  Table table({"parameter", "value", "error", "prior", "spread", "rows"});
+  for (const FittedParameter& p : stack.parameters) {
+    const bool is_time = p.key.ends_with("_time");
+    const auto text = [&](double v) {
+      return is_time ? format("{:.4g} us", 1e6 * v) : format("{:.4g}", v);
+    };
+    table.add({p.key, text(p.value), format("{:.1f} %", 100 * p.error), text(p.prior),
+               format("{:.0f} %", 100 * p.spread), format("{}", p.n_rows)});
+  }
+  print(table.str());
+}
+
+Json to_json(const FittedStack& stack) {
+  Json parameters = Json::array();
+  for (const FittedParameter& p : stack.parameters) {
+    parameters.push_back({{"key", p.key},
+                          {"value", p.value},
+                          {"error", p.error},
+                          {"prior", p.prior},
+                          {"spread", p.spread},
+                          {"rows", p.n_rows}});
+  }
+  return {{"stack", stack.id},
+          {"rows", stack.n_rows},
+          {"groups", stack.n_groups},
+          {"median_ape", stack.median_ape},
+          {"parameters", std::move(parameters)}};
+}
+
+}  // namespace
+
+int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
+  const Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
+                                                : Csv::load(options.measurements);
+  const Calibration result =
+      calibrate(rows, {context.machines, context.stacks, context.models},
+                {.leave_out = parse_leave_out(options.leave_out)},
+                [](const std::string& what) { log("calibrate: " + what); });
+  Json stacks = Json::array();
+  for (const FittedStack& stack : result.stacks) {
+    if (!options.dry_run) {
+      const auto path = std::filesystem::path(options.stacks) / (stack.id + ".toml");
+      write_file(path, with_fitted(read_file(path), stack));
+    }
+    if (options.json) {
+      stacks.push_back(to_json(stack));
+    } else {
+      print_table(stack);
+    }
+  }
+  if (options.json) print_json({{"stacks", std::move(stacks)}});
+  if (!options.out.empty()) {
+    std::string text = "id,fitted,left_out\n";
+    for (const CalibratedRow& row : result.rows) {
+      text += format("{},{:.6g},{}\n", csv_field(rows.at(row.index, "id")), row.fitted,
+                     row.left_out ? format("{:.6g}", *row.left_out) : "");
+    }
+    write_file(options.out, text);
+  }
+  return 0;
+}
+
+}  // namespace tinderbox::cli

@@ -1,0 +1,135 @@
+#include "twin/price.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+namespace tinderbox {
+namespace {
+
+constexpr double kCountedActivationBytes = 4;  // of an element in Work::activations
+constexpr double kNarrowHead = 128;            // head dimension that attention kernels are made for
+
+struct Shares {
+  FlopsPerSecond compute;
+  BytesPerSecond memory;
+};
+
+// The arithmetic's peak, or that of the next wider one that the machine has at all.
+FlopsPerSecond peak(const Machine& machine, MathType wanted, Hertz clock) {
+  for (const MathType type : {wanted, MathType::F16, MathType::TF32}) {
+    if (const FlopsPerSecond p = machine.peak(type, clock); p.value() > 0) return p;
+  }
+  return machine.peak(MathType::F32, clock);
+}
+
+// Of a product with rows without end.
+Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
+  const PriceParameters& p = twin.stack.price;
+  const bool expert = op.op_class == OpClass::Expert;
+  const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
+  static const Kernels plain{};  // vectors and routers in formats that need no kernel of their own
+  const Kernels& k = kernels != nullptr ? *kernels : plain;
+  return {.compute = peak(twin.machine, k.math, clock) *
+                     (k.compute_share * (expert ? p.expert_compute_ratio : 1)),
+          .memory = twin.machine.memory_bandwidth *
+                    (k.memory_share * (expert ? p.expert_memory_ratio : 1))};
+}
+
+double rows_of_product(const OpShape& op, const StepShape& step, const ModelConfig& model) {
+  if (op.op_class != OpClass::Expert) return op.x_rows;
+  return step.n_tokens * model.n_experts_used / std::max(step.experts, 1.0);
+}
+
+// Activations are handed from op to op through the L2 cache; only what does not fit goes to memory.
+Seconds activation_time(const Work& work, const TwinModel& twin) {
+  const Bytes moved = work.activations * (twin.stack.activation_bytes / kCountedActivationBytes);
+  const Bytes spilled = std::max(Bytes(0), moved - twin.machine.l2_size);
+  return spilled / (twin.machine.memory_bandwidth * twin.stack.price.vector_memory_share);
+}
+
+void price_product(const OpShape& op, const StepShape& step, const Work& work,
+                   const TwinModel& twin, Hertz clock, Cost& cost) {
+  const PriceParameters& p = twin.stack.price;
+  const Shares shares = product_shares(op, twin, clock);
+  const double rows = std::max(rows_of_product(op, step, twin.model), 1.0);
+  const double half = op.op_class == OpClass::Expert ? p.expert_half_rows : p.half_rows;
+  cost.compute = work.matmul / shares.compute * ((rows + half) / rows);
+  cost.memory = work.weights / shares.memory + activation_time(work, twin);
+}
+
+void price_attention(const OpShape& op, const Work& work, const TwinModel& twin, Hertz clock,
+                     Cost& cost) {
+  const PriceParameters& p = twin.stack.price;
+  const bool scan = op.op_class == OpClass::Scan;
+  double share = scan ? p.scan_compute_share : p.attention_compute_share;
+  if (!scan && op.head_dim > kNarrowHead) {
+    share *= std::pow(kNarrowHead / op.head_dim, p.attention_width_exponent);
+  }
+  cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * share);
+  cost.memory = (work.kv_read + work.kv_write) /
+                    (twin.machine.memory_bandwidth *
+                     (scan ? p.scan_memory_share : p.attention_memory_share)) +
+                activation_time(work, twin);
+}
+
+}  // namespace
+
+std::string_view bound_name(Bound bound) {
+  switch (bound) {
+    case Bound::Compute:
+      return "compute";
+    case Bound::Memory:
+      return "memory";
+    case Bound::Launch:
+      return "launch";
+  }
+  std::abort();
+}
+
+Bound largest(Seconds compute, Seconds memory, Seconds launch) {
+  if (launch >= std::max(compute, memory)) return Bound::Launch;
+  return compute >= memory ? Bound::Compute : Bound::Memory;
+}
+
+double experts_touched(const TwinModel& twin, double n_tokens) {
+  if (!twin.model.is_moe()) return 0;
+  const double effective = n_tokens <= 1 ? n_tokens : std::pow(n_tokens, twin.stack.price.routing_exponent);
+  return expected_experts(twin.model.n_experts, twin.model.n_experts_used, effective);
+}
+
+Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,
+           bool decode) {
+  const Machine& machine = twin.machine;
+  const PriceParameters& p = twin.stack.price;
+  const Hertz clock = decode ? machine.clock_light : machine.clock_heavy;
+  Cost cost;
+  switch (op.op_class) {
+    case OpClass::MatMul:
+    case OpClass::LmHead:
+    case OpClass::Expert:
+      price_product(op, step, work, twin, clock, cost);
+      break;
+    case OpClass::Attention:
+    case OpClass::Scan:
+      price_attention(op, work, twin, clock, cost);
+      break;
+    case OpClass::Embed:
+    case OpClass::Norm:
+    case OpClass::KvStore:
+    case OpClass::Elementwise:
+    case OpClass::Route:
+      cost.memory = (work.weights + work.kv_read + work.kv_write) /
+                        (machine.memory_bandwidth * p.vector_memory_share) +
+                    activation_time(work, twin);
+      break;
+  }
+  cost.launch = Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
+                        (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time));
+  cost.time = std::max(cost.compute, cost.memory) +
+              p.overlap_ratio * std::min(cost.compute, cost.memory) + cost.launch;
+  cost.bound = largest(cost.compute, cost.memory, cost.launch);
+  return cost;
+}
+
+}  // namespace tinderbox

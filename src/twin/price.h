@@ -1,0 +1,40 @@
+// The price of one op from its exact counts: what each resource alone would take, and how they add
+// up. With the stack's kernels for the weight's format (memory share m, compute share c) and its
+// parameters (twin/stack.h):
+//
+//   memory    weights / (m bandwidth) + spilled activations / (vector share bandwidth)
+//   compute   flops / (c peak) * (rows + half_rows) / rows     rows of the product, or an expert's
+//   time      longer + overlap_ratio * shorter + kernels * kernel time
+//
+// Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
+// compute share; a scan likewise. Norms, element-wise ops, routing and look-ups move activations.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/units.h"
+#include "twin/twin_model.h"
+#include "twin/work.h"
+
+namespace tinderbox {
+
+enum class Bound : std::uint8_t { Compute, Memory, Launch };
+std::string_view bound_name(Bound bound);
+Bound largest(Seconds compute, Seconds memory, Seconds launch);
+
+struct Cost {
+  Seconds time;
+  Bound bound = Bound::Launch;
+  Seconds compute{}, memory{}, launch{};  // what each resource alone would take
+};
+
+// decode: every sequence of the step adds one token, which is when stacks replay captured graphs
+// and the clock is not limited by power.
+Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,
+           bool decode);
+
+// Distinct experts that a step of n tokens touches, by the stack's routing exponent.
+double experts_touched(const TwinModel& twin, double n_tokens);
+
+}  // namespace tinderbox
