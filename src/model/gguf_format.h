@@ -61,6 +61,10 @@ constexpr std::optional<std::uint32_t> ggml_type(DType dtype) {
       return 16;
     case DType::IQ3_XXS:
       return 18;
+    case DType::IQ3_S:
+      return 21;
+    case DType::IQ2_S:
+      return 22;
     case DType::IQ4_NL:
       return 20;
     case DType::IQ4_XS:
@@ -71,20 +75,37 @@ constexpr std::optional<std::uint32_t> ggml_type(DType dtype) {
       return 26;
     case DType::I64:
       return 27;
+    case DType::F64:
+      return 28;
     case DType::BF16:
       return 30;
     case DType::MXFP4:
       return 39;
-    case DType::NVFP4:
+    case DType::NVFP4:  // there 64 elements in 36 bytes: the same bytes in another order
+      return 40;
+    case DType::Q1_0:
+      return 41;
+    case DType::Q2_G64:
+      return 42;
+    case DType::TF32:
+    case DType::IQ6_K:
+    case DType::Q2_0:
     case DType::FP8:
     case DType::INT4_G128:
+    case DType::NF4:
+    case DType::EXL3_4BPW:
+    case DType::EXL3_6BPW:
+    case DType::MLX_4BIT:
+    case DType::MLX_8BIT:
+    case DType::TURBO4:
+    case DType::TQ3_0:
       return std::nullopt;
   }
   return std::nullopt;
 }
 
 constexpr std::optional<DType> dtype_of_ggml(std::uint32_t type) {
-  for (int i = 0; i <= static_cast<int>(DType::I64); ++i) {
+  for (int i = 0; i < kDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
     if (ggml_type(dtype) == type) return dtype;
   }

@@ -18,11 +18,9 @@ constexpr std::array kNouns = {
     Noun{"size", Measure::Size},
 };
 
-// Formats a weight can have; the integer types of token ids are none.
 std::vector<DType> weight_dtypes() {
   std::vector<DType> out;
-  for (int i = 0; i <= static_cast<int>(DType::INT4_G128); ++i)
-    out.push_back(static_cast<DType>(i));
+  for (int i = 0; i < kWeightDTypes; ++i) out.push_back(static_cast<DType>(i));
   return out;
 }
 

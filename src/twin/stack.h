@@ -33,11 +33,11 @@ struct Stack {
   std::array<Efficiency, kOpClasses> efficiency{};
   // Multiplies Efficiency::memory of weight-reading classes by weight format (mxfp4 0.63, ...); 1
   // if absent.
-  std::array<double, 32> format_memory{};  // by DType
+  std::array<double, kDTypes> format_memory{};  // by DType
   // Likewise Efficiency::compute of products with such a weight.
-  std::array<double, 32> format_compute{};  // by DType
+  std::array<double, kDTypes> format_compute{};  // by DType
   // Arithmetic of products with a weight of this format.
-  std::array<MathType, 32> format_math{};  // by DType
+  std::array<MathType, kDTypes> format_math{};  // by DType
 
   std::string kv_default;       // "f16"
   std::string weights_default;  // if --weights is not given
