@@ -154,7 +154,8 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, kv, kernel_path, version);
+  return format("{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version);
 }
 
 std::string Measured::load_key() const {
@@ -198,6 +199,7 @@ Question Questioner::question(const Cells& cells) {
   m.stack = cells.text("stack_norm");
   m.model = cells.text("base");
   m.weights = cells.text("weights_norm");
+  m.weights_note = cells.text("weights_note");
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
@@ -207,7 +209,7 @@ Question Questioner::question(const Cells& cells) {
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
   if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
   if (m.weights.empty()) return {.refused = kMissing};
-  if (const char* refused = read_load(cells, stack(m.stack).gguf, m)) return {.refused = refused};
+  if (const char* refused = read_load(cells, stack(m.stack).gguf(), m)) return {.refused = refused};
   return {.measured = std::move(m)};
 }
 
@@ -219,7 +221,9 @@ BuiltTwin Questioner::build(const Measured& m) {
   try {
     twin.model = parse_config(catalogues_.models.text(m.model), m.model);
     trying = kWeights;
-    twin.weights = weight_format(m.weights, twin.stack.gguf);
+    require_readable(m.weights, twin.stack.file, twin.stack.name);
+    twin.weights = with_note(
+        weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
     trying = kWeights;

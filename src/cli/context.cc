@@ -70,8 +70,10 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.stack = find_stack(
       context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
   twin.model = find_model(context, options.model);
-  twin.weights = weight_format(
-      options.weights.empty() ? twin.stack.weights_default : options.weights, twin.stack.gguf);
+  const std::string weights =
+      options.weights.empty() ? twin.stack.weights_default : options.weights;
+  twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
+  require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
   return twin;
 }

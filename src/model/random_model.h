@@ -65,13 +65,7 @@ inline ModelConfig random_model(Random& random, int multiple = 1) {
 }
 
 // One format for every weight.
-inline WeightFormat uniform_format(DType dtype) {
-  WeightFormat format;
-  format.name = "uniform";
-  format.embedding = format.lm_head = format.attention = format.dense_mlp = dtype;
-  format.router = format.expert = format.norm_or_bias = dtype;
-  return format;
-}
+inline WeightFormat uniform_format(DType dtype) { return uniform_weight_format(dtype); }
 
 // Between 1 and `segments_max` segments that fit n_ctx.
 inline std::vector<Segment> random_segments(Random& random, int segments_max = 3) {

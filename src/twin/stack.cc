@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/sourced.h"
-#include "model/weight_format.h"
 
 namespace tinderbox {
 namespace {
@@ -68,6 +67,13 @@ DType parse_weight_dtype(const std::string& text, const std::string& where) {
     if (known.back() == text) return static_cast<DType>(i);
   }
   throw_invalid(expected_one_of(where, "a weights format", known, text));
+}
+
+WeightFile parse_weight_file(const std::string& text, const std::string& where) {
+  if (text == "gguf") return WeightFile::Gguf;
+  if (text == "checkpoint") return WeightFile::Checkpoint;
+  if (text == "mlx") return WeightFile::Mlx;
+  throw_invalid(expected_one_of(where, "a kind of files", {"gguf", "checkpoint", "mlx"}, text));
 }
 
 int kernels_named(const Stack& stack, const std::string& name, const std::string& where) {
@@ -142,7 +148,7 @@ void check_defaults(SourcedFile& file, const Stack& stack) {
       throw_invalid(format("{}: {}", file.where(key), error.what()));
     }
   };
-  checked("weights_default", [&] { weight_format(stack.weights_default, stack.gguf); });
+  checked("weights_default", [&] { weight_format(stack.weights_default, stack.gguf()); });
   checked("kv_default", [&] { kv_format(stack.kv_default); });
 }
 
@@ -176,7 +182,7 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   Stack stack;
   stack.id = file.text("id");
   stack.name = file.text("name");
-  stack.gguf = file.flag("gguf");
+  stack.file = parse_weight_file(file.text("reads"), file.where("reads"));
   stack.graphs = file.flag("graphs");
   stack.latency_subtracted = file.flag("latency_subtracted");
   stack.kv_default = file.text("kv_default");

@@ -13,11 +13,9 @@
 #include "machine/machine.h"
 #include "model/dtype.h"
 #include "model/graph.h"
+#include "model/weight_format.h"
 
 namespace tinderbox {
-
-inline constexpr int kDTypesMax = 64;
-inline constexpr int kWeightDTypes = static_cast<int>(DType::I32);  // token ids are no weights
 
 // Kernels of products with weights of some formats.
 struct Kernels {
@@ -55,12 +53,12 @@ struct KernelPath {
 
 struct Stack {
   std::string id, name;
-  bool gguf = false;    // reads GGUF files
+  WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
   bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
   bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
 
   std::vector<Kernels> kernels;
-  std::array<int, kDTypesMax> format_kernels{};  // by DType: index of kernels; -1: cannot run it
+  std::array<int, kDTypes> format_kernels{};  // by DType: index of kernels; -1: cannot run it
   std::vector<KernelPath> paths;
   PriceParameters price;
   std::array<double, kOpClasses> launches{};  // kernels an op of the class costs
@@ -76,6 +74,7 @@ struct Stack {
   std::vector<Fact> facts;
   std::vector<Source> sources;
 
+  bool gguf() const { return file == WeightFile::Gguf; }
   // nullptr: the stack has no kernel for the format.
   const Kernels* kernels_of(DType dtype) const {
     const int i = format_kernels[static_cast<std::size_t>(dtype)];

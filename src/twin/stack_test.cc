@@ -79,8 +79,8 @@ TEST(Stack, ArithmeticFollowsTheKernels) {
   EXPECT_EQ(vllm.format_math[index(DType::NVFP4)], MathType::FP4);
   EXPECT_DOUBLE_EQ(vllm.format_memory[index(DType::FP8)], 1);
   EXPECT_LT(load("ollama").format_memory[index(DType::MXFP4)], 1);
-  EXPECT_TRUE(llama.gguf);
-  EXPECT_FALSE(vllm.gguf);
+  EXPECT_TRUE(llama.gguf());
+  EXPECT_FALSE(vllm.gguf());
   EXPECT_EQ(llama.step_tokens_max, 512);
   EXPECT_DOUBLE_EQ(llama.memory_fraction, 0);
   EXPECT_DOUBLE_EQ(vllm.memory_fraction, 0.9);
@@ -108,7 +108,7 @@ TEST(Stack, SharesGiveBackTheMeasuredRates) {
 TEST(Stack, DefaultsExistForEveryWeightsFormat) {
   for (const std::string& name : weight_format_names()) {
     const Stack stack = load(std::string(default_stack(name)));
-    EXPECT_NO_THROW(weight_format(name, stack.gguf)) << name;
+    EXPECT_NO_THROW(weight_format(name, stack.gguf())) << name;
   }
   for (const char* name : {"q4_k_m", "q8_0", "iq4_xs", "mxfp4", "Q4_1", "f16"}) {
     EXPECT_EQ(default_stack(name), "llama.cpp") << name;

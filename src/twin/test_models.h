@@ -63,6 +63,10 @@ inline WeightFormat random_format(Random& random) {
   f.dense_mlp = pick(random, any);
   f.router = pick<DType>(random, {DType::F32, DType::F16});
   f.expert = pick(random, any);
+  f.shared_expert = pick(random, any);
+  f.linear_attention = pick(random, any);
+  f.per_layer_embedding = pick(random, any);
+  f.latent = pick(random, any);
   f.norm_or_bias = pick<DType>(random, {DType::F32, DType::F16});
   return f;
 }
@@ -130,16 +134,6 @@ inline ModelConfig dense_model() {
   return m;
 }
 
-inline WeightFormat all_in(DType dtype) {
-  return {.name = "all",
-          .embedding = dtype,
-          .lm_head = dtype,
-          .attention = dtype,
-          .dense_mlp = dtype,
-          .router = dtype,
-          .expert = dtype,
-          .norm_or_bias = dtype,
-          .exceptions = {}};
-}
+inline WeightFormat all_in(DType dtype) { return uniform_weight_format(dtype); }
 
 }  // namespace tinderbox::testing
