@@ -21,6 +21,7 @@ constexpr double kNoise = 0.06;    // standard deviation of the logarithm of a g
 constexpr double kOutlier = 0.15;  // residual at which a row's weight has halved (Cauchy)
 constexpr double kStep = 1e-3;     // of the logarithm of a parameter, for differences
 constexpr int kIterationsMax = 12;
+constexpr double kGroupsMin = 12;  // fewer have no tails
 constexpr double kConverged = 2e-3;  // largest move of a logarithm
 
 struct Row {
@@ -356,6 +357,70 @@ std::vector<double> cross_validated(const StackData& data, Fitter& fitter,
   return out;
 }
 
+// How far off a rate was that the fit had not seen.
+struct Miss {
+  std::string stack;
+  Metric metric{};
+  double log_ratio = 0;  // of measured over predicted
+  double weight = 0;
+};
+
+std::vector<Miss> misses_of(const StackData& data, const std::vector<double>& left_out) {
+  std::vector<Miss> out;
+  for (std::size_t i = 0; i < data.rows().size(); ++i) {
+    const Row& row = data.rows()[i];
+    const bool is_rate = row.measured.reading != Reading::Tpot;
+    const double ratio = std::log(row.value / left_out[i]);
+    out.push_back({data.stack().id, metric_of(row.measured), is_rate ? ratio : -ratio, row.weight});
+  }
+  return out;
+}
+
+// Quantiles of 5 and 95 % by weight, a group counting once; with few groups further out, since a
+// new one lands beyond all n seen in 2 of n + 1 cases.
+std::optional<Interval> interval_from(std::vector<Miss> misses) {
+  double n_groups = 0;
+  for (const Miss& m : misses) n_groups += m.weight;
+  if (n_groups < kGroupsMin) return std::nullopt;
+  std::ranges::sort(misses, {}, &Miss::log_ratio);
+  const double tail = std::max(0.05 - 0.5 / n_groups, 0.0) * n_groups;
+  double below = 0, low = misses.front().log_ratio, high = misses.back().log_ratio;
+  for (const Miss& m : misses) {
+    below += m.weight;
+    if (below >= tail) {
+      low = m.log_ratio;
+      break;
+    }
+  }
+  double above = 0;
+  for (auto m = misses.rbegin(); m != misses.rend(); ++m) {
+    above += m->weight;
+    if (above >= tail) {
+      high = m->log_ratio;
+      break;
+    }
+  }
+  return Interval{.low = std::exp(std::min(low, 0.0)), .high = std::exp(std::max(high, 0.0))};
+}
+
+void add_intervals(const std::vector<Miss>& misses, std::vector<FittedStack>& stacks) {
+  for (int q = 0; q < kMetrics; ++q) {
+    const auto metric = static_cast<Metric>(q);
+    const auto of = [&](const std::string* stack) {
+      std::vector<Miss> some;
+      for (const Miss& m : misses) {
+        if (m.metric == metric && (stack == nullptr || m.stack == *stack)) some.push_back(m);
+      }
+      return interval_from(std::move(some));
+    };
+    const std::optional<Interval> all = of(nullptr);
+    for (FittedStack& stack : stacks) {
+      const std::optional<Interval> own = of(&stack.id);
+      if (own || all) stack.intervals[static_cast<std::size_t>(q)] = own ? *own : *all;
+    }
+  }
+}
+
 // Rows that can be fitted on, by stack.
 std::map<std::string, std::vector<Row>> rows_by_stack(const Csv& csv, Questioner& questioner) {
   std::map<std::string, std::vector<Row>> out;
@@ -385,6 +450,7 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
   Questioner questioner(catalogues);
   ThreadPool pool(options.n_threads);
   Calibration result;
+  std::vector<Miss> misses;
   for (auto& [id, rows] : rows_by_stack(csv, questioner)) {
     if (progress) progress(format("{}: {} rows", id, rows.size()));
     const StackData data(questioner.stack(id), std::move(rows), questioner);
@@ -398,6 +464,7 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
     std::vector<double> left_out;
     if (options.leave_out != LeaveOut::Nothing) {
       left_out = cross_validated(data, fitter, x, options.leave_out, progress);
+      for (Miss& miss : misses_of(data, left_out)) misses.push_back(std::move(miss));
     }
     for (std::size_t i = 0; i < data.rows().size(); ++i) {
       const Row& row = data.rows()[i];
@@ -408,37 +475,56 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
       if (!left_out.empty()) out.left_out = scale * left_out[i];
     }
   }
+  if (options.leave_out == LeaveOut::Model) add_intervals(misses, result.stacks);
   std::ranges::sort(result.rows, {}, &CalibratedRow::index);
   return result;
 }
 
+namespace {
+
+// The line of a key in its section, edited in place.
+class Line {
+ public:
+  Line(std::string& toml, std::string_view file, std::string_view key)
+      : toml_(toml), where_(format("{}: {}", file, key)) {
+    const std::size_t dot = key.rfind('.');
+    const std::size_t section = toml.find(format("[{}]\n", key.substr(0, dot)));
+    const std::string name = format("\n{} = {{ value = ", key.substr(dot + 1));
+    begin_ = section == std::string::npos ? section : toml.find(name, section);
+    if (begin_ == std::string::npos) throw_invalid(where_ + " has no line of its own");
+  }
+  void set(std::string_view attribute, const std::string& value) {
+    const std::size_t end = std::min(toml_.find('\n', begin_ + 1), toml_.size());
+    const std::string head = format(" {} = ", attribute);
+    const std::size_t from = toml_.find(head, begin_);
+    if (from >= end) throw_invalid(format("{} has no {}", where_, attribute));
+    const std::size_t begin = from + head.size();
+    toml_.replace(begin, toml_.find_first_of(",}", begin) - begin, value);
+  }
+
+ private:
+  std::string& toml_;
+  std::string where_;
+  std::size_t begin_ = 0;
+};
+
+}  // namespace
+
 std::string with_fitted(std::string toml, const FittedStack& fitted) {
   for (const FittedParameter& p : fitted.parameters) {
-    const std::size_t dot = p.key.rfind('.');
-    const std::string section = "[" + p.key.substr(0, dot) + "]\n";
-    const std::string name = "\n" + p.key.substr(dot + 1) + " = { value = ";
-    const std::size_t at = toml.find(section);
-    const std::size_t line = at == std::string::npos ? at : toml.find(name, at);
-    const std::size_t end = line == std::string::npos ? line : toml.find('\n', line + 1);
-    if (end == std::string::npos) {
-      throw_invalid(format("{}: no line of its own for {}", fitted.id, p.key));
-    }
-    std::string text = toml.substr(line, end - line);
-    const auto replace = [&](std::string_view attribute, const std::string& value) {
-      const std::string head = format(" {} = ", attribute);
-      const std::size_t from = text.find(head);
-      if (from == std::string::npos) {
-        throw_invalid(format("{}: {} has no {}", fitted.id, p.key, attribute));
-      }
-      const std::size_t begin = from + head.size();
-      const std::size_t stop = text.find_first_of(",}", begin);
-      text.replace(begin, stop - begin, value);
-    };
+    Line line(toml, fitted.id, p.key);
     const bool is_time = p.key.ends_with("_time");
-    replace("value", is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
-    replace("error", format("{:.3f}", p.error));
-    replace("rows", format("{}", p.n_rows));
-    toml.replace(line, end - line, text);
+    line.set("value",
+             is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
+    line.set("error", format("{:.3f}", p.error));
+    line.set("rows", format("{}", p.n_rows));
+  }
+  for (int q = 0; q < kMetrics; ++q) {
+    const Interval& interval = fitted.intervals[static_cast<std::size_t>(q)];
+    if (interval.low == 1 && interval.high == 1) continue;  // nothing to go by
+    const std::string key = format("interval.{}", metric_name(static_cast<Metric>(q)));
+    Line(toml, fitted.id, key + "_low_ratio").set("value", format("{:.3f} ", interval.low));
+    Line(toml, fitted.id, key + "_high_ratio").set("value", format("{:.3f} ", interval.high));
   }
   return toml;
 }

@@ -7,6 +7,7 @@
 // the rows left out.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct FittedStack {
   std::vector<FittedParameter> parameters;
   std::int64_t n_rows = 0, n_groups = 0;  // fitted on
   double median_ape = 0;                  // macro, in sample
+  // From rows whose model the fit has not seen; of all stacks together where this one has too few.
+  std::array<Interval, kMetrics> intervals{};
 };
 
 enum class LeaveOut : std::uint8_t { Nothing, Model, Source, Group };
@@ -42,7 +45,7 @@ struct CalibratedRow {
 };
 
 struct CalibrationOptions {
-  LeaveOut leave_out = LeaveOut::Nothing;
+  LeaveOut leave_out = LeaveOut::Model;  // intervals are made only of Model
   int n_threads = 0;  // 0: all processors; the result does not depend on it
 };
 

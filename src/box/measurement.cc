@@ -187,6 +187,25 @@ const Machine& Questioner::machine(const std::string& id) {
   return found->second;
 }
 
+Metric metric_of(const Measured& m) {
+  switch (m.reading) {
+    case Reading::PrefillRate:
+      return Metric::Prefill;
+    case Reading::Ttft:
+      return Metric::Ttft;
+    case Reading::DecodeRate:
+    case Reading::DecodeStreamRate:
+    case Reading::Tpot:
+      return m.open_loop || m.point.concurrency > 1 ? Metric::DecodeBatch : Metric::Decode;
+    case Reading::OutputRate:
+    case Reading::OutputStreamRate:
+    case Reading::TotalRate:
+    case Reading::RequestRate:
+      return Metric::Serve;
+  }
+  std::abort();
+}
+
 Question Questioner::question(const Cells& cells) {
   const std::string &nodes = cells.text("nodes"), &spec = cells.text("spec");
   if ((!nodes.empty() && nodes != "1") || cells.has("parallel")) return {.refused = kSeveral};
@@ -270,19 +289,28 @@ double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
 Answer Answers::answer(const StepModel& model, const Measured& m) {
   const std::string key = m.twin_key() + "#" + m.load_key();
   try {
+    std::optional<double> value;
     if (m.open_loop) {
       auto found = reports_.find(key);
       if (found == reports_.end()) {
         found = reports_.emplace(key, simulate(model, *m.open_loop).report).first;
       }
-      const auto value = read_off(found->second, m.reading);
-      return value ? Answer{.value = *value * m.scale} : Answer{.refused = kMetric};
+      value = read_off(found->second, m.reading);
+    } else {
+      auto found = predictions_.find(key);
+      if (found == predictions_.end()) {
+        found = predictions_.emplace(key, predict(model, m.point)).first;
+      }
+      value = read_off(found->second, m, model.twin().stack);
     }
-    auto found = predictions_.find(key);
-    if (found == predictions_.end()) {
-      found = predictions_.emplace(key, predict(model, m.point)).first;
-    }
-    return {.value = read_off(found->second, m, model.twin().stack) * m.scale};
+    if (!value) return {.refused = kMetric};
+    // A time is as uncertain as the rate it is the inverse of.
+    const bool is_time = m.reading == Reading::Tpot;
+    const Interval interval = interval_of(model.twin(), metric_of(m), m.point);
+    const double answer = *value * m.scale;
+    return {.value = answer,
+            .low = answer * (is_time ? 1 / interval.high : interval.low),
+            .high = answer * (is_time ? 1 / interval.low : interval.high)};
   } catch (const Error& error) {
     if (error.code() == Error::Code::Unsupported) return {.refused = kContext};
     if (error.code() == Error::Code::TooLarge) return {.refused = kMemory};

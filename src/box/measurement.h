@@ -66,6 +66,8 @@ struct Measured {
   std::string load_key() const;  // equal for rows whose loads are the same
 };
 
+Metric metric_of(const Measured& measured);
+
 // One of the two is set.
 struct Question {
   std::optional<Measured> measured{};
@@ -95,7 +97,7 @@ class Questioner {
 // The twin's answer in the row's unit, or why there is none: one of few stable texts, so that
 // reports compare.
 struct Answer {
-  double value = 0;
+  double value = 0, low = 0, high = 0;  // nine in ten measurements lie between the two
   const char* refused = nullptr;
 };
 

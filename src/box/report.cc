@@ -103,9 +103,9 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   live.last_token = now;
   if (event.finish == FinishReason::None) return;
   ++sums_.finished;
-  ttft_.add(live.first_token - live.arrival);
+  ttft_.add(live.first_token - live.arrival + request_time_);
   if (live.n_tokens > 1) tpot_.add((live.last_token - live.first_token) / (live.n_tokens - 1));
-  e2e_.add(now - live.arrival);
+  e2e_.add(now - live.arrival + request_time_);
   queue_.add(live.first_step - live.arrival);
   live_.erase(it);
 }

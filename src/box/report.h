@@ -54,6 +54,9 @@ struct Report {
 
 class Recorder final : public Observer {
  public:
+  // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
+  // E2E.
+  explicit Recorder(Duration request_time = {}) : request_time_(request_time) {}
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
@@ -67,6 +70,7 @@ class Recorder final : public Observer {
     bool started = false;
   };
 
+  Duration request_time_;
   std::unordered_map<SeqId, Live> live_;  // looked up, never iterated
   Report sums_;                           // its rates and distributions are made by report()
   std::int64_t n_items_ = 0, n_step_tokens_ = 0;

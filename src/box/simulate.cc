@@ -94,7 +94,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   Scheduler scheduler(limits, pool_of(model, options, limits, longest));
   TwinExecutor executor(model);
   VirtualClock clock;
-  Recorder recorder;
+  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)));
   ProgressMeter meter(progress, workload.requests);
   if (options.users == 0) {
     GeneratedArrivals arrivals(workload);

@@ -49,6 +49,7 @@ Score score(const std::vector<const ValidationRow*>& rows) {
     if (!row->predicted) continue;
     errors[row->group].push_back(row->error());
     ++s.rows;
+    if (row->value >= row->low && row->value <= row->high) s.interval_coverage += 1;
   }
   if (errors.empty()) return s;
   std::vector<double> medians, biases;
@@ -58,6 +59,7 @@ Score score(const std::vector<const ValidationRow*>& rows) {
     for (const double e : signed_errors) absolute.push_back(std::abs(e));
     medians.push_back(quantile(std::move(absolute), 0.5));
   }
+  s.interval_coverage /= static_cast<double>(s.rows);
   s.groups = static_cast<std::int64_t>(medians.size());
   for (const double m : medians) {
     s.mean_ape += m / static_cast<double>(s.groups);
@@ -85,6 +87,8 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
     row.reason = outcome.refused;
   } else {
     row.predicted = outcome.value;
+    row.low = outcome.low;
+    row.high = outcome.high;
   }
   return row;
 }

@@ -21,6 +21,7 @@ struct ValidationRow {
   std::vector<std::string> key{};     // values of the slicing keys
   double value = 0;                   // measured, in the unit of the file
   std::optional<double> predicted{};  // same unit
+  double low = 0, high = 0;           // nine in ten such values lie between the two
   std::string reason{};               // why not, if not
 
   // Relative: predicted / value - 1.
@@ -32,6 +33,7 @@ struct Score {
   std::int64_t groups = 0, rows = 0;  // rows: predicted
   double median_ape = 0, mean_ape = 0, p90_ape = 0;
   double within_10pct = 0;  // share of groups
+  double interval_coverage = 0;  // share of rows within their interval
   double bias = 0;          // median over groups of their median error with its sign
 };
 

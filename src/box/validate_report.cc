@@ -17,13 +17,14 @@ std::vector<std::string> slice_cells(const ValidationSlice& slice) {
   const Score& s = slice.score;
   std::vector<std::string> cells = slice.key;
   cells.insert(cells.end(), {format("{}", s.groups), format("{}/{}", s.rows, slice.rows_all),
-                             percent(s.median_ape), percent(s.p90_ape), signed_percent(s.bias)});
+                             percent(s.median_ape), percent(s.p90_ape), signed_percent(s.bias),
+                             format("{:.0f} %", 100 * s.interval_coverage)});
   return cells;
 }
 
 std::vector<std::string> slice_header(const ValidationReport& report) {
   std::vector<std::string> header = report.by;
-  header.insert(header.end(), {"groups", "rows", "median", "p90", "bias"});
+  header.insert(header.end(), {"groups", "rows", "median", "p90", "bias", "in interval"});
   return header;
 }
 
@@ -64,7 +65,7 @@ std::string validation_json(const ValidationReport& report) {
                    {"mean_ape", report.macro.mean_ape},
                    {"p90_ape", report.macro.p90_ape},
                    {"within_10pct", report.macro.within_10pct},
-                   {"interval_coverage", nullptr}};
+                   {"interval_coverage", report.macro.interval_coverage}};
   json["slices"] = Json::array();
   for (const ValidationSlice& slice : report.slices) {
     Json s;
@@ -74,6 +75,7 @@ std::string validation_json(const ValidationReport& report) {
     s["median_ape"] = slice.score.median_ape;
     s["p90_ape"] = slice.score.p90_ape;
     s["bias"] = slice.score.bias;
+    s["interval_coverage"] = slice.score.interval_coverage;
     json["slices"].push_back(std::move(s));
   }
   // Cells come from a file that need not be UTF-8.
@@ -84,10 +86,12 @@ std::string validation_table(const ValidationReport& report) {
   const Score& macro = report.macro;
   std::string out = format("rows {}, predicted {}, coverage {}, groups {}\n", report.rows.size(),
                            report.predicted, percent(report.coverage), macro.groups);
-  out += format("error over groups: median {}, mean {}, p90 {}; within 10 %: {}; bias {}\n\n",
+  out += format("error over groups: median {}, mean {}, p90 {}; within 10 %: {}; bias {}; 90 % interval "
+                "holds {} of rows\n\n",
                 percent(macro.median_ape), percent(macro.mean_ape), percent(macro.p90_ape),
-                percent(macro.within_10pct), signed_percent(macro.bias));
-  Table slices(slice_header(report), std::string(report.by.size(), 'l') + "rrrrr");
+                percent(macro.within_10pct), signed_percent(macro.bias),
+                percent(macro.interval_coverage));
+  Table slices(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
   for (const ValidationSlice& slice : report.slices) slices.add(slice_cells(slice));
   out += slices.str();
   if (!report.refused.empty()) {
@@ -103,7 +107,8 @@ std::string validation_csv(const ValidationReport& report) {
   std::string out = "id,predicted,low,high,ape,reason\n";
   for (const ValidationRow& row : report.rows) {
     if (row.predicted) {
-      out += format("{},{},,,{},\n", csv_field(row.id), *row.predicted, std::abs(row.error()));
+      out += format("{},{},{:.6g},{:.6g},{},\n", csv_field(row.id), *row.predicted, row.low, row.high,
+                    std::abs(row.error()));
     } else {
       out += format("{},,,,,{}\n", csv_field(row.id), csv_field(row.reason));
     }
@@ -124,12 +129,14 @@ std::string validation_markdown(const ValidationReport& report, const std::strin
       "the figures below are over groups. Refused rows lower the coverage.\n\n",
       title);
   out += markdown_row(
-      {"rows", "predicted", "coverage", "groups", "median", "mean", "p90", "within 10 %", "bias"});
-  out += markdown_rule(0, 9);
+      {"rows", "predicted", "coverage", "groups", "median", "mean", "p90", "within 10 %", "bias",
+       "in 90 % interval"});
+  out += markdown_rule(0, 10);
   out += markdown_row({format("{}", report.rows.size()), format("{}", report.predicted),
                        percent(report.coverage), format("{}", macro.groups),
                        percent(macro.median_ape), percent(macro.mean_ape), percent(macro.p90_ape),
-                       percent(macro.within_10pct), signed_percent(macro.bias)});
+                       percent(macro.within_10pct), signed_percent(macro.bias),
+                       percent(macro.interval_coverage)});
   out += "\n## By ";
   for (std::size_t i = 0; i < report.by.size(); ++i) out += (i > 0 ? ", " : "") + report.by[i];
   out +=

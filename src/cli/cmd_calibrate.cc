@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 LeaveOut parse_leave_out(const std::string& name) {
-  if (name.empty()) return LeaveOut::Nothing;
+  if (name == "nothing") return LeaveOut::Nothing;
   if (name == "model") return LeaveOut::Model;
   if (name == "source") return LeaveOut::Source;
   return LeaveOut::Group;  // the parser lets nothing else through

@@ -53,7 +53,8 @@ struct EngineOptionsCli {
 struct CalibrateOptionsCli {
   std::string measurements;           // empty: those built in
   std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
-  std::string leave_out, out;             // "model", "source" or "group"; CSV of the rows left out
+  std::string leave_out = "model";     // or "nothing", "source", "group"
+  std::string out;                     // CSV of the rows as fitted and as left out
   bool dry_run = false, json = false;
 };
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options);

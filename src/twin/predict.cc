@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::int64_t kStreamsMax = 1 << 16;
 
+// Beyond what calibration has seen intervals grow by these factors on their logarithm: judgement,
+// there being no measurement to take them from.
+constexpr std::int64_t kContextSeen = 140'000, kStreamsSeen = 64;
+constexpr double kUnfittedWidth = 1.6, kBeyondWidth = 1.3;
+
 struct Stream {
   std::int64_t past = 0;         // tokens in its cache
   std::int64_t prompt_left = 0;  // tokens still to read
@@ -199,6 +204,18 @@ void check(const StepModel& model, const Point& point) {
 }
 
 }  // namespace
+
+Interval interval_of(const TwinModel& twin, Metric metric, const Point& point) {
+  const Interval base = twin.stack.intervals[static_cast<std::size_t>(metric)];
+  const Kernels* kernels = twin.stack.kernels_of(
+      twin.model.is_moe() ? twin.weights.expert : twin.weights.dense_mlp);
+  double width = 1;  // factor on the logarithms
+  if (kernels != nullptr && !kernels->fitted) width *= kUnfittedWidth;
+  if (point.depth + point.prompt + point.gen > kContextSeen || point.concurrency > kStreamsSeen) {
+    width *= kBeyondWidth;
+  }
+  return {.low = std::pow(base.low, width), .high = std::pow(base.high, width)};
+}
 
 Prediction predict(const StepModel& step_model, const Point& point, bool explain) {
   check(step_model, point);

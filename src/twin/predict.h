@@ -39,4 +39,8 @@ struct Prediction {
 // negative or all are 0, Error::Unsupported if the point exceeds the model's context.
 Prediction predict(const StepModel& step_model, const Point& point, bool explain = false);
 
+// Of a metric at a point; wider where the twin extrapolates: weights whose kernels no measurement
+// has moved, longer contexts or more streams than calibration saw.
+Interval interval_of(const TwinModel& twin, Metric metric, const Point& point);
+
 }  // namespace tinderbox

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -133,6 +134,15 @@ void read_price(SourcedFile& file, Stack& stack) {
   stack.activation_bytes = file.count("launches.n_activation_bytes", 1, 8);
 }
 
+void read_intervals(SourcedFile& file, Stack& stack) {
+  for (int i = 0; i < kMetrics; ++i) {
+    const std::string key = format("interval.{}", metric_name(static_cast<Metric>(i)));
+    Interval& interval = stack.intervals[static_cast<std::size_t>(i)];
+    interval.low = file.share(key + "_low_ratio", 1e-3, 1);
+    interval.high = file.share(key + "_high_ratio", 1, 1e3);
+  }
+}
+
 void read_scheduler(SourcedFile& file, Stack& stack) {
   stack.step_tokens_max = static_cast<int>(file.count("scheduler.n_step_tokens", 1, 1 << 20));
   stack.sequences_max = static_cast<int>(file.count("scheduler.n_sequences", 1, 1 << 16));
@@ -177,6 +187,22 @@ bool names(std::string_view kernel_path, std::string_view name) {
 
 }  // namespace
 
+std::string_view metric_name(Metric metric) {
+  switch (metric) {
+    case Metric::Prefill:
+      return "prefill";
+    case Metric::Decode:
+      return "decode";
+    case Metric::DecodeBatch:
+      return "decode_batch";
+    case Metric::Ttft:
+      return "ttft";
+    case Metric::Serve:
+      return "serve";
+  }
+  std::abort();
+}
+
 Stack parse_stack(std::string_view toml, std::string_view name) {
   SourcedFile file(toml, name, kNouns);
   Stack stack;
@@ -194,8 +220,14 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   read_kernels(file, stack);
   read_paths(file, stack);
   read_price(file, stack);
+  read_intervals(file, stack);
   file.reject_unread();
   stack.facts = file.facts();
+  for (Kernels& kernels : stack.kernels) {
+    kernels.fitted = std::ranges::any_of(stack.facts, [&](const Fact& fact) {
+      return fact.key.starts_with("kernels." + kernels.name + ".") && fact.fit && fact.fit->n_rows > 0;
+    });
+  }
   stack.sources = file.sources();
   return stack;
 }

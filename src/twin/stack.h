@@ -23,6 +23,7 @@ struct Kernels {
   MathType math{};
   double memory_share = 1;   // of the machine's peak bandwidth, streaming weights
   double compute_share = 1;  // of the arithmetic's peak, with rows without end
+  bool fitted = false;       // some measurement has moved one of them
 };
 
 // What is fitted beside the kernels. All above 0; ratios may exceed 1.
@@ -51,6 +52,23 @@ struct KernelPath {
   std::vector<std::pair<DType, int>> kernels;  // format -> index of Stack::kernels
 };
 
+// What the twin predicts, by how far its answers were off.
+enum class Metric : std::uint8_t {
+  Prefill,      // prompt tokens a second
+  Decode,       // generated tokens a second of one stream alone
+  DecodeBatch,  // of several streams, and time per token among them
+  Ttft,
+  Serve,        // rates of whole runs
+};
+inline constexpr int kMetrics = 5;
+std::string_view metric_name(Metric metric);
+
+// Measured over predicted lies between the two for nine of ten configurations that the fit has not
+// seen.
+struct Interval {
+  double low = 1, high = 1;
+};
+
 struct Stack {
   std::string id, name;
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
@@ -60,6 +78,7 @@ struct Stack {
   std::vector<Kernels> kernels;
   std::array<int, kDTypes> format_kernels{};  // by DType: index of kernels; -1: cannot run it
   std::vector<KernelPath> paths;
+  std::array<Interval, kMetrics> intervals{};
   PriceParameters price;
   std::array<double, kOpClasses> launches{};  // kernels an op of the class costs
   double activation_bytes = 4;                // of one element handed from op to op
