@@ -24,12 +24,15 @@ constexpr auto kExamples =
     "--gen 32 --explain\n"
     "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
     "--seed 1\n"
+    "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
+    "dgx-spark,strix-halo-395,mac-m3-ultra-80\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
 
 // Everything the parser fills; `action` is set by the verb that was given.
 struct Arguments {
   CatalogueOptions catalogue;
   PredictOptions predict;
+  CompareOptions compare;
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
@@ -98,6 +101,42 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_flag("--explain", o.explain, "Cost of each class of ops");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_predict(context, a.predict); }; });
+}
+
+void add_compare(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "compare", "Machines side by side: speed, fit, watts, price, cost of a million tokens");
+  CompareOptions& o = a.compare;
+  verb->add_option("--model", o.model, "Catalogue id, config.json, its folder, or a .gguf file")
+      ->required();
+  verb->add_option("--machines", o.machines,
+                   "Machine ids or .toml files, separated by commas; NAME-x2 is two GPUs in a box")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb->add_option("--weights", o.weights,
+                   "Weights format for all (default: that of each machine's stack)");
+  verb->add_option("--stack", o.stack, "Serving stack for all (default: each machine's usual one)");
+  verb->add_option("--kv", o.kv, "KV-cache format (default: the stack's)");
+  verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
+  verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
+  verb->add_option("--concurrency", o.concurrency, "Streams that start together")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  verb->add_option("--electricity", o.tariff.electricity_per_kwh, "Price of a kWh")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  verb->add_option("--currency", o.currency, "Of electricity and cost")
+      ->check(CLI::IsMember({"EUR", "USD"}))
+      ->capture_default_str();
+  verb->add_option("--usd", o.tariff.price_per_usd,
+                   "A US dollar of list price in that currency (before tax)")
+      ->check(CLI::Range(0.001, 1000.0))
+      ->capture_default_str();
+  verb->add_option("--hours-per-day", o.tariff.hours_per_day, "Busy hours a day, over 3 years")
+      ->check(CLI::Range(0.01, 24.0))
+      ->capture_default_str();
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_compare(context, a.compare); }; });
 }
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
@@ -293,6 +332,7 @@ int run_app(int argc, const char* const* argv) {
     add_engine_verbs(app, arguments);
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
+    add_compare(app, arguments, context);
     add_simulate(app, arguments, context);
     add_validate(app, arguments, context);
     add_calibrate(app, arguments, context);

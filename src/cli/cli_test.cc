@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "cli/app.h"
@@ -48,6 +49,48 @@ TEST(App, ExitCodes) {
   EXPECT_EQ(run({"no-such-verb"}), 2);
   EXPECT_EQ(run({"predict", "--model", "no-such-model"}), 2);
   EXPECT_EQ(run({"run", "/nonexistent.gguf", "hi"}), 2);
+}
+
+TEST(App, CompareExitCodes) {
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b"}), 0);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-405b", "--machines", "rtx-3090,dgx-spark"}), 1);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-405b", "--machines", "rtx-3090,mac-m3-ultra-80"}),
+            0);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--weights", "fp8", "--machines",
+                 "strix-halo-395"}),
+            1);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--weights", "fp9", "--machines",
+                 "strix-halo-395"}),
+            2);
+  EXPECT_EQ(run({"compare"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--machines", "rtx-309O"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--machines", "mac-m4-pro-x2"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--weights", "q99", "--stack", "vllm"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--weights", "q99"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--currency", "GBP"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--hours-per-day", "25"}), 2);
+  EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b", "--prompt", "200000"}), 2);
+}
+
+TEST(App, CompareWritesOneJsonDocument) {
+  ::testing::internal::CaptureStdout();
+  ASSERT_EQ(run({"compare", "--model", "llama-3.1-70b", "--weights", "q4_k_m", "--machines",
+                 "dgx-spark,rtx-4090,rtx-4090-x2,jetson-thor", "--json"}),
+            0);
+  const auto json = nlohmann::json::parse(::testing::internal::GetCapturedStdout());
+  ASSERT_EQ(json["machines"].size(), 4u);
+  const auto &spark = json["machines"][0], &one = json["machines"][1], &two = json["machines"][2];
+  EXPECT_EQ(spark["machine"], "dgx-spark");
+  EXPECT_EQ(spark["verdict"], "fits");
+  EXPECT_GT(spark["decode_tok_per_s"], 0);
+  EXPECT_GT(spark["total_per_mtok"], spark["electricity_per_mtok"]);
+  EXPECT_EQ(one["verdict"], "freezes");
+  EXPECT_TRUE(one["decode_tok_per_s"].is_null());
+  EXPECT_NE(one["reason"], "");
+  EXPECT_EQ(two["n_devices"], 2);
+  EXPECT_EQ(two["scope"], "part");
+  EXPECT_GT(two["decode_tok_per_s"], spark["decode_tok_per_s"]);
+  EXPECT_TRUE(json["machines"][3]["total_per_mtok"].is_null()) << "no price is known";
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ int machines(const Context& context, const CatalogueOptions& options) {
                        {"memory", human(machine.memory_size)},
                        {"bandwidth", human(machine.memory_bandwidth)},
                        {"bf16", human(machine.peak(MathType::F16, machine.clock_light))},
-                       {"price_usd", machine.price_usd}});
+                       {"price_usd", machine.price_usd > 0 ? Json(machine.price_usd) : Json()}});
   }
   print_list(records, options.json);
   return 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/sampling.h"
+#include "box/compare.h"
 #include "cli/context.h"
 
 namespace tinderbox::cli {
@@ -25,6 +26,17 @@ struct PredictOptions {
   bool json = false, explain = false;
 };
 int cmd_predict(const Context& context, const PredictOptions& options);
+
+struct CompareOptions {
+  std::string model, weights, stack, kv;  // empty: each machine's or stack's own
+  std::vector<std::string> machines = {"dgx-spark", "strix-halo-395", "mac-m3-ultra-80",
+                                       "rtx-5090"};
+  std::int64_t prompt = 2048, gen = 256, concurrency = 1;
+  Tariff tariff;
+  std::string currency = "EUR";
+  bool json = false;
+};
+int cmd_compare(const Context& context, const CompareOptions& options);
 
 struct SimulateOptionsCli {
   TwinOptions twin;

@@ -56,7 +56,10 @@ ModelConfig find_model(const Context& context, const std::string& name) {
 }
 
 Machine find_machine(const Context& context, const std::string& name) {
-  return parse_machine(file_or_entry(context.machines, name), name);
+  if (!context.machines.has(name) && fs::is_regular_file(name)) {
+    return parse_machine(read_file(name), name);
+  }
+  return machine_of(context.machines, name);
 }
 
 Stack find_stack(const Context& context, const std::string& name) {

@@ -1,5 +1,6 @@
 #include "machine/machine.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -8,6 +9,8 @@
 
 namespace tinderbox {
 namespace {
+
+constexpr int kDevicesMax = 64;
 
 // The glossary of machine files: what the last word of a key measures.
 constexpr std::array kNouns = {
@@ -44,18 +47,52 @@ const std::vector<std::string> kSections = {"cpu",     "gpu",     "memory",  "st
                                             "links",   "network", "power",   "thermal",
                                             "chassis", "price",   "serving", "faults"};
 
-void read_gpu(SourcedFile& file, Machine& machine) {
-  machine.n_units = static_cast<int>(file.count("gpu.n_units", 1, 1e6));
+void read_compute(SourcedFile& file, Machine& machine) {
+  const bool gpu = !file.children("gpu").empty();
+  const auto key = [&](std::string_view word) {
+    return format("{}.{}", gpu ? "gpu" : "cpu", word);
+  };
+  machine.n_units = static_cast<int>(file.count(key(gpu ? "n_units" : "n_cores"), 1, 1e6));
   for (int i = 0; i < kMathTypes; ++i) {
-    const std::string key =
-        format("gpu.flops_per_clock.{}", math_type_name(static_cast<MathType>(i)));
-    machine.flops_per_clock[static_cast<std::size_t>(i)] = file.number(key, Measure::FlopsPerClock);
+    const auto type = static_cast<MathType>(i);
+    const std::string rate = key(format("flops_per_clock.{}", math_type_name(type)));
+    if (type != MathType::F32 && !file.has(rate)) continue;  // not available
+    machine.flops_per_clock[static_cast<std::size_t>(i)] =
+        file.number(rate, Measure::FlopsPerClock);
   }
-  machine.clock_light = file.hertz("gpu.light_clock");
-  machine.clock_heavy = file.hertz("gpu.heavy_clock");
-  machine.l2_size = file.bytes("gpu.l2_size");
-  machine.kernel_launch = file.seconds("gpu.kernel_launch_time");
-  machine.graph_gap = file.seconds("gpu.graph_gap_time");
+  machine.clock_light = file.hertz(key("light_clock"));
+  machine.clock_heavy = file.hertz(key("heavy_clock"));
+  machine.l2_size = file.bytes(key(gpu ? "l2_size" : "l3_size"));
+  machine.kernel_launch = file.seconds(key("kernel_launch_time"));
+  if (file.has(key("graph_gap_time"))) machine.graph_gap = file.seconds(key("graph_gap_time"));
+}
+
+void read_names(SourcedFile& file, Machine& machine) {
+  machine.id = file.text("id");
+  machine.name = file.text("name");
+  const std::string scope = file.text("scope");
+  if (scope != "box" && scope != "part") {
+    throw_invalid(
+        format("{}: expected \"box\" or \"part\"; got \"{}\"", file.where("scope"), scope));
+  }
+  machine.scope = scope == "box" ? Scope::Box : Scope::Part;
+  for (const std::string& stack : split(file.text("stacks"), ',')) {
+    machine.stacks.emplace_back(trim(stack));
+  }
+}
+
+void read_power_and_price(SourcedFile& file, Machine& machine) {
+  machine.power_idle = file.watts("power.idle");
+  machine.power_load = file.watts("power.load");
+  machine.power_module_limit = file.watts("power.module_limit");
+  machine.power_system_limit = file.has("power.system_limit") ? file.watts("power.system_limit")
+                                                              : machine.power_module_limit;
+  if (machine.power_load < machine.power_idle) {
+    throw_invalid(format("{}: expected at least power.idle ({} W); got {} W",
+                         file.where("power.load"), machine.power_idle.value(),
+                         machine.power_load.value()));
+  }
+  if (file.has("price.list")) machine.price_usd = file.number("price.list", Measure::Price);
 }
 
 void read_memory(SourcedFile& file, Machine& machine) {
@@ -88,6 +125,32 @@ void read_links(SourcedFile& file, Machine& machine) {
   }
 }
 
+// n_devices of it in one box.
+Machine with_devices(Machine machine, std::int64_t n) {
+  if (n < 2 || n > kDevicesMax) {
+    throw_invalid(format("{}-x{}: expected 2 to {} devices", machine.id, n, kDevicesMax));
+  }
+  if (std::ranges::find(machine.links, "peer", &Link::name) == machine.links.end()) {
+    throw_invalid(format("{}-x{}: {} has no [links.peer] to put several in one box; use one",
+                         machine.id, n, machine.id));
+  }
+  machine.id += format("-x{}", n);
+  machine.name = format("{} x {}", n, machine.name);
+  machine.n_devices = static_cast<int>(n);
+  const auto times = static_cast<double>(n);
+  for (Bytes* size : {&machine.memory_size, &machine.memory_visible, &machine.memory_safe,
+                      &machine.memory_freeze}) {
+    *size *= times;
+  }
+  // One works while the others wait.
+  machine.power_load += machine.power_idle * (times - 1);
+  machine.power_idle *= times;
+  machine.power_module_limit *= times;
+  machine.power_system_limit *= times;
+  machine.price_usd *= times;
+  return machine;
+}
+
 }  // namespace
 
 std::string_view math_type_name(MathType type) {
@@ -108,25 +171,33 @@ std::string_view math_type_name(MathType type) {
   std::abort();
 }
 
+std::string_view scope_name(Scope scope) { return scope == Scope::Box ? "box" : "part"; }
+
 Machine parse_machine(std::string_view toml, std::string_view name) {
   SourcedFile file(toml, name, kNouns);
   Machine machine;
-  machine.id = file.text("id");
-  machine.name = file.text("name");
-  read_gpu(file, machine);
+  read_names(file, machine);
+  read_compute(file, machine);
   read_memory(file, machine);
-  machine.storage_read = file.bytes_per_second("storage.read_bandwidth");
-  machine.storage_write = file.bytes_per_second("storage.write_bandwidth");
+  if (!file.children("storage").empty()) {
+    machine.storage_read = file.bytes_per_second("storage.read_bandwidth");
+    machine.storage_write = file.bytes_per_second("storage.write_bandwidth");
+  }
   read_links(file, machine);
-  machine.power_idle = file.watts("power.idle");
-  machine.power_module_limit = file.watts("power.module_limit");
-  machine.power_system_limit = file.watts("power.system_limit");
-  machine.price_usd = file.number("price.list", Measure::Price);
+  read_power_and_price(file, machine);
   file.reject_unread_text();
   file.reject_sections_but(kSections);
   machine.facts = file.facts();
   machine.sources = file.sources();
   return machine;
+}
+
+Machine machine_of(const Catalogue& machines, std::string_view id) {
+  const std::size_t x = id.rfind("-x");
+  const auto n = x == std::string_view::npos ? std::nullopt : parse_int(id.substr(x + 2));
+  if (machines.has(id) || !n) return parse_machine(machines.text(id), id);
+  const std::string_view one = id.substr(0, x);
+  return with_devices(parse_machine(machines.text(one), one), *n);
 }
 
 }  // namespace tinderbox

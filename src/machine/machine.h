@@ -1,6 +1,6 @@
 // A machine as data: one TOML file each, every number with unit, kind and source. The loader
 // rejects a number without any of the three, naming file, line and key. No number about hardware
-// stands in C++.
+// stands in C++. A machine without a GPU computes on its CPU: its cores are the units.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/catalogue.h"
 #include "base/units.h"
 
 namespace tinderbox {
@@ -50,28 +51,44 @@ struct Link {
   Seconds latency;
 };
 
+// What price and power cover: a whole computer, power at the wall; or a part (a graphics card, a
+// processor) that needs one around it.
+enum class Scope : std::uint8_t { Box, Part };
+std::string_view scope_name(Scope scope);  // "box"
+
 struct Machine {
   std::string id, name;
+  Scope scope = Scope::Box;
+  std::vector<std::string> stacks;  // that usually run models on it, best first
+
+  // Equal devices in one box ("rtx-3090-x2"). Memory sizes, price and power are then those of all;
+  // units, clocks, caches and bandwidths are those of one: what a step sees that passes through the
+  // devices one after the other. Splitting every layer instead is up to the twin, at the price of
+  // the link "peer".
+  int n_devices = 1;
 
   // Compute: peak = units * flops_per_clock[type] * clock.
-  int n_units = 0;                                   // SMs
+  int n_units = 0;                                   // SMs, compute units, cores
   std::array<double, kMathTypes> flops_per_clock{};  // dense, a unit; 0: not available
   Hertz clock_light;                                 // decode, light load
   Hertz clock_heavy;                                 // dense matrix multiply at the power limit
-  Bytes l2_size;
+  Bytes l2_size;                                     // a CPU's last level
 
   // Memory.
   Bytes memory_size, memory_visible, memory_safe, memory_freeze;
   BytesPerSecond memory_bandwidth;       // peak of the bus
-  BytesPerSecond memory_read_bandwidth;  // best measured read
+  BytesPerSecond memory_read_bandwidth;  // best measured read, or derived from like machines
 
   // Costs of using the device.
   Seconds kernel_launch;  // one eager launch
-  Seconds graph_gap;      // between two graph replays
+  Seconds graph_gap;      // between two graph replays; 0: not known
 
-  Watts power_idle, power_module_limit, power_system_limit;
-  double price_usd = 0;
-  BytesPerSecond storage_read, storage_write;
+  Watts power_idle;
+  Watts power_load;          // while it answers one model, see the fact "power.load"
+  Watts power_module_limit;  // chip and memory
+  Watts power_system_limit;  // the whole of `scope`; the module's limit if there is no other
+  double price_usd = 0;      // list; 0: not known
+  BytesPerSecond storage_read, storage_write;  // 0: not part of `scope`
   std::vector<Link> links;
 
   std::vector<Fact> facts;  // everything in the file, in file order
@@ -86,5 +103,10 @@ struct Machine {
 // name stands for the path in messages. Throws Error::Invalid (missing or wrong unit, missing kind
 // or source, unknown key with the nearest known one), naming "file:line: key".
 Machine parse_machine(std::string_view toml, std::string_view name);
+
+// The machine of a catalogue entry; NAME-xN without a file of its own is N devices of NAME. Throws
+// Error::NotFound with the nearest ids, Error::Invalid if NAME has no link "peer" or N is out of
+// 2 to 64.
+Machine machine_of(const Catalogue& machines, std::string_view id);
 
 }  // namespace tinderbox
