@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "box/simulate.h"
+#include "box/validate_memory.h"
 #include "model/config.h"
 #include "twin/predict.h"
 
@@ -116,6 +117,8 @@ std::string model_key(const Cells& cells) {
 class Cache {
  public:
   explicit Cache(const ValidationResources& resources) : resources_(resources) {}
+
+  const ValidationResources& resources() const { return resources_; }
 
   const Built& model(const Cells& cells) {
     const std::string key = model_key(cells);
@@ -251,6 +254,11 @@ Outcome predict_row(Cache& cache, const Cells& cells) {
   }
 }
 
+Outcome predict_memory_row(const Cache& cache, const Csv& csv, std::size_t i) {
+  const MemoryOutcome outcome = predict_memory(csv, i, cache.resources());
+  return {.value = outcome.value_gb, .refused = outcome.refused};
+}
+
 // Linear between the nearest ranks. Requires a value.
 double quantile(std::vector<double> values, double share) {
   std::ranges::sort(values);
@@ -298,7 +306,8 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
                          csv.at(i, "value")));
   }
   row.value = *value;
-  const Outcome outcome = predict_row(cache, cells);
+  const Outcome outcome = cells.text("test") == "memory" ? predict_memory_row(cache, csv, i)
+                                                          : predict_row(cache, cells);
   if (outcome.refused != nullptr) {
     row.reason = outcome.refused;
   } else {

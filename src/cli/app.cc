@@ -30,6 +30,7 @@ constexpr auto kExamples =
 struct Arguments {
   CatalogueOptions catalogue;
   PredictOptions predict;
+  FitOptions fit;
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
   RunOptions run;
@@ -97,6 +98,30 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_flag("--explain", o.explain, "Cost of each class of ops");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_predict(context, a.predict); }; });
+}
+
+void add_fit(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "fit", "Peak memory by phase, what fits or freezes the box, and the flags that are safe");
+  FitOptions& o = a.fit;
+  add_twin(*verb, o.twin, true);
+  verb->add_option("--context", o.demand.context, "Tokens of each stream (default: 8192)")
+      ->check(kTokens);
+  verb->add_option("--concurrency", o.demand.concurrency, "Streams at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  verb->add_option("--memory-fraction", o.demand.share,
+                   "Share the stack takes at start (default: the largest that is safe)")
+      ->check(CLI::Range(0.01, 1.0));
+  verb->add_option("--step-tokens,--max-num-batched-tokens", o.demand.step_tokens,
+                   "Token budget of a step (default: the stack's)")
+      ->check(kTokens);
+  verb->add_option("--sequences,--max-num-seqs", o.demand.sequences,
+                   "Sequences in a batch (default: the stack's)")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--explain", o.explain, "The parts of each phase");
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_fit(context, a.fit); }; });
 }
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
@@ -273,6 +298,7 @@ int run_app(int argc, const char* const* argv) {
     add_engine_verbs(app, arguments);
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
+    add_fit(app, arguments, context);
     add_simulate(app, arguments, context);
     add_validate(app, arguments, context);
     add_catalogues(app, arguments, context);

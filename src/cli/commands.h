@@ -9,6 +9,7 @@
 
 #include "base/sampling.h"
 #include "cli/context.h"
+#include "twin/memory_plan.h"
 
 namespace tinderbox::cli {
 
@@ -25,6 +26,13 @@ struct PredictOptions {
   bool json = false, explain = false;
 };
 int cmd_predict(const Context& context, const PredictOptions& options);
+
+struct FitOptions {
+  TwinOptions twin;
+  MemoryDemand demand;  // context 0: 8192 or the model's, if less
+  bool json = false, explain = false;
+};
+int cmd_fit(const Context& context, const FitOptions& options);
 
 struct SimulateOptionsCli {
   TwinOptions twin;
