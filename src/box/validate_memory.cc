@@ -65,6 +65,9 @@ MemoryOutcome read_off(const TwinModel& twin, const MemoryPlan& plan, MemoryRead
       return predicted(plan.weights);
     case MemoryReading::KvPool:
       return predicted(plan.pool);
+    case MemoryReading::Container:
+      return predicted(twin.stack.memory.host +
+                       (twin.stack.memory.maps_weights ? plan.weights : Bytes(0)));
     case MemoryReading::Process:
       return predicted(plan.total - twin.machine.memory_system - twin.stack.memory.host -
                        twin.stack.memory.graphs);
@@ -80,6 +83,7 @@ MemoryReading memory_reading(std::string_view locator, std::string_view notes) {
   if (says(all, {"minimum free", "free memory"})) return MemoryReading::Free;
   if (says(where, {"weight", "model load"}) || says(all, {"weights + load"}))
     return MemoryReading::Weights;
+  if (says(all, {"container resident", "docker stats"})) return MemoryReading::Container;
   if (says(where, {"enginecore"})) return MemoryReading::Process;
   if (says(all, {"per rank"}) && !says(all, {"used"})) return MemoryReading::Weights;
   return MemoryReading::InUse;

@@ -1,11 +1,12 @@
 // Predicts a row of measured memory (metric memory_gb, 1e9 bytes) from its configuration. What was
-// read (in use on the box, free, weights of a rank, KV pool, the engine's process) and the share
+// read (MemoryReading) and the share
 // that a stack was told to take have no column of their own, so they are looked for in the words of
 // `locator` and `notes`; no other number of those is used. A row is refused with a reason, never
 // guessed.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,7 +16,14 @@
 
 namespace tinderbox {
 
-enum class MemoryReading : std::uint8_t { InUse, Free, Weights, KvPool, Process };
+enum class MemoryReading : std::uint8_t {
+  InUse,      // of the whole box
+  Free,       // of the whole box
+  Weights,    // of one rank
+  KvPool,     // of one rank
+  Process,    // of the device, by the engine
+  Container,  // what the control group counts: host memory and page cache, not the device's
+};
 
 // By the words of a row's description, lower or upper case.
 MemoryReading memory_reading(std::string_view locator, std::string_view notes);
