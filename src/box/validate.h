@@ -20,6 +20,7 @@ struct ValidationResources {
   const Catalogue& machines;
   const Catalogue& stacks;
   const Catalogue& models;
+  const Catalogue* trainers = nullptr;  // of rows about training; none: those are refused
 };
 
 struct ValidationRow {

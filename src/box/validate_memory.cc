@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "twin/memory_plan.h"
+#include "twin/train_memory.h"
 
 namespace tinderbox {
 namespace {
@@ -69,10 +70,47 @@ MemoryOutcome read_off(const TwinModel& twin, const MemoryPlan& plan, MemoryRead
       return predicted(twin.stack.memory.host +
                        (twin.stack.memory.maps_weights ? plan.weights : Bytes(0)));
     case MemoryReading::Process:
-      return predicted(plan.total - twin.machine.memory_system - twin.stack.memory.host -
-                       twin.stack.memory.graphs);
+      return predicted(plan.total - twin.machine.memory_system - twin.stack.memory.host);
   }
   std::abort();
+}
+
+// "LoRA r32": 32; 16 if the words name no rank, 0 if they name no adapter and `usual` is false.
+int adapter_rank(const std::string& text, bool usual) {
+  const std::size_t at = text.find("lora");
+  constexpr int kUsual = 16;
+  if (at == std::string::npos) return usual ? kUsual : 0;
+  const std::size_t r = text.find(" r", at);
+  if (r == std::string::npos) return kUsual;
+  std::size_t to = r + 2;
+  while (to < text.size() && std::isdigit(static_cast<unsigned char>(text[to])) != 0) ++to;
+  const auto rank = parse_int(text.substr(r + 2, to - r - 2));
+  return rank && *rank > 0 && *rank <= 4096 ? static_cast<int>(*rank) : kUsual;
+}
+
+MemoryOutcome predict_training(const Csv& csv, std::size_t row,
+                               const ValidationResources& resources, const std::string& stack) {
+  const Trainer trainer = parse_trainer(resources.trainers->text(stack), stack);
+  const std::string model = cell(csv, row, "base");
+  if (!resources.models.has(model)) return refuse("unknown model");
+  const std::string text =
+      lower(format("{} | {}", cell(csv, row, "locator"), cell(csv, row, "notes")));
+  // Pairs and a second model: not modelled.
+  if (says(text, {"dpo"})) return refuse("preference training");
+  TrainingDemand demand;
+  demand.adapter_rank = adapter_rank(text, trainer.adapters);
+  demand.tokens = count(csv, row, "prompt_tokens", 0) * count(csv, row, "concurrency", 1);
+  if (demand.adapter_rank == 0 && demand.tokens == 0) return refuse("missing column");
+  demand.checkpoints = says(text, {"checkpoint"});
+  demand.fp8 = cell(csv, row, "weights_norm") == "fp8";
+  demand.ranks = static_cast<int>(std::clamp<std::int64_t>(count(csv, row, "nodes", 1), 1, 1024));
+  try {
+    return predicted(
+        training_peak(parse_config(resources.models.text(model), model), trainer, demand));
+  } catch (const Error& error) {
+    if (error.code() != Error::Code::Unsupported) throw;
+    return refuse("unsupported model family");
+  }
 }
 
 }  // namespace
@@ -107,15 +145,22 @@ std::optional<double> memory_share(std::string_view text) {
 
 MemoryOutcome predict_memory(const Csv& csv, std::size_t row,
                              const ValidationResources& resources) {
-  const std::string machine = cell(csv, row, "machine"), stack = cell(csv, row, "stack_norm");
+  const std::string machine = cell(csv, row, "machine");
+  std::string stack = cell(csv, row, "stack_norm");
   if (!resources.machines.has(machine)) return refuse("unknown machine");
+  if (resources.trainers != nullptr && resources.trainers->has(stack))
+    return predict_training(csv, row, resources, stack);
+  const std::string locator = cell(csv, row, "locator"), notes = cell(csv, row, "notes");
+  const MemoryReading reading = memory_reading(locator, notes);
+  const std::string weights = cell(csv, row, "weights_norm");
+  // Weights are the same in every stack that reads their format.
+  if (reading == MemoryReading::Weights && !resources.stacks.has(stack))
+    stack = default_stack(weights);
   if (!resources.stacks.has(stack)) return refuse("unknown stack");
   TwinModel twin;
   twin.machine = parse_machine(resources.machines.text(machine), machine);
   twin.stack = parse_stack(resources.stacks.text(stack), stack);
   const MemoryPolicy& policy = twin.stack.memory;
-  const std::string locator = cell(csv, row, "locator"), notes = cell(csv, row, "notes");
-  const MemoryReading reading = memory_reading(locator, notes);
 
   MemoryDemand demand{.context = 1, .concurrency = 1};
   if (policy.pool != PoolRule::None)
@@ -131,7 +176,7 @@ MemoryOutcome predict_memory(const Csv& csv, std::size_t row,
     return read_off(twin, plan, reading);
   }
   if (const char* refused = set_model(twin, csv, row, resources)) return refuse(refused);
-  if (reading == MemoryReading::Weights && cell(csv, row, "weights_norm").empty())
+  if (reading == MemoryReading::Weights && weights.empty())
     return refuse("missing column");
   const std::int64_t held = count(csv, row, "prompt_tokens", 0) + count(csv, row, "depth", 0) +
                             count(csv, row, "gen_tokens", 0);

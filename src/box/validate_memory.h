@@ -16,6 +16,7 @@
 
 namespace tinderbox {
 
+// The words of a row say what was read.
 enum class MemoryReading : std::uint8_t {
   InUse,      // of the whole box
   Free,       // of the whole box

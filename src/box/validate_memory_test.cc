@@ -38,6 +38,7 @@ TEST(ValidateMemory, ReadsWhatWasRead) {
   EXPECT_EQ(memory_reading("model load per rank", "KV 17 GiB left"), MemoryReading::Weights);
   EXPECT_EQ(memory_reading("stress row: rank 0 minimum", "minimum FREE memory"), MemoryReading::Free);
   EXPECT_EQ(memory_reading("EngineCore 104277 MiB", "one EngineCore"), MemoryReading::Process);
+  EXPECT_EQ(memory_reading("TP=2 halves memory", "per rank"), MemoryReading::Weights);
   EXPECT_EQ(memory_reading("resident", "docker stats figure"), MemoryReading::Container);
   EXPECT_EQ(memory_reading("mem_used_mb", "used per node"), MemoryReading::InUse);
 }
@@ -74,6 +75,29 @@ TEST(ValidateMemory, WeightsAreSplitOverTheNodes) {
   };
   EXPECT_NEAR(weights(2), 62, 1);
   EXPECT_DOUBLE_EQ(weights(1), 2 * weights(2));
+}
+
+// A source that trained 8 B parameters with adapters read 16.94 GB, another of 70 B 73.66 on each of two.
+TEST(ValidateMemory, TrainsAdapters) {
+  const Csv csv = Csv::parse(
+      "id,machine,nodes,stack_norm,base,weights_norm,prompt_tokens,concurrency,locator,notes\n"
+      "a,dgx-spark,1,unsloth,llama-3.1-8b,bf16,,8,table,peak of LoRA\n"
+      "b,dgx-spark,2,unsloth,llama-3.1-8b,bf16,,8,table,peak of LoRA r32\n"
+      "c,dgx-spark,1,pytorch,llama-3.1-8b,bf16,,8,table,peak\n"
+      "d,dgx-spark,1,pytorch,llama-3.1-8b,bf16,16,8,DPO table,peak\n",
+      "rows.csv");
+  const Known known;
+  Catalogue trainers{"trainer"};
+  for (const char* id : {"unsloth", "pytorch"})
+    trainers.add(id, read_file(kData + "trainers/" + id + ".toml"));
+  const ValidationResources resources{known.machines, known.stacks, known.models, &trainers};
+  const double one = predict_memory(csv, 0, resources).value_gb;
+  EXPECT_NEAR(one, 16.94, 0.5);
+  const double two = predict_memory(csv, 1, resources).value_gb;
+  EXPECT_GT(2 * two, one);
+  EXPECT_LT(two, one);
+  EXPECT_STREQ(predict_memory(csv, 2, resources).refused, "missing column");
+  EXPECT_STREQ(predict_memory(csv, 3, resources).refused, "preference training");
 }
 
 TEST(ValidateMemory, RefusesWhatItDoesNotKnow) {

@@ -22,6 +22,8 @@ constexpr auto kExamples =
     "  tinderbox serve MODEL.gguf --as dgx-spark\n"
     "  tinderbox predict --model gpt-oss-120b --weights mxfp4 --stack llama.cpp --prompt 2048 "
     "--gen 32 --explain\n"
+    "  tinderbox fit --model gpt-oss-120b --weights mxfp4 --stack vllm --context 32768 "
+    "--concurrency 8\n"
     "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
     "--seed 1\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";

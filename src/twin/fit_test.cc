@@ -163,6 +163,21 @@ TEST(Fit, VllmUsesItsShareAndTheHost) {
   }
 }
 
+// SGLang with 0.4 of 112.26 GiB free at start kept 41.6 GiB, 1557709 tokens of bf16 and 3113713 of fp8,
+// beside Qwen2.5-1.5B (jethac).
+TEST(Fit, SglangPoolAsMeasured) {
+  for (const auto& [kv, tokens] : {std::pair{"bf16", 1557709.0}, {"fp8", 3113713.0}}) {
+    TwinModel twin = spark("qwen2.5-1.5b", "bf16", "sglang", kv);
+    const MemoryPolicy& policy = twin.stack.memory;
+    twin.machine.memory_visible =
+        Bytes(112.26 * kGiB) + twin.machine.memory_system + policy.host + policy.runtime;
+    const MemoryPlan plan = plan_memory(twin, parts_of(twin),
+                                        {.context = 8192, .concurrency = 1, .share = 0.4});
+    EXPECT_NEAR(plan.pool / Bytes(kGiB), 41.6, 0.5);
+    EXPECT_NEAR(static_cast<double>(plan.pool_tokens), tokens, 0.02 * tokens);
+  }
+}
+
 TEST(Fit, RefusesNonsense) {
   const TwinModel vllm = spark("llama-3.1-8b", "fp8", "vllm");
   const TwinModel llama = spark("llama-3.1-8b", "q4_k_m", "llama.cpp");

@@ -122,7 +122,7 @@ PoolLine pool_line(const TwinModel& twin, const MemoryPlan& plan) {
     case PoolRule::None:
       break;
     case PoolRule::OfTotal:
-      return {plan.visible, plan.weights + plan.activations + policy.runtime};
+      return {plan.visible, plan.weights + plan.activations + policy.runtime + policy.graphs};
     case PoolRule::OfFreeAtStart:
       return {plan.visible - outside - policy.runtime, plan.weights};
     case PoolRule::OfFreeAfterLoad:
@@ -227,7 +227,7 @@ const PhaseMemory& first_above(const MemoryPlan& plan, Bytes limit) {
 
 Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double share) {
   CHECK(policy.pool == PoolRule::OfTotal);
-  return machine.memory_visible * share + machine.memory_system + policy.host + policy.graphs;
+  return machine.memory_visible * share + machine.memory_system + policy.host;
 }
 
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {

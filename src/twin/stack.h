@@ -26,7 +26,7 @@ struct Efficiency {
 // What a preallocated share is a share of.
 enum class PoolRule : std::uint8_t {
   None,             // no pool: memory is allocated for what is asked (llama.cpp)
-  OfTotal,          // of all memory; weights, activations and context count against it (vLLM)
+  OfTotal,          // of all memory; all on the device counts against it (vLLM)
   OfFreeAtStart,    // of what is free before loading; weights count against it (SGLang)
   OfFreeAfterLoad,  // of what is free beside weights and activations (TensorRT-LLM)
 };
