@@ -65,18 +65,12 @@ void add_costs(Comparison& row, const Machine& machine, double gen_tokens, const
 
 }  // namespace
 
-bool reads(const Stack& stack, std::string_view weights) {
-  if (weights == "bf16" || weights == "f16" || weights == "f32" || weights == "mxfp4") return true;
-  if (weights.starts_with("mlx")) return stack.id == "mlx" || stack.gguf;
-  return stack.gguf == (default_stack(weights) == "llama.cpp");
-}
-
 std::optional<Stack> usual_stack(const Machine& machine, const Catalogue& stacks,
                                  std::string_view weights) {
   for (const std::string& id : machine.stacks) {
     if (!stacks.has(id)) continue;
     Stack stack = parse_stack(stacks.text(id), id);
-    if (weights.empty() || reads(stack, weights)) return stack;
+    if (weights.empty() || exists_as(weights, stack.file)) return stack;
   }
   return std::nullopt;
 }

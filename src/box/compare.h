@@ -33,9 +33,6 @@ struct Comparison {
   std::optional<double> total_per_mtok{};  // electricity of the whole day and the price; if known
 };
 
-// Whether the stack's files come in the weights format.
-bool reads(const Stack& stack, std::string_view weights);
-
 // The first of the machine's usual stacks that the catalogue has and that reads the format (any if
 // empty). nullopt if there is none.
 std::optional<Stack> usual_stack(const Machine& machine, const Catalogue& stacks,

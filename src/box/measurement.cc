@@ -182,7 +182,7 @@ const Stack& Questioner::stack(const std::string& id) {
 const Machine& Questioner::machine(const std::string& id) {
   auto found = machines_.find(id);
   if (found == machines_.end()) {
-    found = machines_.emplace(id, parse_machine(catalogues_.machines.text(id), id)).first;
+    found = machines_.emplace(id, machine_of(catalogues_.machines, id)).first;
   }
   return found->second;
 }
@@ -224,7 +224,12 @@ Question Questioner::question(const Cells& cells) {
   m.version = cells.text("stack_version");
   m.reading = reading->reading;
   m.scale = reading->scale;
-  if (!catalogues_.machines.has(m.machine)) return {.refused = kUnknownMachine};
+  try {
+    machine(m.machine);
+  } catch (const Error& error) {
+    if (error.code() != Error::Code::NotFound) throw;
+    return {.refused = kUnknownMachine};
+  }
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
   if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
   if (m.weights.empty()) return {.refused = kMissing};

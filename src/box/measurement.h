@@ -20,6 +20,7 @@ struct TwinCatalogues {
   const Catalogue& machines;
   const Catalogue& stacks;
   const Catalogue& models;
+  const Catalogue* trainers = nullptr;  // of rows about training; none: those are refused
 };
 
 // One row by column; an empty or absent cell means: not stated.

@@ -22,6 +22,8 @@ constexpr auto kExamples =
     "  tinderbox serve MODEL.gguf --as dgx-spark\n"
     "  tinderbox predict --model gpt-oss-120b --weights mxfp4 --stack llama.cpp --prompt 2048 "
     "--gen 32 --explain\n"
+    "  tinderbox fit --model gpt-oss-120b --weights mxfp4 --stack vllm --context 32768 "
+    "--concurrency 8\n"
     "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
     "--seed 1\n"
     "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
@@ -33,6 +35,7 @@ struct Arguments {
   CatalogueOptions catalogue;
   PredictOptions predict;
   CompareOptions compare;
+  FitOptions fit;
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
@@ -137,6 +140,30 @@ void add_compare(CLI::App& app, Arguments& a, const Context& context) {
       ->capture_default_str();
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_compare(context, a.compare); }; });
+}
+
+void add_fit(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "fit", "Peak memory by phase, what fits or freezes the box, and the flags that are safe");
+  FitOptions& o = a.fit;
+  add_twin(*verb, o.twin, true);
+  verb->add_option("--context", o.demand.context, "Tokens of each stream (default: 8192)")
+      ->check(kTokens);
+  verb->add_option("--concurrency", o.demand.concurrency, "Streams at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  verb->add_option("--memory-fraction", o.demand.share,
+                   "Share the stack takes at start (default: the largest that is safe)")
+      ->check(CLI::Range(0.01, 1.0));
+  verb->add_option("--step-tokens,--max-num-batched-tokens", o.demand.step_tokens,
+                   "Token budget of a step (default: the stack's)")
+      ->check(kTokens);
+  verb->add_option("--sequences,--max-num-seqs", o.demand.sequences,
+                   "Sequences in a batch (default: the stack's)")
+      ->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--explain", o.explain, "The parts of each phase");
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_fit(context, a.fit); }; });
 }
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
@@ -333,6 +360,7 @@ int run_app(int argc, const char* const* argv) {
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
+    add_fit(app, arguments, context);
     add_simulate(app, arguments, context);
     add_validate(app, arguments, context);
     add_calibrate(app, arguments, context);

@@ -93,5 +93,25 @@ TEST(App, CompareWritesOneJsonDocument) {
   EXPECT_TRUE(json["machines"][3]["total_per_mtok"].is_null()) << "no price is known";
 }
 
+TEST(App, FitAnswersByExitCode) {
+  const auto fit = [](std::vector<const char*> more) {
+    more.insert(more.begin(), {"fit", "--model", "llama-3.1-70b"});
+    return run(more);
+  };
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--context", "32768", "--concurrency", "4"}), 0);
+  EXPECT_EQ(fit({"--weights", "q4_k_m", "--json"}), 0);
+  EXPECT_EQ(fit({"--weights", "q4_k_m", "--explain"}), 0);
+  EXPECT_EQ(fit({"--weights", "bf16"}), 1);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--memory-fraction", "0.9"}), 1);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--memory-fraction", "0.8"}), 0);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--memory-fraction", "1.1"}), 2);
+  EXPECT_EQ(fit({"--weights", "q4_k_m", "--memory-fraction", "0.9"}), 2);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--context", "0"}), 2);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--context", "-5"}), 2);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--context", "99999999999999999999"}), 2);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--context", "1000000"}), 2);
+  EXPECT_EQ(fit({"--weights", "nvfp4", "--concurrency", "0"}), 2);
+}
+
 }  // namespace
 }  // namespace tinderbox::cli

@@ -46,6 +46,7 @@ Json memory_json(const MemoryPlan& plan) {
           {"kv_bytes", plan.kv.value()},
           {"activations_bytes", plan.activations.value()},
           {"runtime_bytes", plan.runtime.value()},
+          {"reserved_bytes", plan.reserved.value()},
           {"total_bytes", plan.total.value()},
           {"kv_per_token_bytes", plan.kv_per_token.value()},
           {"safe_bytes", plan.safe.value()},
@@ -117,7 +118,8 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
   memory.add({"weights", human(m.weights)});
   memory.add({format("KV ({} a token)", human(m.kv_per_token)), human(m.kv)});
   memory.add({"activations", human(m.activations)});
-  memory.add({"runtime", human(m.runtime)});
+  memory.add({"runtime and system", human(m.runtime)});
+  if (m.reserved > Bytes(0)) memory.add({"rest of the KV pool", human(m.reserved)});
   memory.add({"total", human(m.total)});
   memory.add({"safe on this machine", human(m.safe)});
   memory.add({"verdict", std::string(fit_name(m.fit))});

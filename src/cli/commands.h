@@ -10,6 +10,7 @@
 #include "base/sampling.h"
 #include "box/compare.h"
 #include "cli/context.h"
+#include "twin/memory_plan.h"
 
 namespace tinderbox::cli {
 
@@ -37,6 +38,13 @@ struct CompareOptions {
   bool json = false;
 };
 int cmd_compare(const Context& context, const CompareOptions& options);
+
+struct FitOptions {
+  TwinOptions twin;
+  MemoryDemand demand;  // context 0: 8192 or the model's, if less
+  bool json = false, explain = false;
+};
+int cmd_fit(const Context& context, const FitOptions& options);
 
 struct SimulateOptionsCli {
   TwinOptions twin;

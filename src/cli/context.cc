@@ -10,6 +10,7 @@
 #include "embedded_measurements.h"
 #include "embedded_models.h"
 #include "embedded_stacks.h"
+#include "embedded_trainers.h"
 #include "model/gguf.h"
 
 namespace tinderbox::cli {
@@ -41,7 +42,8 @@ Context load_context() {
   return {catalogue_of("machine", embedded_machines::assets()),
           catalogue_of("stack", embedded_stacks::assets()),
           catalogue_of("model", embedded_models::assets()),
-          embedded_measurements::assets()[0].body};
+          embedded_measurements::assets()[0].body,
+          catalogue_of("trainer", embedded_trainers::assets())};
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {

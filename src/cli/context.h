@@ -15,6 +15,7 @@ namespace tinderbox::cli {
 struct Context {
   Catalogue machines, stacks, models;
   std::string_view measurements;  // data/measurements/inference.csv
+  Catalogue trainers;
 };
 
 Context load_context();

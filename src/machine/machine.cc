@@ -100,6 +100,7 @@ void read_memory(SourcedFile& file, Machine& machine) {
   machine.memory_visible = file.bytes("memory.visible_size");
   machine.memory_safe = file.bytes("memory.safe_size");
   machine.memory_freeze = file.bytes("memory.freeze_size");
+  if (file.has("memory.system_size")) machine.memory_system = file.bytes("memory.system_size");
   machine.memory_bandwidth = file.bytes_per_second("memory.bandwidth");
   machine.memory_read_bandwidth = file.bytes_per_second("memory.read_bandwidth");
   const auto at_most = [&](std::string_view smaller, Bytes a, std::string_view larger, Bytes b) {
@@ -111,6 +112,7 @@ void read_memory(SourcedFile& file, Machine& machine) {
   at_most("memory.freeze_size", machine.memory_freeze, "memory.visible_size",
           machine.memory_visible);
   at_most("memory.safe_size", machine.memory_safe, "memory.freeze_size", machine.memory_freeze);
+  at_most("memory.system_size", machine.memory_system, "memory.safe_size", machine.memory_safe);
   if (machine.memory_read_bandwidth > machine.memory_bandwidth) {
     throw_invalid(format("{}: expected at most memory.bandwidth ({}); got {}",
                          file.where("memory.read_bandwidth"), human(machine.memory_bandwidth),

@@ -44,8 +44,9 @@ TEST(Machine, DgxSparkHasTheRecommendedParameters) {
   EXPECT_EQ(m.n_units, 48);
   EXPECT_DOUBLE_EQ(m.memory_bandwidth.value(), 273e9);
   EXPECT_DOUBLE_EQ(m.memory_read_bandwidth.value(), 240e9);
-  EXPECT_DOUBLE_EQ(m.memory_visible.value(), 121 * kGiB);
+  EXPECT_DOUBLE_EQ(m.memory_visible.value(), 121.69 * kGiB);
   EXPECT_DOUBLE_EQ(m.memory_freeze.value(), 113 * kGiB);
+  EXPECT_DOUBLE_EQ(m.memory_system.value(), 4.9 * kGiB);
   EXPECT_DOUBLE_EQ(m.l2_size.value(), 24 * kMiB);
   EXPECT_DOUBLE_EQ(m.kernel_launch.value(), 5e-6);
   EXPECT_DOUBLE_EQ(m.power_module_limit.value(), 140);

@@ -1,6 +1,7 @@
 #include "twin/memory_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "base/check.h"
@@ -78,6 +79,110 @@ std::vector<Rows> live_activations(const Graph& graph) {
   return peaks;
 }
 
+// Tensor parallelism splits KV by head; more ranks than heads hold copies.
+double ranks_of_kv(const ModelConfig& model, int ranks) {
+  return std::min(ranks, std::max(model.n_kv_heads, 1));
+}
+
+std::int64_t whole(double value) {
+  constexpr double kMost = 9e15;  // exact in a double
+  return static_cast<std::int64_t>(std::min(value, kMost));
+}
+
+// Of the largest step. A stack with a pool sizes it by a full step of as many sequences as it
+// admits; one without reserves for what can come.
+Bytes activations_of(const TwinModel& twin, const Footprint& model, const MemoryDemand& demand,
+                     double tokens_held) {
+  const Stack& stack = twin.stack;
+  const MemoryPolicy& policy = stack.memory;
+  const bool profiles = policy.pool != PoolRule::None;
+  const double step_max = static_cast<double>(
+      demand.step_tokens > 0 ? demand.step_tokens : std::max(stack.step_tokens_max, 1));
+  const double tokens = profiles ? step_max : std::min(step_max, tokens_held);
+  const std::int64_t admitted =
+      demand.sequences > 0 ? demand.sequences : std::max(stack.sequences_max, 1);
+  const std::int64_t sequences =
+      profiles ? std::max(admitted, demand.concurrency) : demand.concurrency;
+  const double sampled =
+      policy.logits_of_all ? tokens : std::min(static_cast<double>(sequences), tokens);
+  Bytes peak;
+  for (const Rows& live : model.live) peak = std::max(peak, Bytes(live.of(tokens, sampled)));
+  constexpr double kGraphElement = 4;  // the graph's activations are f32
+  return peak * (policy.activation_size / kGraphElement);
+}
+
+// pool = share * of - less, for the stack's rule.
+struct PoolLine {
+  Bytes of, less;
+};
+PoolLine pool_line(const TwinModel& twin, const MemoryPlan& plan) {
+  const MemoryPolicy& policy = twin.stack.memory;
+  const Bytes outside = twin.machine.memory_system + policy.host;
+  switch (policy.pool) {
+    case PoolRule::None:
+      break;
+    case PoolRule::OfTotal:
+      return {plan.visible, plan.weights + plan.activations + policy.runtime + policy.graphs};
+    case PoolRule::OfFreeAtStart:
+      return {plan.visible - outside - policy.runtime, plan.weights};
+    case PoolRule::OfFreeAfterLoad:
+      return {std::max(Bytes(1), plan.visible - plan.weights - plan.activations - plan.runtime),
+              Bytes(0)};
+  }
+  std::abort();
+}
+
+void size_pool(const TwinModel& twin, const MemoryDemand& demand, MemoryPlan& plan) {
+  const MemoryPolicy& policy = twin.stack.memory;
+  if (policy.pool == PoolRule::None) {
+    plan.pool = plan.kv;
+    return;
+  }
+  const Bytes room = plan.safe - plan.weights - plan.activations - plan.runtime;
+  const double safe_share = share_for_pool(twin, plan, room, false);
+  constexpr double kLeast = 0.01;
+  plan.share = demand.share.value_or(std::clamp(safe_share, kLeast, policy.share));
+  const PoolLine line = pool_line(twin, plan);
+  plan.pool = std::max(Bytes(0), line.of * plan.share - line.less);
+}
+
+void fill_phases(const TwinModel& twin, Bytes kv, MemoryPlan& plan) {
+  const MemoryPolicy& policy = twin.stack.memory;
+  const double n_layers = std::max(twin.model.n_layers, 1);
+  PhaseMemory load;
+  load.phase = Phase::Load;
+  load.runtime = policy.runtime;
+  load.host = twin.machine.memory_system + policy.host;
+  load.weights = plan.weights * (1 + policy.load_layers / n_layers);
+  if (policy.maps_weights) {
+    load.page_cache = std::clamp(plan.visible - load.total(), Bytes(0), plan.weights);
+  }
+  PhaseMemory prefill = load;
+  prefill.phase = Phase::Prefill;
+  prefill.weights = plan.weights;
+  prefill.kv = kv;
+  prefill.activations = plan.activations;
+  prefill.graphs = policy.graphs;
+  PhaseMemory warm_up = prefill;
+  warm_up.phase = Phase::WarmUp;
+  // Profiling comes before the pool, capture after it and with small steps.
+  if (plan.activations > kv + policy.graphs) {
+    warm_up.kv = warm_up.graphs = Bytes(0);
+  } else {
+    warm_up.activations = Bytes(0);
+  }
+  PhaseMemory steady = prefill;
+  steady.phase = Phase::Steady;
+  plan.phases = {load, warm_up, prefill, steady};
+  for (PhaseMemory& p : plan.phases) {
+    p.page_cache = std::clamp(plan.visible - p.total(), Bytes(0), load.page_cache);
+    if (p.total() > plan.total) {
+      plan.total = p.total();
+      plan.peak = p.phase;
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view fit_name(Fit fit) {
@@ -92,6 +197,39 @@ std::string_view fit_name(Fit fit) {
   std::abort();
 }
 
+std::string_view phase_name(Phase phase) {
+  switch (phase) {
+    case Phase::Load:
+      return "load";
+    case Phase::WarmUp:
+      return "warm_up";
+    case Phase::Prefill:
+      return "longest_prefill";
+    case Phase::Steady:
+      return "steady";
+  }
+  std::abort();
+}
+
+double share_for_pool(const TwinModel& twin, const MemoryPlan& plan, Bytes pool, bool at_least) {
+  const PoolLine line = pool_line(twin, plan);
+  const double hundredths = 100 * ((pool + line.less) / line.of);
+  // A share that is whole but for rounding stays itself.
+  constexpr double kSlack = 1e-9;
+  return (at_least ? std::ceil(hundredths - kSlack) : std::floor(hundredths + kSlack)) / 100;
+}
+
+const PhaseMemory& first_above(const MemoryPlan& plan, Bytes limit) {
+  const auto above = [&](const PhaseMemory& p) { return p.total() > limit; };
+  const auto found = std::ranges::find_if(plan.phases, above);
+  return found == plan.phases.end() ? plan.phases.back() : *found;
+}
+
+Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double share) {
+  CHECK(policy.pool == PoolRule::OfTotal);
+  return machine.memory_visible * share + machine.memory_system + policy.host;
+}
+
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {
   const Graph graph = probe_graph(model, weights, kv);
   return {.weights = weight_bytes(graph),
@@ -100,49 +238,72 @@ Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType
           .live = live_activations(graph)};
 }
 
-MemoryPlan plan_memory(const TwinModel& twin, std::int64_t context, std::int64_t concurrency) {
-  return plan_memory(twin, footprint(twin.model, twin.weights, twin.kv), context, concurrency);
+Bytes kv_of_sequence(const Footprint& model, std::int64_t context) {
+  Bytes bytes;
+  for (const Footprint::Layers& layers : model.layers) {
+    bytes += model.kv_row * static_cast<double>(rows_kept(layers, context) * layers.n);
+  }
+  return bytes;
+}
+
+Bytes kv_of_pool_token(const Footprint& model) {
+  const auto by_n = [](const auto& a, const auto& b) { return a.n < b.n; };
+  const int fewest = std::ranges::min_element(model.layers, by_n)->n;
+  const int most = std::ranges::max_element(model.layers, by_n)->n;
+  const int group = most < 1.25 * fewest ? most : fewest;
+  int n_layers = 0;  // with padding
+  for (const Footprint::Layers& layers : model.layers)
+    n_layers += (layers.n + group - 1) / group * group;
+  return model.kv_row * static_cast<double>(n_layers);
+}
+
+MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const MemoryDemand& demand) {
+  CHECK(demand.context >= 0 && demand.concurrency >= 1 && demand.ranks >= 1);
+  CHECK(!demand.share || (*demand.share > 0 && *demand.share <= 1));
+  const MemoryPolicy& policy = twin.stack.memory;
+  const Machine& machine = twin.machine;
+  const auto streams = static_cast<double>(demand.concurrency);
+  const std::int64_t block = std::max(twin.stack.block_tokens, 1);
+  // The pool hands out whole blocks.
+  const std::int64_t held = (std::max<std::int64_t>(demand.context, 1) + block - 1) / block * block;
+  const Bytes kv_sequence = kv_of_sequence(model, held) / ranks_of_kv(twin.model, demand.ranks);
+
+  MemoryPlan plan;
+  plan.safe = machine.memory_safe;
+  plan.freeze = machine.memory_freeze;
+  plan.visible = machine.memory_visible;
+  plan.weights = model.weights / static_cast<double>(demand.ranks);
+  plan.kv = kv_sequence * streams;
+  plan.kv_per_token = kv_sequence / static_cast<double>(held);
+  plan.activations = activations_of(twin, model, demand, static_cast<double>(held) * streams);
+  plan.runtime = machine.memory_system + policy.host + policy.runtime + policy.graphs;
+  size_pool(twin, demand, plan);
+
+  const Bytes kept = policy.pool == PoolRule::None ? plan.kv : std::max(plan.kv, plan.pool);
+  plan.reserved = kept - plan.kv;
+  fill_phases(twin, kept, plan);
+  plan.fit = plan.total <= plan.safe    ? Fit::Fits
+             : plan.total < plan.freeze ? Fit::Tight
+                                        : Fit::Freezes;
+  if (plan.fit == Fit::Fits && plan.kv > plan.pool) plan.fit = Fit::Tight;
+
+  const Bytes fixed = plan.weights + plan.activations + plan.runtime;
+  const Bytes room = policy.pool == PoolRule::None ? plan.safe - fixed : plan.pool;
+  plan.kv_tokens_max = whole(std::max(0.0, room / plan.kv_per_token));
+  const Bytes row = kv_of_pool_token(model) / ranks_of_kv(twin.model, demand.ranks);
+  plan.block_tokens = block;
+  plan.pool_blocks = whole(plan.pool / (row * static_cast<double>(block)));
+  plan.pool_tokens = plan.pool_blocks * block;
+  return plan;
 }
 
 MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, std::int64_t context,
                        std::int64_t concurrency) {
-  CHECK(context >= 0 && concurrency >= 1);
-  const Stack& stack = twin.stack;
-  const Machine& machine = twin.machine;
-  const auto streams = static_cast<double>(concurrency);
-  // The pool hands out whole blocks.
-  const std::int64_t block = std::max(stack.block_tokens, 1);
-  const std::int64_t held = (std::max<std::int64_t>(context, 1) + block - 1) / block * block;
-  Bytes kv_sequence;
-  for (const Footprint::Layers& layers : model.layers) {
-    kv_sequence += model.kv_row * static_cast<double>(rows_kept(layers, held) * layers.n);
-  }
-  const double step_tokens = std::min(static_cast<double>(std::max(stack.step_tokens_max, 1)),
-                                      static_cast<double>(held) * streams);
-  const double sampled = std::min(streams, step_tokens);
+  return plan_memory(twin, model, {.context = context, .concurrency = concurrency});
+}
 
-  MemoryPlan plan;
-  plan.weights = model.weights;
-  plan.kv = kv_sequence * streams;
-  for (const Rows& live : model.live) {
-    plan.activations = std::max(plan.activations, Bytes(live.of(step_tokens, sampled)));
-  }
-  plan.runtime = stack.runtime_bytes;
-  const Bytes fixed = plan.weights + plan.activations + plan.runtime;
-  const Bytes pool_end = machine.memory_visible * stack.memory_fraction;
-  plan.reserved = std::max(Bytes(0), pool_end - fixed - plan.kv);
-  plan.total = fixed + plan.kv + plan.reserved;
-  plan.kv_per_token = kv_sequence / static_cast<double>(held);
-  plan.safe = machine.memory_safe;
-  plan.visible = machine.memory_visible;
-  const bool preallocates = stack.memory_fraction > 0;
-  const Bytes limit = preallocates ? std::min(plan.safe, pool_end) : plan.safe;
-  plan.kv_tokens_max =
-      static_cast<std::int64_t>(std::max(0.0, (limit - fixed) / plan.kv_per_token));
-  plan.fit = plan.total <= machine.memory_safe    ? Fit::Fits
-             : plan.total < machine.memory_freeze ? Fit::Tight
-                                                  : Fit::Freezes;
-  return plan;
+MemoryPlan plan_memory(const TwinModel& twin, std::int64_t context, std::int64_t concurrency) {
+  return plan_memory(twin, footprint(twin.model, twin.weights, twin.kv), context, concurrency);
 }
 
 Bytes weight_bytes(const ModelConfig& model, const WeightFormat& weights) {

@@ -149,6 +149,30 @@ void read_scheduler(SourcedFile& file, Stack& stack) {
   stack.block_tokens = static_cast<int>(file.count("scheduler.n_block_tokens", 1, 1 << 16));
 }
 
+PoolRule parse_pool(const std::string& text, const std::string& where) {
+  const std::vector<std::string> known = {"none", "of_total", "of_free_at_start",
+                                          "of_free_after_load"};
+  const auto found = std::ranges::find(known, text);
+  if (found == known.end()) throw_invalid(expected_one_of(where, "a pool rule", known, text));
+  return static_cast<PoolRule>(found - known.begin());
+}
+
+void read_memory(SourcedFile& file, MemoryPolicy& memory) {
+  memory.pool = parse_pool(file.text("memory.pool"), file.where("memory.pool"));
+  if (memory.pool != PoolRule::None) memory.share = file.share("memory.pool_share", 0.01, 1);
+  memory.runtime = file.bytes("memory.runtime_size");
+  memory.host = file.bytes("memory.host_size");
+  if (file.has("memory.graph_size")) memory.graphs = file.bytes("memory.graph_size");
+  memory.activation_size = file.bytes("memory.activation_size").value();
+  memory.load_layers = file.count("memory.n_load_layers", 0, 1000);
+  memory.logits_of_all = file.flag("memory.logits_of_all_tokens");
+  memory.maps_weights = file.flag("memory.maps_weights");
+  memory.flags = file.text("memory.flags");
+  for (const std::string& format_name : file.children("memory.kv_flags")) {
+    memory.kv_flags[format_name] = file.text("memory.kv_flags." + format_name);
+  }
+}
+
 // The default formats must be ones this version knows.
 void check_defaults(SourcedFile& file, const Stack& stack) {
   const auto checked = [&](std::string_view key, const auto& parse) {
@@ -215,8 +239,7 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   stack.weights_default = file.text("weights_default");
   check_defaults(file, stack);
   read_scheduler(file, stack);
-  stack.runtime_bytes = file.bytes("memory.runtime_size");
-  stack.memory_fraction = file.share("memory.preallocated_share", 0, 1);
+  read_memory(file, stack.memory);
   read_kernels(file, stack);
   read_paths(file, stack);
   read_price(file, stack);

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +71,30 @@ struct Interval {
   double low = 1, high = 1;
 };
 
+// What a preallocated share is a share of.
+enum class PoolRule : std::uint8_t {
+  None,             // no pool: memory is allocated for what is asked (llama.cpp)
+  OfTotal,          // of all memory; all on the device counts against it (vLLM)
+  OfFreeAtStart,    // of what is free before loading; weights count against it (SGLang)
+  OfFreeAfterLoad,  // of what is free beside weights and activations (TensorRT-LLM)
+};
+
+// What a stack allocates beside weights and KV, and how it sizes its KV pool.
+struct MemoryPolicy {
+  PoolRule pool = PoolRule::None;
+  double share = 0;              // of the pool rule, by default
+  Bytes runtime;                 // device context and libraries
+  Bytes host;                    // host processes
+  Bytes graphs;                  // captured graphs and their buffers; 0: too few to count
+  double activation_size = 4;    // bytes an element
+  double load_layers = 0;        // layers held twice while loading
+  bool logits_of_all = false;    // logits of every token of a step, not of the sampled ones
+  bool maps_weights = false;     // reads weights through the page cache
+  // The command line: {share} {context} {context_all} {concurrency} {step_tokens} stand for numbers.
+  std::string flags;
+  std::map<std::string, std::string> kv_flags;  // by KV format, beyond the default one
+};
+
 struct Stack {
   std::string id, name;
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
@@ -88,8 +114,7 @@ struct Stack {
   int step_tokens_max = 0;      // scheduler budget: ubatch or max_num_batched_tokens
   int sequences_max = 0;
   int block_tokens = 0;
-  Bytes runtime_bytes;         // context, libraries, captured graphs
-  double memory_fraction = 0;  // preallocated share of visible memory; 0: grows with use
+  MemoryPolicy memory;
   std::vector<Fact> facts;
   std::vector<Source> sources;
 

@@ -82,8 +82,9 @@ TEST(Stack, ArithmeticFollowsTheKernels) {
   EXPECT_TRUE(llama.gguf());
   EXPECT_FALSE(vllm.gguf());
   EXPECT_EQ(llama.step_tokens_max, 512);
-  EXPECT_DOUBLE_EQ(llama.memory_fraction, 0);
-  EXPECT_DOUBLE_EQ(vllm.memory_fraction, 0.9);
+  EXPECT_EQ(llama.memory.pool, PoolRule::None);
+  EXPECT_EQ(vllm.memory.pool, PoolRule::OfTotal);
+  EXPECT_DOUBLE_EQ(vllm.memory.share, 0.9);
 }
 
 // A share of the peak is a claim about speed: what the files say must give back the measured

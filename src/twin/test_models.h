@@ -113,7 +113,7 @@ inline Stack round_stack() {
   s.step_tokens_max = 512;
   s.sequences_max = 64;
   s.block_tokens = 16;
-  s.runtime_bytes = Bytes(1e9);
+  s.memory.runtime = Bytes(1e9);
   return s;
 }
 
