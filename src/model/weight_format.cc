@@ -189,12 +189,19 @@ constexpr std::array<std::pair<std::string_view, DType>, 11> kKvFormats = {{
 DType WeightFormat::of(WeightClass weight) const {
   switch (weight) {
     case WeightClass::Embedding:
+    case WeightClass::PerLayerEmbedding:
+    case WeightClass::Vision:
       return embedding;
     case WeightClass::LmHead:
       return lm_head;
     case WeightClass::Attention:
+    case WeightClass::LinearAttention:
+    case WeightClass::Latent:
+    case WeightClass::Indexer:
       return attention;
     case WeightClass::DenseMlp:
+    case WeightClass::SharedExpert:
+    case WeightClass::Mtp:
       return dense_mlp;
     case WeightClass::Router:
       return router;

@@ -12,7 +12,14 @@
 namespace tinderbox {
 
 // What kind of matrix a weight is; decides its format in mixed-precision files.
-enum class WeightClass : std::uint8_t { Embedding, LmHead, Attention, DenseMlp, Router, Expert, NormOrBias };
+enum class WeightClass : std::uint8_t {
+  Embedding, LmHead, Attention, DenseMlp, Router, Expert, NormOrBias,
+  SharedExpert,
+  LinearAttention,    // projections of DeltaNet, KDA, Mamba-2 and short convolutions
+  PerLayerEmbedding,  // tables that are looked up, not multiplied
+  Latent,             // down and up projections of latent attention
+  Indexer, Mtp, Vision,
+};
 
 // GGUF mixtures give some tensors of a class more bits in some layers: "attn_v and ffn_down of half of them".
 struct FormatException {

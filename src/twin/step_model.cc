@@ -35,6 +35,11 @@ Seconds memory_time(const Work& work, OpClass op_class, const TwinModel& twin) {
   return work.weights / weight_bandwidth + (work.kv_read + work.kv_write + spilled) / bandwidth;
 }
 
+// Its count depends on more than how many tokens and sequences the step has.
+bool needs_segments(const OpShape& op) {
+  return op.kind == OpKind::Attention || op.kind == OpKind::MoeMatMul;
+}
+
 Bound largest(Seconds compute, Seconds memory, Seconds launch) {
   if (launch >= std::max(compute, memory)) return Bound::Launch;
   return compute >= memory ? Bound::Compute : Bound::Memory;
@@ -70,6 +75,8 @@ std::string_view bound_name(Bound bound) {
 }
 
 Cost price(const Work& work, OpClass op_class, const TwinModel& twin, bool decode) {
+  const bool nothing = work.bytes() == Bytes(0) && work.matmul + work.vector == Flops(0);
+  if (nothing) return {};  // a view is no kernel
   const Machine& machine = twin.machine;
   const Efficiency& efficiency = twin.stack.efficiency[index(op_class)];
   const Hertz clock = decode ? machine.clock_light : machine.clock_heavy;
@@ -95,11 +102,11 @@ StepModel::StepModel(TwinModel twin)
     const Rows x = rows_of(std::exchange(shape.x_rows, 0));
     const Rows out = rows_of(std::exchange(shape.out_rows, 0));
     const auto like = [&](const Line& line) {
-      return line.shape == shape && line.x == x && line.out == out && line.window == op.window;
+      return line.shape == shape && line.x == x && line.out == out;
     };
     const auto found = std::ranges::find_if(lines_, like);
     if (found == lines_.end()) {
-      lines_.push_back({shape, x, out, op.window, 1});
+      lines_.push_back({shape, x, out, 1});
     } else {
       ++found->n_ops;
     }
@@ -115,9 +122,6 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
   }
   const auto n_segments = static_cast<double>(segments.size());
   const bool decode = n_tokens == n_segments;
-  const ModelConfig& model = twin_.model;
-  const double experts =
-      model.is_moe() ? expected_experts(model.n_experts, model.n_experts_used, n_tokens) : 0;
 
   std::array<ClassCost, kOpClasses> classes{};
   std::array<Seconds, 3> bound_time{};
@@ -127,10 +131,10 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
     OpShape op = line.shape;
     op.x_rows = line.x.of(n_tokens, n_sampled);
     op.out_rows = line.out.of(n_tokens, n_sampled);
-    const StepShape shape = op.kind == OpKind::Attention
-                                ? shape_of(segments, line.window, experts)
-                                : StepShape{.n_tokens = n_tokens, .experts = experts};
-    const Work work = count(op, shape, model, twin_.kv);
+    const StepShape shape = needs_segments(op)
+                                ? shape_of(segments, op.at)
+                                : StepShape{.n_tokens = n_tokens, .n_sequences = n_segments};
+    const Work work = count(op, shape, twin_.kv);
     const Cost cost = tinderbox::price(work, op.op_class, twin_, decode);
     step.time += cost.time * line.n_ops;
     bound_time[index(cost.bound)] += cost.time * line.n_ops;
