@@ -38,6 +38,17 @@ Graph largest_step(const ModelConfig& model, const EngineOptions& options) {
   return build(model, std::move(segments));
 }
 
+// Throws Error::Unsupported naming the first op that has no kernel.
+ModelConfig runnable(ModelConfig model) {
+  const Graph graph = build(model, {Segment{.n_past = 0, .n_new = 1}});
+  for (const Op& op : graph.ops) {
+    if (Execution::runs(op, model)) continue;
+    throw_unsupported(format("{}: the engine has no kernel for op '{}' as family '{}' uses it",
+                             model.id, op_name(op.kind), model.family));
+  }
+  return model;
+}
+
 // Limits far above use, below where sizes could overflow.
 EngineOptions checked(EngineOptions options) {
   static constexpr std::int32_t kMost = 1 << 24;
@@ -70,7 +81,7 @@ struct Engine::Impl {
 
   Impl(std::shared_ptr<const Gguf> f, ModelConfig m, EngineOptions o)
       : file(std::move(f)),
-        model(std::move(m)),
+        model(runnable(std::move(m))),
         options(checked(o)),
         pool(options.n_threads),
         largest(largest_step(model, options)),

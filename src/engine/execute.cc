@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/check.h"
@@ -107,7 +108,48 @@ void Execution::execute(const Op& op) {
     case OpKind::SelectRows:
       select_rows(op);
       break;
+    case OpKind::BlockMatMul:
+    case OpKind::Conv:
+    case OpKind::Scan:
+    case OpKind::Scale:
+    case OpKind::Slice:
+          CHECK(runs(op, graph_->model));  // Engine refuses models that need it
+      break;
   }
+}
+
+bool Execution::runs(const Op& op, const ModelConfig& model) {
+  const OpAttributes& at = op.at;
+  const bool plain = at.scale == 1.0 && at.softcap == 0.0;
+  switch (op.kind) {
+    case OpKind::Embed:
+    case OpKind::Add:
+      return plain;
+    case OpKind::RmsNorm:
+      return op.in[1] != kNoValue;
+    case OpKind::MatMul:
+    case OpKind::MoeMatMul:
+    case OpKind::MoeCombine:
+    case OpKind::SelectRows:
+      return true;
+    case OpKind::Rope:
+      return at.rope == LayerRope::Global && at.width == model.head_dim && at.begin == 0;
+    case OpKind::KvStore:
+    case OpKind::Attention:
+      return !at.latent && at.qk_dim == model.head_dim && at.v_dim == model.head_dim &&
+             at.n_kv_heads == model.n_kv_heads && at.softcap == 0.0 && model.layers.empty();
+    case OpKind::Glu:
+      return op.in[1] != kNoValue && at.activation == model.activation;
+    case OpKind::MoeRoute:
+      return at.routing == Routing{} && op.in[1] == kNoValue && op.in[2] == kNoValue;
+    case OpKind::BlockMatMul:
+    case OpKind::Conv:
+    case OpKind::Scan:
+    case OpKind::Scale:
+    case OpKind::Slice:
+      return false;
+  }
+  std::abort();
 }
 
 template <typename Body>
@@ -252,7 +294,7 @@ void Execution::attention(const Op& op) {
           tasks_.push_back({layer,
                             item.blocks,
                             static_cast<int>(h),
-                            op.window,
+                            op.at.window,
                             sinks != nullptr,
                             {&queries_.back(), 1}});
         } else {

@@ -24,6 +24,9 @@ class Execution {
   // Reserves all memory for steps up to `largest`. The references outlive this object.
   Execution(const Graph& largest, const Weights& weights, KvStore& kv, ThreadPool& pool);
 
+  // Whether this op's kernels exist: not with every attribute that a graph may have.
+  static bool runs(const Op& op, const ModelConfig& model);
+
   // Computes every op; returns the logits (S, n_vocab), valid until the next call. Requires items
   // that fit the graph.
   std::span<const float> run(const Graph& graph, std::span<const EngineItem> items);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "engine/dequantise.h"
+#include "engine/execute.h"
 
 namespace tinderbox {
 
@@ -42,6 +43,13 @@ Weights::Weights(const Gguf& file, const Graph& graph, ThreadPool& pool) {
       case OpKind::MoeRoute:
       case OpKind::MoeCombine:
       case OpKind::SelectRows:
+        break;
+      case OpKind::BlockMatMul:
+      case OpKind::Conv:
+      case OpKind::Scan:
+      case OpKind::Scale:
+      case OpKind::Slice:
+        CHECK(Execution::runs(op, graph.model));  // Engine refuses models that need it
         break;
     }
   }

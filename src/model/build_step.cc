@@ -1,54 +1,17 @@
-// The transformer as a list of ops: one function a block, in reading order.
+// The transformer as a list of ops: what all blocks share, in reading order; the blocks themselves
+// stand in build_attention.cc, build_linear_attention.cc and build_mlp.cc.
+#include "model/build_step.h"
+
+#include <algorithm>
+#include <cmath>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/check.h"
 #include "base/text.h"
-#include "model/graph.h"
 
 namespace tinderbox {
-namespace {
-
-class Builder {
- public:
-  Builder(Graph& graph, const WeightFormat& weights)
-      : graph_(graph), model_(graph.model), weights_(weights) {}
-
-  void build();
-
- private:
-  // (rows, cols) of the weight; its name gets the layer's prefix inside a layer.
-  ValueId weight(std::string_view name, WeightClass weight_class, std::int64_t rows,
-                 std::int64_t cols);
-  ValueId norm_weight(std::string_view name, std::int64_t cols) {
-    return weight(name, WeightClass::NormOrBias, 1, cols);
-  }
-  ValueId activation(std::int64_t rows, std::int64_t cols);
-  ValueId op(OpKind kind, OpClass op_class, ValueId out, std::array<ValueId, 4> in, int window = 0);
-
-  ValueId rms_norm(ValueId x, ValueId w);
-  // x w^T + b for the matrix "<stem>.weight" (m, k) and, if wanted, "<stem>.bias".
-  ValueId linear(ValueId x, std::string_view stem, WeightClass weight_class, std::int64_t m,
-                 bool bias);
-  ValueId expert_linear(ValueId x, std::string_view stem, std::int64_t m, ValueId routes);
-  ValueId rope(ValueId x);
-  ValueId add(ValueId a, ValueId b);
-  ValueId glu(ValueId gate, ValueId up);
-
-  ValueId attention_block(ValueId x);
-  ValueId dense_mlp(ValueId x);
-  ValueId expert_mlp(ValueId x);
-  void head(ValueId x, ValueId embedding);
-
-  std::int64_t rows(ValueId v) const { return graph_.values[static_cast<std::size_t>(v)].rows; }
-  std::int64_t cols(ValueId v) const { return graph_.values[static_cast<std::size_t>(v)].cols; }
-
-  Graph& graph_;
-  const ModelConfig& model_;
-  const WeightFormat& weights_;
-  std::int32_t layer_ = -1;
-};
+namespace build {
 
 ValueId Builder::weight(std::string_view name, WeightClass weight_class, std::int64_t rows,
                         std::int64_t cols) {
@@ -63,99 +26,160 @@ ValueId Builder::activation(std::int64_t rows, std::int64_t cols) {
   return static_cast<ValueId>(graph_.values.size() - 1);
 }
 
-ValueId Builder::op(OpKind kind, OpClass op_class, ValueId out, std::array<ValueId, 4> in,
-                    int window) {
-  graph_.ops.push_back({kind, op_class, layer_, out, in, window});
-  return out;
+Op& Builder::op(OpKind kind, OpClass op_class, ValueId out, std::initializer_list<ValueId> in) {
+  CHECK(in.size() <= kInputsMax);
+  Op& op = graph_.ops.emplace_back();
+  op.kind = kind;
+  op.op_class = op_class;
+  op.layer = layer_;
+  op.out = out;
+  std::ranges::copy(in, op.in.begin());
+  return op;
 }
 
-ValueId Builder::rms_norm(ValueId x, ValueId w) {
-  return op(OpKind::RmsNorm, OpClass::Norm, activation(rows(x), cols(x)),
-            {x, w, kNoValue, kNoValue});
+Op& Builder::like(ValueId x, OpKind kind, OpClass op_class, std::initializer_list<ValueId> in) {
+  return op(kind, op_class, activation(rows(x), cols(x)), in);
+}
+
+ValueId Builder::rms_norm(ValueId x, ValueId w, std::int64_t width) {
+  Op& norm = like(x, OpKind::RmsNorm, OpClass::Norm, {x, w});
+  norm.at.width = static_cast<std::int32_t>(width > 0 ? width : cols(x));
+  return norm.out;
 }
 
 ValueId Builder::linear(ValueId x, std::string_view stem, WeightClass weight_class, std::int64_t m,
                         bool bias) {
   const ValueId w = weight(format("{}.weight", stem), weight_class, m, cols(x));
-  const ValueId b = bias ? norm_weight(format("{}.bias", stem), m) : kNoValue;
-  return op(OpKind::MatMul, OpClass::MatMul, activation(rows(x), m), {x, w, b, kNoValue});
+  const ValueId b = bias ? vector(format("{}.bias", stem), m) : kNoValue;
+  return op(OpKind::MatMul, OpClass::MatMul, activation(rows(x), m), {x, w, b}).out;
 }
 
-ValueId Builder::expert_linear(ValueId x, std::string_view stem, std::int64_t m, ValueId routes) {
-  const std::int64_t n_experts = model_.n_experts;
-  const ValueId w = weight(format("{}.weight", stem), WeightClass::Expert, n_experts * m, cols(x));
-  const ValueId b = model_.mlp_bias
-                        ? weight(format("{}.bias", stem), WeightClass::NormOrBias, n_experts, m)
-                        : kNoValue;
-  const ValueId out = activation(graph_.n_tokens * model_.n_experts_used, m);
-  return op(OpKind::MoeMatMul, OpClass::Expert, out, {x, w, routes, b});
+ValueId Builder::block_linear(ValueId x, std::string_view name, std::int32_t n_blocks,
+                              std::int64_t m) {
+  const ValueId w = weight(name, WeightClass::Latent, n_blocks * m, cols(x) / n_blocks);
+  Op& product =
+      op(OpKind::BlockMatMul, OpClass::MatMul, activation(rows(x), n_blocks * m), {x, w});
+  product.at.n_heads = n_blocks;
+  return product.out;
 }
 
-ValueId Builder::rope(ValueId x) {
-  return op(OpKind::Rope, OpClass::Elementwise, activation(rows(x), cols(x)),
-            {x, kNoValue, kNoValue, kNoValue});
+ValueId Builder::rope(ValueId x, const LayerConfig& layer, std::int32_t width) {
+  if (layer.rope == LayerRope::None) return x;
+  const Rope& rope = layer.rope == LayerRope::Local ? model_.rope_local : model_.rope;
+  Op& rotation = like(x, OpKind::Rope, OpClass::Elementwise, {x});
+  rotation.at.rope = layer.rope;
+  rotation.at.width = width;
+  rotation.at.n_dims = rope.n_dims;
+  return rotation.out;
 }
 
-ValueId Builder::add(ValueId a, ValueId b) {
-  return op(OpKind::Add, OpClass::Elementwise, activation(rows(a), cols(a)),
-            {a, b, kNoValue, kNoValue});
+ValueId Builder::add(ValueId a, ValueId b, double scale) {
+  Op& sum = like(a, OpKind::Add, OpClass::Elementwise, {a, b});
+  sum.at.scale = scale;
+  return sum.out;
 }
 
-ValueId Builder::glu(ValueId gate, ValueId up) {
-  return op(OpKind::Glu, OpClass::Elementwise, activation(rows(gate), cols(gate)),
-            {gate, up, kNoValue, kNoValue});
+ValueId Builder::glu(Activation activation, ValueId gate, ValueId up) {
+  Op& product = like(up == kNoValue ? gate : up, OpKind::Glu, OpClass::Elementwise, {gate, up});
+  product.at.activation = activation;
+  return product.out;
 }
 
-ValueId Builder::attention_block(ValueId x) {
-  const WeightClass attn = WeightClass::Attention;
-  const ValueId h = rms_norm(x, norm_weight("attn_norm.weight", model_.d_model));
-  ValueId q = linear(h, "attn_q", attn, model_.q_dim(), model_.qkv_bias);
-  ValueId k = linear(h, "attn_k", attn, model_.kv_dim(), model_.qkv_bias);
-  const ValueId v = linear(h, "attn_v", attn, model_.kv_dim(), model_.qkv_bias);
-  if (model_.qk_norm) {
-    q = rms_norm(q, norm_weight("attn_q_norm.weight", model_.head_dim));
-    k = rms_norm(k, norm_weight("attn_k_norm.weight", model_.head_dim));
+ValueId Builder::scale(ValueId x, ValueId weight, double factor, double softcap) {
+  Op& scaled = like(x, OpKind::Scale, OpClass::Elementwise, {x, weight});
+  scaled.at.scale = factor;
+  scaled.at.softcap = softcap;
+  return scaled.out;
+}
+
+ValueId Builder::slice(ValueId x, std::int64_t width, std::int64_t begin, std::int64_t take) {
+  Op& view = op(OpKind::Slice, OpClass::Elementwise, activation(rows(x), cols(x) / width * take),
+                {x});
+  view.at.width = static_cast<std::int32_t>(width);
+  view.at.begin = static_cast<std::int32_t>(begin);
+  return view.out;
+}
+
+ValueId Builder::conv(ValueId x, std::string_view stem, int kernel, bool bias,
+                      Activation activation) {
+  const ValueId w = weight(format("{}.weight", stem), WeightClass::NormOrBias, cols(x), kernel);
+  const ValueId b = bias ? vector(format("{}.bias", stem), cols(x)) : kNoValue;
+  Op& convolution = like(x, OpKind::Conv, OpClass::Scan, {x, w, b});
+  convolution.at.activation = activation;
+  convolution.at.state = DType::F16;
+  return convolution.out;
+}
+
+// What every layer adds of its own embedding, computed before the first layer: the token's row of
+// the table and a projection of its embedding, averaged (Gemma 3n; llama.cpp gemma3n-iswa.cpp).
+ValueId Builder::layer_embeddings(ValueId x) {
+  const std::int64_t width = model_.d_layer_embedding, all = width * model_.n_layers;
+  const ValueId table = weight("per_layer_token_embd.weight", WeightClass::PerLayerEmbedding,
+                               model_.n_vocab, all);
+  Op& lookup = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, all), {table});
+  lookup.at.scale = std::sqrt(static_cast<double>(width));
+  const ValueId rows = lookup.out;
+  ValueId projected = linear(x, "per_layer_model_proj", WeightClass::DenseMlp, all);
+  // The projection's own factor, 1 / sqrt(d_model), has no effect before a norm.
+  projected = rms_norm(projected, vector("per_layer_proj_norm.weight", width), width);
+  return scale(add(projected, rows), kNoValue, 1.0 / std::sqrt(2.0));
+}
+
+ValueId Builder::add_layer_embedding(ValueId x) {
+  const std::int64_t width = model_.d_layer_embedding;
+  const ValueId own = slice(layer_embeddings_, width * model_.n_layers, width * layer_, width);
+  const ValueId gate = linear(x, "inp_gate", WeightClass::DenseMlp, width);
+  const ValueId gated = glu(model_.activation, gate, own);
+  const ValueId back = linear(gated, "proj", WeightClass::DenseMlp, model_.d_model);
+  return add(x, norm(back, "post_norm.weight"));
+}
+
+ValueId Builder::residual(ValueId x, ValueId y, std::string_view post_norm) {
+  if (model_.norms != Norms::Before) y = norm(y, post_norm);
+  return add(x, y, model_.residual_scale);
+}
+
+ValueId Builder::layer(ValueId x) {
+  const LayerConfig layer = model_.layer(layer_);
+  const bool before = model_.norms != Norms::After;
+  if (layer.mixer != Mixer::None) {
+    const ValueId h = before ? norm(x, "attn_norm.weight") : x;
+    x = residual(x, mixer(h, layer), "post_attention_norm.weight");
   }
-  q = rope(q);
-  k = rope(k);
-  op(OpKind::KvStore, OpClass::KvStore, kNoValue, {k, v, kNoValue, kNoValue});
-  const ValueId sinks =
-      model_.attn_sinks ? norm_weight("attn_sinks.weight", model_.n_heads) : kNoValue;
-  const ValueId mixed = op(OpKind::Attention, OpClass::Attention, activation(rows(q), cols(q)),
-                           {q, sinks, kNoValue, kNoValue}, model_.window(layer_));
-  return add(x, linear(mixed, "attn_output", attn, model_.d_model, model_.attn_out_bias));
-}
-
-ValueId Builder::dense_mlp(ValueId x) {
-  const WeightClass mlp = WeightClass::DenseMlp;
-  const ValueId gate = linear(x, "ffn_gate", mlp, model_.d_ff, model_.mlp_bias);
-  const ValueId up = linear(x, "ffn_up", mlp, model_.d_ff, model_.mlp_bias);
-  return linear(glu(gate, up), "ffn_down", mlp, model_.d_model, model_.mlp_bias);
-}
-
-ValueId Builder::expert_mlp(ValueId x) {
-  const ValueId scores =
-      linear(x, "ffn_gate_inp", WeightClass::Router, model_.n_experts, model_.mlp_bias);
-  const ValueId routes =
-      op(OpKind::MoeRoute, OpClass::Route, activation(rows(x), 2 * model_.n_experts_used),
-         {scores, kNoValue, kNoValue, kNoValue});
-  const ValueId gate = expert_linear(x, "ffn_gate_exps", model_.d_ff_expert, routes);
-  const ValueId up = expert_linear(x, "ffn_up_exps", model_.d_ff_expert, routes);
-  const ValueId down = expert_linear(glu(gate, up), "ffn_down_exps", model_.d_model, routes);
-  return op(OpKind::MoeCombine, OpClass::Route, activation(rows(x), model_.d_model),
-            {down, routes, kNoValue, kNoValue});
+  if (layer.d_ff > 0 || layer.experts) {
+    // llama.cpp names the second norm after the attention where an MLP always follows one; it is
+    // the same norm.
+    const bool gpt_oss = model_.family == "gpt_oss" || model_.family == "gpt-oss";
+    const bool after = gpt_oss || (model_.linear.conv_kernel > 0 && model_.norms == Norms::Before);
+    const std::string_view name = after ? "post_attention_norm.weight" : "ffn_norm.weight";
+    const bool alone = layer.mixer == Mixer::None;  // Nemotron-H: one norm a layer
+    if (layer.d_ff > 0 && layer.experts) {
+      x = residual(x, dense_and_experts(x, layer), "post_ffw_norm.weight");
+    } else {
+      const ValueId h = before ? norm(x, alone ? "attn_norm.weight" : name) : x;
+      x = residual(x, mlp(h, layer), "post_ffw_norm.weight");
+    }
+  }
+  if (model_.d_layer_embedding > 0) x = add_layer_embedding(x);
+  if (model_.layer_scale) x = scale(x, vector("layer_output_scale.weight", 1), 1.0);
+  return x;
 }
 
 void Builder::head(ValueId x, ValueId embedding) {
-  const ValueId last =
-      op(OpKind::SelectRows, OpClass::Elementwise, activation(graph_.n_sampled, model_.d_model),
-         {x, kNoValue, kNoValue, kNoValue});
-  const ValueId h = rms_norm(last, norm_weight("output_norm.weight", model_.d_model));
+  const ValueId last = op(OpKind::SelectRows, OpClass::Elementwise,
+                          activation(graph_.n_sampled, model_.d_model), {x})
+                           .out;
+  const ValueId h = norm(last, "output_norm.weight");
   const ValueId w = model_.tied_embeddings ? embedding
                                            : weight("output.weight", WeightClass::LmHead,
                                                     model_.n_vocab, model_.d_model);
   graph_.logits = op(OpKind::MatMul, OpClass::LmHead, activation(graph_.n_sampled, model_.n_vocab),
-                     {h, w, kNoValue, kNoValue});
+                     {h, w})
+                      .out;
+  if (model_.logits_scale != 1.0 || model_.logits_softcap != 0.0) {
+    graph_.logits =
+        scale(graph_.logits, kNoValue, model_.logits_scale, model_.logits_softcap);
+  }
 }
 
 void Builder::build() {
@@ -163,22 +187,17 @@ void Builder::build() {
   // quantiser does).
   const WeightClass table = model_.tied_embeddings ? WeightClass::LmHead : WeightClass::Embedding;
   const ValueId embedding = weight("token_embd.weight", table, model_.n_vocab, model_.d_model);
-  ValueId x = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, model_.d_model),
-                 {embedding, kNoValue, kNoValue, kNoValue});
-  // llama.cpp names gpt-oss's second norm after the attention, not before the MLP; it is the same
-  // norm.
-  const bool gpt_oss = model_.family == "gpt_oss" || model_.family == "gpt-oss";
-  const std::string_view ffn_norm = gpt_oss ? "post_attention_norm.weight" : "ffn_norm.weight";
-  for (layer_ = 0; layer_ < model_.n_layers; ++layer_) {
-    x = attention_block(x);
-    const ValueId h = rms_norm(x, norm_weight(ffn_norm, model_.d_model));
-    x = add(x, model_.is_moe() ? expert_mlp(h) : dense_mlp(h));
-  }
+  Op& lookup = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, model_.d_model),
+                  {embedding});
+  lookup.at.scale = model_.embedding_scale;
+  ValueId x = lookup.out;
+  if (model_.d_layer_embedding > 0) layer_embeddings_ = layer_embeddings(x);
+  for (layer_ = 0; layer_ < model_.n_layers; ++layer_) x = layer(x);
   layer_ = -1;
   if (graph_.n_sampled > 0) head(x, embedding);
 }
 
-}  // namespace
+}  // namespace build
 
 Graph build_step(const ModelConfig& model, const WeightFormat& weights, DType kv_dtype,
                  std::vector<Segment> segments) {
@@ -195,23 +214,28 @@ Graph build_step(const ModelConfig& model, const WeightFormat& weights, DType kv
   const auto n_layers = static_cast<std::size_t>(model.n_layers);
   graph.ops.reserve(n_layers * 18 + 8);
   graph.values.reserve(n_layers * 36 + 8);
-  Builder(graph, weights).build();
+  build::Builder(graph, weights).build();
   return graph;
 }
 
 ParameterCount count_parameters(const ModelConfig& model) {
-  WeightFormat any;
-  any.embedding = any.lm_head = any.attention = any.dense_mlp = DType::F32;
-  any.router = any.expert = any.norm_or_bias = DType::F32;
-  const Graph graph = build_step(model, any, DType::F32, {Segment{.n_past = 0, .n_new = 1}});
+  const Graph graph =
+      build_step(model, WeightFormat{}, DType::F32, {Segment{.n_past = 0, .n_new = 1}});
+  std::vector<bool> multiplied(graph.values.size(), false);
+  for (const Op& op : graph.ops) {
+    for (const ValueId in : op.in) {
+      if (in != kNoValue) multiplied[static_cast<std::size_t>(in)] = op.kind != OpKind::Embed;
+    }
+  }
   ParameterCount count;
-  for (const Value& value : graph.values) {
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
     if (value.role != Role::Weight) continue;
     const double n = static_cast<double>(value.rows) * static_cast<double>(value.cols);
     // The bias of experts has a row an expert, as their matrices have m.
     const bool expert = value.name.find("_exps.") != std::string::npos;
     count.total += n;
-    count.active += expert ? n * model.n_experts_used / model.n_experts : n;
+    if (multiplied[i]) count.active += expert ? n * model.n_experts_used / model.n_experts : n;
   }
   return count;
 }

@@ -10,10 +10,15 @@
 
 namespace tinderbox {
 
+// The function f of f(gate) * up, or of an MLP without gate.
 enum class Activation : std::uint8_t {
   Silu,       // SwiGLU: silu(gate) * up
   GeluTanh,   // GeGLU with the tanh approximation
   SwigluOai,  // gpt-oss: clamp(gate), (up + 1) * gate * sigmoid(1.702 gate)
+  Gelu,       // with erf, as GPT-2's descendants
+  Relu2,      // max(x, 0)^2 (Nemotron-H)
+  Sigmoid,    // gates of attention and shared experts
+  Identity,   // a plain product
 };
 
 enum class RopeScaling : std::uint8_t { None, Linear, Llama3, Yarn };
@@ -31,6 +36,73 @@ struct Rope {
   double attention_factor = 0.0;  // multiplies cos and sin; 0: what the scaling implies (rope.h)
   // Divisors of the n_dims / 2 frequencies (longrope, GGUF rope_freqs); empty: none.
   std::vector<double> factors;
+};
+
+// How a layer mixes the tokens of a sequence.
+enum class Mixer : std::uint8_t {
+  None,        // an MLP alone
+  Attention,   // keys and values of n_kv_heads heads
+  Latent,      // multi-head latent attention (DeepSeek-V2): one cached row for all heads
+  GatedDelta,  // Gated DeltaNet (Yang et al. 2024): a matrix a head, decayed as a whole
+  KimiDelta,   // Kimi Delta Attention: the same, each key channel decayed apart
+  Mamba2,      // state-space duality (Dao and Gu 2024)
+  ShortConv,   // LFM2: a gated short convolution
+};
+
+enum class LayerRope : std::uint8_t { None, Global, Local };  // ModelConfig::rope, rope_local
+
+// What may differ from layer to layer.
+struct LayerConfig {
+  Mixer mixer = Mixer::Attention;
+  int n_heads = 0, n_kv_heads = 0, head_dim = 0;  // Attention
+  int window = 0;                                 // in tokens; 0: all
+  LayerRope rope = LayerRope::Global;
+  int kv_layer = -1;     // the earlier layer whose keys and values it reads; -1: its own
+  bool k_is_v = false;   // no value projection: values are the keys before norm and rotation
+  int d_ff = 0;          // width of the dense MLP; 0: none
+  bool experts = false;  // a mixture of experts, beside the dense MLP if there is one
+  friend bool operator==(const LayerConfig&, const LayerConfig&) = default;
+};
+
+// Where a block's norms stand.
+enum class Norms : std::uint8_t {
+  Before,  // of what attention and MLP read
+  After,   // of what they return (OLMo 2)
+  Both,    // Gemma 2 and later, Muse
+};
+
+// A sigmoid on attention's output, before its projection.
+enum class AttentionGate : std::uint8_t {
+  None,
+  InQuery,  // the query matrix is twice as wide; each head's second half is its gate (Qwen3-Next)
+  Wide,     // a matrix of its own, as wide as the queries (Muse)
+  PerHead,  // one number a head (Laguna)
+};
+
+// Scores of experts from router logits: softmax over all or the chosen, or each by itself.
+enum class Scoring : std::uint8_t { Softmax, Sigmoid, SqrtSoftplus };
+
+struct Routing {
+  Scoring scoring = Scoring::Softmax;
+  bool selection_bias = false;           // a learnt bias a expert that only decides who is chosen
+  int n_groups = 1, n_groups_used = 1;   // only experts of the best groups can be chosen
+  double scale = 1.0;                    // of the weights
+  bool operator==(const Routing&) const = default;
+};
+
+// Multi-head latent attention: widths of one head and of the shared latent row.
+struct LatentConfig {
+  int q_lora = 0;  // 0: queries straight from the hidden state
+  int kv_lora = 0, qk_nope = 0, qk_rope = 0, v_dim = 0;
+};
+
+// Layers with a recurrent state. Mamba-2: v heads are its heads, v_dim their width, k heads its
+// groups, k_dim its state size.
+struct LinearConfig {
+  int n_k_heads = 0, n_v_heads = 0, k_dim = 0, v_dim = 0;
+  int conv_kernel = 0;
+  bool conv_bias = false;
+  int conv_dim() const { return 2 * n_k_heads * k_dim + n_v_heads * v_dim; }
 };
 
 struct ModelConfig {
@@ -56,8 +128,39 @@ struct ModelConfig {
   // Ministral 3: attention scores times 1 + beta ln(1 + floor(position / rope.n_ctx_original)); 0: off.
   double attn_temperature_beta = 0.0;
 
+  // From here on what only some families have; the engine runs none of it.
+  std::vector<LayerConfig> layers;  // empty: all as the scalars above say
+  Rope rope_local;                  // of LayerRope::Local
+  Norms norms = Norms::Before;
+  AttentionGate attn_gate = AttentionGate::None;
+  bool norm_weights = true;        // norms of q and k have learnt weights (Muse's have none)
+  bool v_norm = false;             // values are normalised too, without weights (Gemma 4)
+  double attn_scale = 0.0;         // of q k; 0: 1 / sqrt(head_dim)
+  double attn_softcap = 0.0;       // c tanh(score / c); 0: off
+  double embedding_scale = 1.0, residual_scale = 1.0, logits_scale = 1.0;
+  double logits_softcap = 0.0;
+  bool mlp_gated = true;           // false: down(f(up x))
+  bool layer_scale = false;        // one learnt factor on each layer's output (Gemma 4)
+  int d_layer_embedding = 0;       // width of per-layer embeddings (Gemma E2B, E4B); 0: none
+  int d_ff_shared = 0;             // width of the shared experts together; 0: none
+  bool shared_gate = false;        // sigmoid gate on the shared expert (Qwen)
+  bool expert_scale = false;       // learnt factors on the router's input and each expert (Gemma 4)
+  int d_expert = 0;                // experts work in a projection of this width; 0: d_model
+  Routing routing;
+  LatentConfig latent;
+  LinearConfig linear;
+
   int window(int layer) const {
     return layer_window.empty() ? 0 : layer_window[static_cast<std::size_t>(layer)];
+  }
+  LayerConfig layer(int i) const {
+    if (!layers.empty()) return layers[static_cast<std::size_t>(i)];
+    return {.n_heads = n_heads,
+            .n_kv_heads = n_kv_heads,
+            .head_dim = head_dim,
+            .window = window(i),
+            .d_ff = is_moe() ? 0 : d_ff,
+            .experts = is_moe()};
   }
   bool is_moe() const { return n_experts > 0; }
   int q_dim() const { return n_heads * head_dim; }
@@ -70,8 +173,8 @@ struct ModelConfig {
 ModelConfig load_config(const std::filesystem::path& path);
 ModelConfig parse_config(std::string_view json, std::string_view name);
 
-// Parameters by exact count of the graph's weights: every weight once; active leaves out unused experts and
-// (unless tied) nothing else.
+// Parameters by exact count of the graph's weights: every weight once; active leaves out unused experts,
+// tables that are only looked up, and matrices that nothing reads.
 struct ParameterCount {
   double total = 0, active = 0;
 };

@@ -1,6 +1,7 @@
 #include "model/graph.h"
 
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -21,6 +22,9 @@ class Verifier {
   void check_values();
   void check_op(const Op& op);
   void check_attention(const Op& op);
+  void check_recurrence(const Op& op);
+  void check_groups(const Op& op);
+  void check_elementwise(const Op& op);
   void check_experts(const Op& op);
 
   const Value& value(ValueId id) const {
@@ -41,7 +45,8 @@ class Verifier {
 
   const Graph& graph_;
   std::vector<bool> written_;
-  std::set<std::int32_t> stored_layers_, attended_layers_;
+  std::map<std::int32_t, OpAttributes> stored_;  // caches by layer
+  std::set<std::int32_t> attended_layers_, read_;
 };
 
 const Value& Verifier::activation(const Op& op, std::size_t i) const {
@@ -79,34 +84,80 @@ void Verifier::check_values() {
   }
 }
 
+// Cached rows are written once a layer and read by that layer or a later one.
 void Verifier::check_attention(const Op& op) {
-  const ModelConfig& m = graph_.model;
+  const OpAttributes& at = op.at;
+  const std::int64_t tokens = graph_.n_tokens;
+  CHECK(op.layer >= 0 && op.layer < graph_.model.n_layers);
+  CHECK(at.window >= 0 && at.n_kv_heads > 0 && at.qk_dim > 0 && at.v_dim > 0);
   if (op.kind == OpKind::KvStore) {
-    check_shape(activation(op, 0), graph_.n_tokens, m.kv_dim());
-    check_shape(activation(op, 1), graph_.n_tokens, m.kv_dim());
+    const Value& k = activation(op, 0);
+    const std::int64_t rest = op.in[1] == kNoValue ? 0 : activation(op, 1).cols;
+    const std::int64_t v = at.latent ? 0 : at.v_dim;
+    CHECK(k.rows == tokens && k.cols + rest == std::int64_t{at.n_kv_heads} * (at.qk_dim + v));
     CHECK(op.out == kNoValue);
-    CHECK(op.layer >= 0 && op.layer < m.n_layers);
-    CHECK(stored_layers_.insert(op.layer).second);
+    CHECK(stored_.emplace(op.layer, op.at).second);
     return check_none(op, 2);
   }
-  check_shape(activation(op, 0), graph_.n_tokens, m.q_dim());
-  if (op.in[1] != kNoValue) check_shape(weight(op, 1), 1, m.n_heads);
-  check_shape(output(op), graph_.n_tokens, m.q_dim());
-  CHECK(op.window >= 0);
-  CHECK(m.n_heads % m.n_kv_heads == 0);
-  CHECK(stored_layers_.contains(op.layer));
+  const Value& q = activation(op, 0);
+  const std::int64_t rotated = op.in[2] == kNoValue ? 0 : activation(op, 2).cols;
+  CHECK(q.rows == tokens && q.cols + rotated == std::int64_t{at.n_heads} * at.qk_dim);
+  if (op.in[1] != kNoValue) check_shape(weight(op, 1), 1, at.n_heads);
+  check_shape(output(op), tokens, std::int64_t{at.n_heads} * at.v_dim);
+  CHECK(at.n_heads % at.n_kv_heads == 0);
+  const auto cache = stored_.find(op.cache);
+  CHECK(cache != stored_.end() && op.cache <= op.layer);
+  const OpAttributes& row = cache->second;
+  CHECK(row.n_kv_heads == at.n_kv_heads && row.qk_dim == at.qk_dim && row.v_dim == at.v_dim);
+  CHECK(row.latent == at.latent && row.window == at.window);
   CHECK(attended_layers_.insert(op.layer).second);
-  check_none(op, 2);
+  read_.insert(op.cache);
+  check_none(op, 3);
+}
+
+void Verifier::check_recurrence(const Op& op) {
+  const Value& x = activation(op, 0);
+  CHECK(x.rows == graph_.n_tokens);
+  if (op.kind == OpKind::Conv) {
+    CHECK(weight(op, 1).rows == x.cols);
+    if (op.in[2] != kNoValue) check_shape(weight(op, 2), 1, x.cols);
+    check_shape(output(op), x.rows, x.cols);
+    return check_none(op, 3);
+  }
+  const OpAttributes& at = op.at;
+  CHECK(at.n_kv_heads > 0 && at.n_heads % at.n_kv_heads == 0);
+  const std::int64_t k_all = std::int64_t{at.n_kv_heads} * at.qk_dim,
+                     v_all = std::int64_t{at.n_heads} * at.v_dim;
+  CHECK(x.cols == 2 * k_all + v_all);
+  const std::int64_t decays = at.rule == ScanRule::ChannelDelta ? k_all : at.n_heads;
+  check_shape(activation(op, 1), x.rows, decays);
+  check_shape(weight(op, 3), 1, at.n_heads);
+  check_shape(weight(op, 4), 1, decays);
+  if (at.rule == ScanRule::Mamba2) {
+    CHECK(op.in[2] == kNoValue);
+    check_shape(weight(op, 5), 1, at.n_heads);
+  } else {
+    check_shape(activation(op, 2), x.rows, at.n_heads);
+    CHECK(op.in[5] == kNoValue);
+  }
+  check_shape(output(op), x.rows, v_all);
 }
 
 void Verifier::check_experts(const Op& op) {
-  const std::int64_t n_experts = graph_.model.n_experts, n_used = graph_.model.n_experts_used;
+  const std::int64_t n_experts = op.at.n_experts, n_used = op.at.n_used;
   CHECK(n_used >= 1 && n_used <= n_experts);
   const std::int64_t tokens = graph_.n_tokens;
   if (op.kind == OpKind::MoeRoute) {
+    const Routing& routing = op.at.routing;
+    CHECK(routing.n_groups >= 1 && n_experts % routing.n_groups == 0);
+    CHECK(routing.n_groups_used >= 1 && routing.n_groups_used <= routing.n_groups);
+    CHECK(n_experts / routing.n_groups * routing.n_groups_used >= n_used);
     check_shape(activation(op, 0), tokens, n_experts);
+    for (const std::size_t i : {1, 2}) {
+      if (op.in[i] != kNoValue) check_shape(weight(op, i), 1, n_experts);
+    }
     check_shape(output(op), tokens, 2 * n_used);
-    return check_none(op, 1);
+    return check_none(op, 3);
   }
   if (op.kind == OpKind::MoeCombine) {
     const Value& y = activation(op, 0);
@@ -125,19 +176,64 @@ void Verifier::check_experts(const Op& op) {
   check_shape(output(op), tokens * n_used, w.rows / n_experts);
 }
 
+// Ops whose output columns follow from groups of the input's.
+void Verifier::check_groups(const Op& op) {
+  const Value& x = activation(op, 0);
+  const OpAttributes& at = op.at;
+  if (op.kind == OpKind::BlockMatMul) {
+    const Value& w = weight(op, 1);
+    CHECK(at.n_heads > 0 && x.cols == at.n_heads * w.cols && w.rows % at.n_heads == 0);
+    check_shape(output(op), x.rows, w.rows);
+    return check_none(op, 2);
+  }
+  CHECK(at.width > 0 && x.cols % at.width == 0);
+  if (op.kind == OpKind::Slice) {
+    const Value& y = output(op);
+    const std::int64_t n_groups = x.cols / at.width;
+    CHECK(y.rows == x.rows && y.cols % n_groups == 0);
+    CHECK(at.begin >= 0 && at.begin + y.cols / n_groups <= at.width);
+    return check_none(op, 1);
+  }
+  check_shape(output(op), x.rows, x.cols);
+  if (op.kind == OpKind::RmsNorm) {
+    if (op.in[1] != kNoValue) {
+      const Value& w = weight(op, 1);
+      CHECK(w.rows == 1 && (w.cols == at.width || w.cols == x.cols));
+    }
+    return check_none(op, 2);
+  }
+  CHECK(op.kind == OpKind::Rope && x.rows == graph_.n_tokens && at.rope != LayerRope::None);
+  CHECK(at.n_dims % 2 == 0 && at.n_dims >= 0 && at.begin >= 0 && at.begin + at.n_dims <= at.width);
+  check_none(op, 1);
+}
+
+void Verifier::check_elementwise(const Op& op) {
+  const Value& a = activation(op, 0);
+  if (op.kind == OpKind::Scale) {
+    if (op.in[1] != kNoValue) {
+      const Value& w = weight(op, 1);
+      CHECK(w.rows == 1 && (w.cols == 1 || w.cols == a.cols));
+    }
+    check_shape(output(op), a.rows, a.cols);
+    return check_none(op, 2);
+  }
+  if (op.in[1] == kNoValue) {
+    CHECK(op.kind == OpKind::Glu);
+    return check_shape(output(op), a.rows, a.cols);
+  }
+  const Value& b = activation(op, 1);
+  CHECK(a.rows == b.rows && b.cols % a.cols == 0);
+  if (op.kind == OpKind::Add) CHECK(a.cols == b.cols);
+  check_shape(output(op), b.rows, b.cols);
+  check_none(op, 2);
+}
+
 void Verifier::check_op(const Op& op) {
   switch (op.kind) {
     case OpKind::Embed:
       CHECK(weight(op, 0).rows == graph_.model.n_vocab);
       check_shape(output(op), graph_.n_tokens, weight(op, 0).cols);
       return check_none(op, 1);
-    case OpKind::RmsNorm: {
-      const Value& x = activation(op, 0);
-      CHECK(weight(op, 1).rows == 1);
-      CHECK(x.cols % weight(op, 1).cols == 0);
-      check_shape(output(op), x.rows, x.cols);
-      return check_none(op, 2);
-    }
     case OpKind::MatMul: {
       const Value &x = activation(op, 0), &w = weight(op, 1);
       CHECK(w.cols == x.cols);
@@ -145,24 +241,21 @@ void Verifier::check_op(const Op& op) {
       check_shape(output(op), x.rows, w.rows);
       return check_none(op, 3);
     }
-    case OpKind::Rope: {
-      const Value& x = activation(op, 0);
-      const Rope& rope = graph_.model.rope;
-      CHECK(x.rows == graph_.n_tokens && x.cols % graph_.model.head_dim == 0);
-      CHECK(rope.n_dims % 2 == 0 && rope.n_dims >= 0 && rope.n_dims <= graph_.model.head_dim);
-      check_shape(output(op), x.rows, x.cols);
-      return check_none(op, 1);
-    }
+    case OpKind::RmsNorm:
+    case OpKind::BlockMatMul:
+    case OpKind::Rope:
+    case OpKind::Slice:
+      return check_groups(op);
     case OpKind::KvStore:
     case OpKind::Attention:
       return check_attention(op);
+    case OpKind::Conv:
+    case OpKind::Scan:
+      return check_recurrence(op);
     case OpKind::Glu:
-    case OpKind::Add: {
-      const Value &a = activation(op, 0), &b = activation(op, 1);
-      check_shape(b, a.rows, a.cols);
-      check_shape(output(op), a.rows, a.cols);
-      return check_none(op, 2);
-    }
+    case OpKind::Add:
+    case OpKind::Scale:
+      return check_elementwise(op);
     case OpKind::MoeRoute:
     case OpKind::MoeMatMul:
     case OpKind::MoeCombine:
@@ -185,8 +278,7 @@ void Verifier::run() {
   CHECK(n_sampled == graph_.n_sampled);
   check_values();
   for (const Op& op : graph_.ops) check_op(op);
-  CHECK(stored_layers_.size() == static_cast<std::size_t>(graph_.model.n_layers));
-  CHECK(stored_layers_ == attended_layers_);
+  CHECK(stored_.size() == read_.size());  // no cache without a reader
   if (n_sampled == 0) {
     CHECK(graph_.logits == kNoValue);
   } else {
@@ -207,16 +299,26 @@ std::string_view op_name(OpKind kind) {
       return "rms_norm";
     case OpKind::MatMul:
       return "mat_mul";
+    case OpKind::BlockMatMul:
+      return "block_mat_mul";
     case OpKind::Rope:
       return "rope";
     case OpKind::KvStore:
       return "kv_store";
     case OpKind::Attention:
       return "attention";
+    case OpKind::Conv:
+      return "conv";
+    case OpKind::Scan:
+      return "scan";
     case OpKind::Glu:
       return "glu";
     case OpKind::Add:
       return "add";
+    case OpKind::Scale:
+      return "scale";
+    case OpKind::Slice:
+      return "slice";
     case OpKind::MoeRoute:
       return "moe_route";
     case OpKind::MoeMatMul:

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,26 +21,48 @@ namespace tinderbox {
 
 enum class OpKind : std::uint8_t {
   // token ids -> rows
-  Embed,       // in: weight (n_vocab, d); out (T, d)
+  Embed,       // in: weight (n_vocab, d); out (T, d), times scale
   // rows -> rows
-  RmsNorm,     // in: x (T, n*d), weight (1, d); n = cols/d heads normalised apart; out like x
+  RmsNorm,     // in: x (T, n*width), weight (1, width) or (1, n*width) or none; groups of width columns normalised
+               // apart; out like x
   MatMul,      // in: x (T, k), weight (m, k), bias (1, m) or none; out (T, m) = x w^T + b
-  Rope,        // in: x (T, heads*head_dim); out like x; positions n_past + i of each segment
-  KvStore,     // in: k (T, kv_dim), v (T, kv_dim); appends to the layer's cache; no out
-  Attention,   // in: q (T, q_dim), sinks (1, n_heads) or none; reads the layer's cache; out (T, q_dim)
-  Glu,         // in: gate (T, f), up (T, f); out (T, f) by ModelConfig::activation
-  Add,         // in: a, b; out a + b
+  BlockMatMul, // in: x (T, n*k), weight (n*m, k); out (T, n*m): block i of x times block i of w, transposed
+  Rope,        // in: x (T, heads*width); out like x; positions n_past + i of each segment
+  KvStore,     // in: k (T, kv_dim), v (T, v_dim) or none; appends a row of both to the layer's cache; no out
+  Attention,   // in: q (T, heads*qk_dim), sinks (1, n_heads) or none, rotated part of q or none;
+               // reads the cache of layer `cache`; out (T, heads*v_dim)
+  Conv,        // in: x (T, c), weight (c, kernel), bias (1, c) or none; out (T, c): causal, each channel apart;
+               // keeps the last kernel - 1 rows; then its activation
+  Scan,        // recurrent state of v_heads matrices, see ScanRule; out (T, v_heads*v_dim)
+  Glu,         // in: gate (T, g), up (T, f) or none; out f(gate) * up; each gate covers f / g columns
+  Add,         // in: a, b; out a + scale b
+  Scale,       // in: x, weight (1, 1) or (1, d) or none; out softcap(scale w x)
+  Slice,       // in: x (T, n*width); out (T, n*take): columns begin ... of each group; a view, no work
   // experts: E experts, K used a token
-  MoeRoute,    // in: router logits (T, E); out (T, 2K): K expert ids then K weights
+  MoeRoute,    // in: router logits (T, E), selection bias (1, E) or none, expert factors (1, E) or none;
+               // out (T, 2K): K expert ids then K weights
   MoeMatMul,   // in: x (T, k) or (T*K, k), weight (E*m, k), routes, bias (E, m) or none; out (T*K, m)
   MoeCombine,  // in: y (T*K, d), routes; out (T, d): weighted sum over K
   // rows -> fewer rows
   SelectRows,  // in: x (T, d); out (S, d): the last row of each segment that samples
 };
-inline constexpr int kOpKinds = 12;
+inline constexpr int kOpKinds = 17;
+
+// How a Scan updates its state S (k_dim, v_dim) of each value head from a token; value heads share key heads in
+// equal runs. in: x = q | k | v of all heads, decay, beta, A, dt bias, D.
+enum class ScanRule : std::uint8_t {
+  // q, k of length 1, q / sqrt(k_dim); b = sigmoid(beta); S *= exp(A softplus(decay + dt));
+  // S += k (b (v - S^T k))^T; out S^T q. decay, beta (T, v_heads); A, dt (1, v_heads).
+  GatedDelta,
+  // The same with decay (T, k_heads*k_dim), dt (1, k_heads*k_dim): each key channel apart.
+  ChannelDelta,
+  // x = v | k | q; d = softplus(decay + dt); S *= exp(A d); S += k (d v)^T; out S^T q + D v. No beta.
+  Mamba2,
+};
 
 // Groups of ops that share their physics; prices and reports are per class. Router matrices are MatMul,
-// MoeRoute and MoeCombine are Route, Rope, Glu, Add and SelectRows are Elementwise.
+// MoeRoute and MoeCombine are Route; Rope, Glu, Add, Scale, Slice and SelectRows are Elementwise; Scan and
+// Conv are Scan.
 enum class OpClass : std::uint8_t {
   Embed, Norm, MatMul, LmHead, Attention, KvStore, Elementwise, Expert, Route, Scan,
 };
@@ -58,13 +81,39 @@ struct Value {
   WeightClass weight_class = WeightClass::NormOrBias;  // weights only
 };
 
+// What an op does beyond the shapes of its operands. An op leaves the fields it does not use at their defaults, so
+// that ops that do the same work compare equal.
+struct OpAttributes {
+  // Attention, KvStore: heads of queries and of a cached row, and a head's widths. Scan: value heads and key heads.
+  // BlockMatMul: n_heads blocks.
+  std::int32_t n_heads = 0, n_kv_heads = 0, qk_dim = 0, v_dim = 0;
+  bool latent = false;          // Attention, KvStore: a cached row is a key whose first v_dim columns are the value
+  std::int32_t window = 0;      // Attention, KvStore: 0 or the sliding window in tokens
+  double scale = 1.0;           // Attention: of q k; Embed, Add, Scale: a factor
+  double softcap = 0.0;         // Attention, Scale: c tanh(x / c); 0: off
+  std::int32_t width = 0;       // RmsNorm, Rope, Slice: columns of a group
+  std::int32_t begin = 0;       // Slice: first column taken of each group; Rope: first rotated one
+  std::int32_t n_dims = 0;      // Rope: rotated columns of a group
+  LayerRope rope = LayerRope::None;  // Rope
+  Activation activation = Activation::Identity;  // Glu, Conv
+  ScanRule rule = ScanRule::GatedDelta;          // Scan
+  DType state = DType::F32;                      // Scan, Conv: format of the kept state
+  std::int32_t n_experts = 0, n_used = 0;        // MoeRoute, MoeMatMul, MoeCombine
+  bool norm_topk = false;                        // MoeRoute
+  Routing routing{};                             // MoeRoute
+  bool operator==(const OpAttributes&) const = default;
+};
+
+inline constexpr std::size_t kInputsMax = 6;
+
 struct Op {
   OpKind kind{};
   OpClass op_class{};
   std::int32_t layer = -1;      // -1: before the first or after the last layer
+  std::int32_t cache = -1;      // Attention: layer whose cache it reads
   ValueId out = kNoValue;
-  std::array<ValueId, 4> in{kNoValue, kNoValue, kNoValue, kNoValue};
-  std::int32_t window = 0;      // Attention: 0 or the sliding window in tokens
+  std::array<ValueId, kInputsMax> in{kNoValue, kNoValue, kNoValue, kNoValue, kNoValue, kNoValue};
+  OpAttributes at{};
 };
 
 // One sequence's share of a step. samples: the last row's logits are wanted.

@@ -25,11 +25,7 @@ Interpreter::Interpreter(const Graph& graph, const Reference::WeightSource& weig
   const auto n_layers = static_cast<std::size_t>(model_.n_layers);
   for (std::size_t i = 0; i < kv.size(); ++i) {
     const Segment& s = graph.segments[i];
-    kv[i].k.resize(n_layers);
-    kv[i].v.resize(n_layers);
-    for (const std::vector<float>& k : kv[i].k) {
-      CHECK(static_cast<std::int64_t>(k.size()) == std::int64_t{s.n_past} * model_.kv_dim());
-    }
+    for (auto* part : {&kv[i].k, &kv[i].v, &kv[i].state, &kv[i].conv}) part->resize(n_layers);
     for (std::int64_t j = 0; j < s.n_new; ++j) positions_.push_back(s.n_past + j);
   }
 }
@@ -59,6 +55,9 @@ Tally Interpreter::execute(const Op& op) {
     case OpKind::MatMul:
       mat_mul(op);
       break;
+    case OpKind::BlockMatMul:
+      block_mat_mul(op);
+      break;
     case OpKind::Rope:
       rope(op);
       break;
@@ -68,11 +67,23 @@ Tally Interpreter::execute(const Op& op) {
     case OpKind::Attention:
       attention(op);
       break;
+    case OpKind::Conv:
+      conv(op);
+      break;
+    case OpKind::Scan:
+      scan(op);
+      break;
     case OpKind::Glu:
       glu(op);
       break;
     case OpKind::Add:
       add(op);
+      break;
+    case OpKind::Scale:
+      scale(op);
+      break;
+    case OpKind::Slice:
+      slice(op);
       break;
     case OpKind::MoeRoute:
       moe_route(op);
@@ -97,6 +108,8 @@ void Interpreter::embed(const Op& op) {
     const TokenId token = tokens_[static_cast<std::size_t>(t)];
     CHECK(token >= 0 && token < w.rows());
     std::ranges::copy(w.row(token), y.row(t).begin());
+    if (op.at.scale == 1.0) continue;
+    for (float& a : y.row(t)) a = static_cast<float>(meter_.mul(a, op.at.scale));
   }
   // Rows of repeated tokens count again: which tokens repeat is no property of the graph.
   meter_.tally.weight_bytes = y.rows() * static_cast<std::int64_t>(dtype_bytes(
@@ -104,9 +117,11 @@ void Interpreter::embed(const Op& op) {
 }
 
 void Interpreter::rms_norm(const Op& op) {
-  Input x = in(op, 0), w = in(op, 1);
+  Input x = in(op, 0);
   Output y = out(op);
-  const auto n = static_cast<std::size_t>(w.cols());
+  const auto n = static_cast<std::size_t>(op.at.width);
+  std::span<const float> w;
+  if (op.in[1] != kNoValue) w = in(op, 1).row(0);
   for (std::int64_t t = 0; t < x.rows(); ++t) {
     for (std::size_t at = 0; at < static_cast<std::size_t>(x.cols()); at += n) {
       const auto from = x.row(t).subspan(at, n);
@@ -116,8 +131,23 @@ void Interpreter::rms_norm(const Op& op) {
       const double mean = meter_.div(squares, static_cast<double>(n));
       const double inverse = meter_.div(1.0, meter_.sqrt(meter_.add(mean, model_.norm_eps)));
       for (std::size_t i = 0; i < n; ++i) {
-        to[i] = static_cast<float>(meter_.mul(meter_.mul(from[i], inverse), w.row(0)[i]));
+        double a = meter_.mul(from[i], inverse);
+        if (!w.empty()) a = meter_.mul(a, w[w.size() == n ? i : at + i]);
+        to[i] = static_cast<float>(a);
       }
+    }
+  }
+}
+
+void Interpreter::block_mat_mul(const Op& op) {
+  Input x = in(op, 0), w = in(op, 1);
+  Output y = out(op);
+  const std::int64_t n_blocks = op.at.n_heads, m = w.rows() / n_blocks;
+  const auto k = static_cast<std::size_t>(w.cols());
+  for (std::int64_t t = 0; t < x.rows(); ++t) {
+    for (std::int64_t i = 0; i < w.rows(); ++i) {
+      const auto block = x.row(t).subspan(static_cast<std::size_t>(i / m) * k, k);
+      y.row(t)[static_cast<std::size_t>(i)] = static_cast<float>(meter_.dot(block, w.row(i)));
     }
   }
 }
@@ -139,43 +169,106 @@ void Interpreter::mat_mul(const Op& op) {
   }
 }
 
+double Interpreter::activate(Activation activation, double x) {
+  Meter& m = meter_;
+  switch (activation) {
+    case Activation::Silu:
+      return m.div(x, m.add(1.0, m.exp(-x)));
+    case Activation::GeluTanh: {
+      constexpr double kRoot2OverPi = 0.7978845608028654;
+      const double cubic = m.add(x, m.mul(0.044715, m.mul(m.mul(x, x), x)));
+      const double bent = m.add(1.0, m.tanh(m.mul(kRoot2OverPi, cubic)));
+      return m.mul(m.mul(0.5, x), bent);
+    }
+    case Activation::SwigluOai:
+      break;  // bends `up` too: glu()
+    case Activation::Gelu:
+      return m.mul(m.mul(0.5, x), m.add(1.0, m.erf(m.mul(x, std::sqrt(0.5)))));
+    case Activation::Relu2: {
+      const double positive = m.max(x, 0.0);
+      return m.mul(positive, positive);
+    }
+    case Activation::Sigmoid:
+      return m.sigmoid(x);
+    case Activation::Identity:
+      return x;
+  }
+  std::abort();
+}
+
 void Interpreter::glu(const Op& op) {
-  Input gate = in(op, 0), up = in(op, 1);
+  Input gate = in(op, 0);
   Output y = out(op);
   Meter& m = meter_;
-  const auto value_of = [&](double g, double u) {
-    switch (model_.activation) {
-      case Activation::Silu:
-        return m.mul(m.div(g, m.add(1.0, m.exp(-g))), u);
-      case Activation::GeluTanh: {
-        constexpr double kRoot2OverPi = 0.7978845608028654;
-        const double cubic = m.add(g, m.mul(0.044715, m.mul(m.mul(g, g), g)));
-        const double bent = m.add(1.0, m.tanh(m.mul(kRoot2OverPi, cubic)));
-        return m.mul(m.mul(m.mul(0.5, g), bent), u);
+  const auto oai = [&m](double g, double u) {
+    constexpr double kLimit = 7.0, kAlpha = 1.702;
+    const double a = m.min(g, kLimit), b = m.max(m.min(u, kLimit), -kLimit);
+    return m.mul(m.add(b, 1.0), m.div(a, m.add(1.0, m.exp(m.mul(-kAlpha, a)))));
+  };
+  const bool gated = op.in[1] != kNoValue;
+  Input up = gated ? in(op, 1) : gate;
+  const auto covers = static_cast<std::size_t>(y.cols() / gate.cols());
+  for (std::int64_t t = 0; t < y.rows(); ++t) {
+    const auto g = gate.row(t), u = gated ? up.row(t) : g;
+    const auto to = y.row(t);
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      if (op.at.activation == Activation::SwigluOai) {
+        to[i] = static_cast<float>(oai(g[i], u[i]));
+        continue;
       }
-      case Activation::SwigluOai: {
-        constexpr double kLimit = 7.0, kAlpha = 1.702;
-        const double a = m.min(g, kLimit), b = m.max(m.min(u, kLimit), -kLimit);
-        return m.mul(m.add(b, 1.0), m.div(a, m.add(1.0, m.exp(m.mul(-kAlpha, a)))));
+      const double f = activate(op.at.activation, g[i]);
+      for (std::size_t j = i * covers; j < (i + 1) * covers; ++j) {
+        to[j] = static_cast<float>(gated ? m.mul(f, u[j]) : f);
       }
     }
-    std::abort();
-  };
-  for (std::int64_t t = 0; t < y.rows(); ++t) {
-    const auto g = gate.row(t), u = up.row(t);
-    const auto to = y.row(t);
-    for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<float>(value_of(g[i], u[i]));
   }
 }
 
 void Interpreter::add(const Op& op) {
   Input a = in(op, 0), b = in(op, 1);
   Output y = out(op);
+  const double factor = op.at.scale;
   for (std::int64_t t = 0; t < y.rows(); ++t) {
     const auto to = y.row(t);
     for (std::size_t i = 0; i < to.size(); ++i) {
-      to[i] = static_cast<float>(meter_.add(a.row(t)[i], b.row(t)[i]));
+      const double gain = factor == 1.0 ? b.row(t)[i] : meter_.mul(factor, b.row(t)[i]);
+      to[i] = static_cast<float>(meter_.add(a.row(t)[i], gain));
     }
+  }
+}
+
+void Interpreter::scale(const Op& op) {
+  Input x = in(op, 0);
+  Output y = out(op);
+  std::span<const float> w;
+  if (op.in[1] != kNoValue) w = in(op, 1).row(0);
+  const double factor = op.at.scale, cap = op.at.softcap;
+  for (std::int64_t t = 0; t < y.rows(); ++t) {
+    const auto from = x.row(t);
+    const auto to = y.row(t);
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      double a = from[i];
+      if (!w.empty()) a = meter_.mul(a, w[w.size() == 1 ? 0 : i]);
+      if (factor != 1.0) a = meter_.mul(a, factor);
+      if (cap > 0.0) a = meter_.mul(cap, meter_.tanh(meter_.div(a, cap)));
+      to[i] = static_cast<float>(a);
+    }
+  }
+}
+
+// A view: nothing is counted.
+void Interpreter::slice(const Op& op) {
+  const std::vector<float>& x = activations_[static_cast<std::size_t>(op.in[0])];
+  const Value& from = value(op.in[0]);
+  const Value& to = value(op.out);
+  std::vector<float>& y = activations_[static_cast<std::size_t>(op.out)];
+  y.clear();
+  const auto width = static_cast<std::size_t>(op.at.width),
+             begin = static_cast<std::size_t>(op.at.begin);
+  const std::size_t take = static_cast<std::size_t>(to.cols) * width /
+                           static_cast<std::size_t>(from.cols);
+  for (std::size_t at = 0; at < x.size(); at += width) {
+    for (std::size_t i = 0; i < take; ++i) y.push_back(x[at + begin + i]);
   }
 }
 

@@ -23,25 +23,39 @@ namespace tinderbox {
 // rope dims):
 //
 //   op          matmul_flops  vector_flops                     weight rows read      activation elements
-//   Embed       0             0                                T (repeats count)     out
-//   RmsNorm     0             4 n + 4 for each n normalised    1                     x + out
+//   Embed       0             0, with scale 1 for each element T (repeats count)     out
+//   RmsNorm     0             4 n + 4 for each n normalised,   1                     x + out
+//                               without weight 3 n + 4
 //   MatMul      2 T m k       T m with bias                    m, bias 1             x + out
+//   BlockMatMul 2 T n m k     0                                n m                   x + out
 //   Rope        0             3 r T heads                      0                     x + out
 //   KvStore     0             0                                0                     k + v
-//   Attention   4 hd L        6 L, with sinks 6 L + 4          sinks 1               q + out
+//   Attention   2 (qk + v) L  6 L, with softcap 9 L, with      sinks 1               q + out
+//                               sinks 4 more
 //                 (both for each query and head)
-//   Glu         0             silu 4, gelu 10, swiglu_oai 9    0                     gate + up + out
-//                               for each element
-//   Add         0             1 for each element               0                     a + b + out
-//   MoeRoute    0             T (K E - K (K - 1) / 2 + w)      0                     logits + out
-//                               w: 4 K if moe_norm_topk, else 3 E + K
+//   Conv        0             2 kernel + f for each element,   c, bias 1             x + out
+//                               1 more with bias
+//   Scan        6 k v, Mamba2 twin/work.cc: scan_flops         A, dt, D: 1 each      x + decay + beta + out
+//                 4 k v for each head
+//   Glu         0             f for each gate, 1 for each      0                     gate + up + out
+//                               product; f: silu and sigmoid 3,
+//                               gelu 5, gelu_tanh 9,
+//                               swiglu_oai 8, relu2 2
+//   Add         0             1 for each element, 2 scaled     0                     a + b + out
+//   Scale       0             1 each for weight and factor, 3  1 with weight         x + out
+//                               for softcap
+//   Slice       0             0                                0                     0
+//   MoeRoute    0             T times route_flops of           bias, factors 1       logits + out
+//                               twin/work.cc; plain softmax:
+//                               K E - K (K - 1) / 2 + w,
+//                               w: 4 K if norm_topk, else 3 E + K
 //   MoeMatMul   2 T K m k     T K m with bias                  m, bias 1 for each    x + T K ids + out
 //                                                                expert touched
 //   MoeCombine  0             2 T K d                          0                     y + T K weights + out
 //   SelectRows  0             0                                0                     S rows of x + out
 //
-// kv_write: 2 T rows (k and v) of kv_dim. kv_read: 2 rows for each position that any query of a segment sees:
-// n_past + n_new, or min(that, window + n_new - 1).
+// kv_write: T rows of key and value. kv_read: a row for each position that any query of a segment sees:
+// n_past + n_new, or min(that, window + n_new - 1). Scan and Conv read and write their state once a segment.
 struct Tally {
   std::int64_t matmul_flops = 0;  // products with weights, q·k and p·v
   std::int64_t vector_flops = 0;  // everything else
@@ -50,9 +64,10 @@ struct Tally {
   std::int64_t experts_touched = 0;   // MoeMatMul: distinct experts
 };
 
-// KV of one sequence: per layer, row-major (n_past, kv_dim), k and v. Default-constructed: nothing cached.
+// What one sequence keeps: per layer, row-major (n_past, cols), k and v (latent attention: all in k); of Scan
+// (v_heads, k_dim, v_dim); of Conv the last inputs (kernel - 1, c). Default-constructed: nothing.
 struct ReferenceKv {
-  std::vector<std::vector<float>> k, v;
+  std::vector<std::vector<float>> k, v, state, conv;
 };
 
 class Reference {

@@ -23,6 +23,10 @@ struct Meter {
   double exp(double a) { return ++tally.vector_flops, std::exp(a); }
   double tanh(double a) { return ++tally.vector_flops, std::tanh(a); }
   double sqrt(double a) { return ++tally.vector_flops, std::sqrt(a); }
+  double log(double a) { return ++tally.vector_flops, std::log(a); }
+  double erf(double a) { return ++tally.vector_flops, std::erf(a); }
+  double sigmoid(double a) { return div(1.0, add(1.0, exp(-a))); }
+  double softplus(double a) { return log(add(1.0, exp(a))); }
   bool greater(double a, double b) { return ++tally.vector_flops, a > b; }
   double max(double a, double b) { return greater(a, b) ? a : b; }
   double min(double a, double b) { return greater(a, b) ? b : a; }
@@ -94,15 +98,35 @@ class Interpreter {
   void embed(const Op& op);
   void rms_norm(const Op& op);
   void mat_mul(const Op& op);
+  void block_mat_mul(const Op& op);
+  void conv(const Op& op);
+  void scan(const Op& op);
+  void delta_token(const Op& op, std::span<const float> x, std::span<const float> decay,
+                   std::span<const float> beta, std::span<float> state, std::span<float> y);
+  void mamba_token(const Op& op, std::span<const float> x, std::span<const float> decay,
+                   std::span<float> state, std::span<float> y);
+  double activate(Activation activation, double x);
+  void scale(const Op& op);
+  void slice(const Op& op);
   void rope(const Op& op);
   void kv_store(const Op& op);
   void attention(const Op& op);
-  void attend(std::span<const float> q, std::span<float> result, std::span<const float> k,
-              std::span<const float> v, std::int64_t first, std::int64_t last, double scale,
-              const float* sink);
+  // One query head over cached rows; k and v start at that head's first column.
+  struct Head {
+    std::span<const float> q, k, v;
+    std::size_t k_stride, v_stride;
+    double scale, softcap;
+    const float* sink;
+  };
+  void attend(const Head& head, std::int64_t first, std::int64_t last, std::span<float> result);
+  std::vector<double> scores(const Head& head, std::int64_t first, std::int64_t last);
   void glu(const Op& op);
   void add(const Op& op);
   void moe_route(const Op& op);
+  std::vector<double> expert_scores(const Op& op, std::span<const float> logits);
+  std::vector<bool> allowed_experts(const Routing& routing, std::span<const double> scores);
+  std::vector<std::size_t> largest(std::span<const double> x, const std::vector<bool>& allowed,
+                                   std::size_t k);
   void moe_mat_mul(const Op& op);
   void moe_combine(const Op& op);
   void select_rows(const Op& op);

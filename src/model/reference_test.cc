@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/random_layers.h"
 #include "model/random_model.h"
 
 namespace tinderbox {
@@ -46,9 +47,10 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 }
 
 TEST(Reference, ChunkedPrefillIsWholePrefill) {
-  for (std::uint32_t seed = 0; seed < 60; ++seed) {
+  for (std::uint32_t seed = 0; seed < 120; ++seed) {
     Random random(5, Stream::Test, seed);
-    const ModelConfig m = random_model(random);
+    ModelConfig m = random_model(random);
+    if (seed % 2 == 1) vary_layers(random, m);
     RandomWeights weights(m, seed);
     const auto tokens = random_tokens(random, 12, m.n_vocab);
     const auto whole = run_chunks(m, weights, tokens, {12});
@@ -281,7 +283,12 @@ TEST(Reference, TalliesOfOneDenseStep) {
       case OpKind::MoeRoute:
       case OpKind::MoeMatMul:
       case OpKind::MoeCombine:
-        FAIL() << "no experts here";
+      case OpKind::BlockMatMul:
+      case OpKind::Conv:
+      case OpKind::Scan:
+      case OpKind::Scale:
+      case OpKind::Slice:
+        FAIL() << op_name(graph.ops[i].kind) << " in a dense model";
     }
   }
 }

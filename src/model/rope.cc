@@ -75,12 +75,16 @@ double rope_attention_factor(const Rope& rope) {
   return 0.1 * std::log(rope.factor) + 1.0;
 }
 
-double attention_scale(const ModelConfig& model, std::int64_t position) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(model.head_dim));
-  if (model.attn_temperature_beta == 0.0) return scale;
+double attention_temperature(const ModelConfig& model, std::int64_t position) {
+  if (model.attn_temperature_beta == 0.0) return 1.0;
   CHECK(model.rope.n_ctx_original > 0);
   const std::int64_t windows = position / model.rope.n_ctx_original;
-  return scale * (1.0 + model.attn_temperature_beta * std::log1p(static_cast<double>(windows)));
+  return 1.0 + model.attn_temperature_beta * std::log1p(static_cast<double>(windows));
+}
+
+double attention_scale(const ModelConfig& model, std::int64_t position) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(model.head_dim));
+  return scale * attention_temperature(model, position);
 }
 
 }  // namespace tinderbox

@@ -17,8 +17,10 @@ std::vector<double> rope_frequencies(const Rope& rope);
 // The factor on cos and sin (YaRN's temperature); 1 without scaling.
 double rope_attention_factor(const Rope& rope);
 
-// The factor on q.k of a query at `position`: 1 / sqrt(head_dim), times Ministral 3's temperature
-// if the model has it.
+// Ministral 3's temperature: the factor on q.k of a query at `position` beside the scale; 1 without.
+double attention_temperature(const ModelConfig& model, std::int64_t position);
+
+// The factor on q.k of a query at `position`: 1 / sqrt(head_dim), times the temperature.
 double attention_scale(const ModelConfig& model, std::int64_t position);
 
 }  // namespace tinderbox

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <span>
 
 #include "base/check.h"
 
@@ -18,18 +19,20 @@ Bytes weight_bytes(const Graph& graph) {
   return Bytes(bytes);
 }
 
-// Key and value of one token in one layer.
-Bytes kv_row_bytes(const ModelConfig& model, DType kv) {
-  return Bytes(2 * dtype_bytes(kv, model.kv_dim()));
-}
-
-std::vector<Footprint::Layers> layers_by_window(const ModelConfig& model) {
+// Caches that are alike, with how many layers have one; a cache that later layers read too is held
+// once.
+std::vector<Footprint::Layers> cached_layers(const Graph& graph) {
   std::vector<Footprint::Layers> layers;
-  for (int i = 0; i < model.n_layers; ++i) {
-    const std::int32_t window = model.window(i);
-    const auto same = std::ranges::find(layers, window, &Footprint::Layers::window);
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::KvStore) continue;
+    const Footprint::Layers one{.window = op.at.window,
+                                .n = 1,
+                                .row = Bytes(kv_row_bytes(op.at, graph.kv_dtype))};
+    const auto same = std::ranges::find_if(layers, [&](const Footprint::Layers& l) {
+      return l.window == one.window && l.row == one.row;
+    });
     if (same == layers.end()) {
-      layers.push_back({window, 1});
+      layers.push_back(one);
     } else {
       ++same->n;
     }
@@ -37,17 +40,36 @@ std::vector<Footprint::Layers> layers_by_window(const ModelConfig& model) {
   return layers;
 }
 
+Bytes recurrent_state(const Graph& graph) {
+  double bytes = 0;
+  for (const Op& op : graph.ops) bytes += state_bytes(shape_of(graph, op));
+  return Bytes(bytes);
+}
+
 std::int64_t rows_kept(const Footprint::Layers& layers, std::int64_t context) {
   return layers.window > 0 ? std::min<std::int64_t>(layers.window, context) : context;
 }
 
-// A value is alive from the op that writes it to the last op that reads it. What is alive at each
-// op of the probe graph, without those that another one exceeds in every step.
+Bytes sequence_bytes(std::span<const Footprint::Layers> groups, Bytes state, std::int64_t context) {
+  Bytes bytes = state;
+  for (const Footprint::Layers& layers : groups) {
+    bytes += layers.row * static_cast<double>(rows_kept(layers, context) * layers.n);
+  }
+  return bytes;
+}
+
+// A value is alive from the op that writes it to the last op that reads it or a view of it. What is
+// alive at each op of the probe graph, without those that another one exceeds in every step.
 std::vector<Rows> live_activations(const Graph& graph) {
   std::vector<std::size_t> last_use(graph.values.size(), 0);
-  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    for (const ValueId in : graph.ops[i].in) {
-      if (in != kNoValue) last_use[static_cast<std::size_t>(in)] = i;
+  for (std::size_t i = graph.ops.size(); i-- > 0;) {
+    const Op& op = graph.ops[i];
+    const bool view = op.kind == OpKind::Slice;
+    const std::size_t use = view ? last_use[static_cast<std::size_t>(op.out)] : i;
+    for (const ValueId in : op.in) {
+      if (in == kNoValue) continue;
+      std::size_t& last = last_use[static_cast<std::size_t>(in)];
+      last = std::max(last, use);
     }
   }
   if (graph.logits != kNoValue) last_use[static_cast<std::size_t>(graph.logits)] = graph.ops.size();
@@ -63,7 +85,8 @@ std::vector<Rows> live_activations(const Graph& graph) {
     live.per_sample += sign * rows.per_sample * row;
   };
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    if (const ValueId out = graph.ops[i].out; out != kNoValue) {
+    const ValueId out = graph.ops[i].out;
+    if (out != kNoValue && graph.ops[i].kind != OpKind::Slice) {
       grow(out, +1);
       ends[std::max(i, last_use[static_cast<std::size_t>(out)])].push_back(out);
     }
@@ -233,28 +256,25 @@ Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {
   const Graph graph = probe_graph(model, weights, kv);
   return {.weights = weight_bytes(graph),
-          .kv_row = kv_row_bytes(model, kv),
-          .layers = layers_by_window(model),
+          .state = recurrent_state(graph),
+          .layers = cached_layers(graph),
           .live = live_activations(graph)};
 }
 
 Bytes kv_of_sequence(const Footprint& model, std::int64_t context) {
-  Bytes bytes;
-  for (const Footprint::Layers& layers : model.layers) {
-    bytes += model.kv_row * static_cast<double>(rows_kept(layers, context) * layers.n);
-  }
-  return bytes;
+  return sequence_bytes(model.layers, model.state, context);
 }
 
 Bytes kv_of_pool_token(const Footprint& model) {
+  if (model.layers.empty()) return {};  // recurrent layers alone
   const auto by_n = [](const auto& a, const auto& b) { return a.n < b.n; };
   const int fewest = std::ranges::min_element(model.layers, by_n)->n;
   const int most = std::ranges::max_element(model.layers, by_n)->n;
   const int group = most < 1.25 * fewest ? most : fewest;
-  int n_layers = 0;  // with padding
+  Bytes row;  // with padding
   for (const Footprint::Layers& layers : model.layers)
-    n_layers += (layers.n + group - 1) / group * group;
-  return model.kv_row * static_cast<double>(n_layers);
+    row += layers.row * ((layers.n + group - 1) / group * group);
+  return row;
 }
 
 MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const MemoryDemand& demand) {
@@ -311,11 +331,8 @@ Bytes weight_bytes(const ModelConfig& model, const WeightFormat& weights) {
 }
 
 Bytes kv_bytes(const ModelConfig& model, DType kv, std::int64_t context) {
-  Bytes bytes;
-  for (const Footprint::Layers& layers : layers_by_window(model)) {
-    bytes += kv_row_bytes(model, kv) * static_cast<double>(rows_kept(layers, context) * layers.n);
-  }
-  return bytes;
+  const Graph graph = probe_graph(model, WeightFormat{}, kv);
+  return sequence_bytes(cached_layers(graph), recurrent_state(graph), context);
 }
 
 }  // namespace tinderbox

@@ -68,10 +68,12 @@ struct MemoryPlan {
 // What of a model's memory does not depend on the operating point; computed once by StepModel.
 struct Footprint {
   Bytes weights;
-  Bytes kv_row;  // key and value of one token in one layer
+  Bytes state;  // recurrent state of one sequence, all layers
+  // Layers whose caches are alike; layers that read another's cache hold none.
   struct Layers {
     std::int32_t window = 0;  // 0: full attention
     int n = 0;
+    Bytes row{};  // of one token in one layer
   };
   std::vector<Layers> layers;
   // Activations alive at once, in bytes; the peak of a step is the largest of these.
@@ -105,7 +107,7 @@ Bytes kv_of_pool_token(const Footprint& model);
 
 // Bytes of the weights in their formats; every weight once.
 Bytes weight_bytes(const ModelConfig& model, const WeightFormat& weights);
-// Of one sequence; a windowed layer keeps at most its window.
+// Cache and recurrent state of one sequence; a windowed layer keeps at most its window.
 Bytes kv_bytes(const ModelConfig& model, DType kv, std::int64_t context);
 
 }  // namespace tinderbox

@@ -1,5 +1,6 @@
 #include "twin/memory_plan.h"
 
+#include "model/random_layers.h"
 #include "model/reference.h"
 #include "twin/test_models.h"
 
@@ -11,7 +12,8 @@ using namespace testing;
 TEST(MemoryPlan, WeightsAreEveryValueOnce) {
   for (std::uint32_t seed = 0; seed < 100; ++seed) {
     Random random(7, Stream::Test, seed);
-    const ModelConfig model = random_model(random);
+    ModelConfig model = random_model(random);
+    if (coin(random)) vary_layers(random, model);
     EXPECT_DOUBLE_EQ(weight_bytes(model, all_in(DType::F32)).value(),
                      4 * count_parameters(model).total);
     EXPECT_DOUBLE_EQ(weight_bytes(model, all_in(DType::F16)).value(),
@@ -19,18 +21,22 @@ TEST(MemoryPlan, WeightsAreEveryValueOnce) {
   }
 }
 
-// What a cache holds after a step is what KvStore wrote, up to the window.
+// What a cache holds after a step is what KvStore wrote, up to the window, and the states.
 TEST(MemoryPlan, KvBytesEqualWhatIsWritten) {
   for (std::uint32_t seed = 0; seed < 100; ++seed) {
     Random random(8, Stream::Test, seed);
     ModelConfig model = random_model(random);
+    if (coin(random)) vary_layers(random, model);
     const auto context = static_cast<std::int32_t>(random.range(1, 12));
     double kept = 0;
     const Graph graph =
         build_step(model, all_in(DType::F32), DType::F16, {{.n_past = 0, .n_new = context}});
     for (const Op& op : graph.ops) {
+      if (op.kind == OpKind::Scan || op.kind == OpKind::Conv) {
+        kept += count(graph, op).kv_write.value();
+      }
       if (op.kind != OpKind::KvStore) continue;
-      const int window = model.window(op.layer);
+      const int window = op.at.window;
       const double share =
           window > 0 && window < context ? static_cast<double>(window) / context : 1.0;
       kept += count(graph, op).kv_write.value() * share;

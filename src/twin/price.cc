@@ -36,9 +36,9 @@ Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
                     (k.memory_share * (expert ? p.expert_memory_ratio : 1))};
 }
 
-double rows_of_product(const OpShape& op, const StepShape& step, const ModelConfig& model) {
+double rows_of_product(const OpShape& op, const StepShape& step) {
   if (op.op_class != OpClass::Expert) return op.x_rows;
-  return step.n_tokens * model.n_experts_used / std::max(step.experts, 1.0);
+  return step.n_tokens * op.at.n_used / std::max(step.experts, 1.0);
 }
 
 // Activations are handed from op to op through the L2 cache; only what does not fit goes to memory.
@@ -52,7 +52,7 @@ void price_product(const OpShape& op, const StepShape& step, const Work& work,
                    const TwinModel& twin, Hertz clock, Cost& cost) {
   const PriceParameters& p = twin.stack.price;
   const Shares shares = product_shares(op, twin, clock);
-  const double rows = std::max(rows_of_product(op, step, twin.model), 1.0);
+  const double rows = std::max(rows_of_product(op, step), 1.0);
   const double half = op.op_class == OpClass::Expert ? p.expert_half_rows : p.half_rows;
   cost.compute = work.matmul / shares.compute * ((rows + half) / rows);
   cost.memory = work.weights / shares.memory + activation_time(work, twin);
@@ -63,8 +63,8 @@ void price_attention(const OpShape& op, const Work& work, const TwinModel& twin,
   const PriceParameters& p = twin.stack.price;
   const bool scan = op.op_class == OpClass::Scan;
   double share = scan ? p.scan_compute_share : p.attention_compute_share;
-  if (!scan && op.head_dim > kNarrowHead) {
-    share *= std::pow(kNarrowHead / op.head_dim, p.attention_width_exponent);
+  if (!scan && op.at.qk_dim > kNarrowHead) {
+    share *= std::pow(kNarrowHead / op.at.qk_dim, p.attention_width_exponent);
   }
   cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * share);
   cost.memory = (work.kv_read + work.kv_write) /
@@ -92,14 +92,16 @@ Bound largest(Seconds compute, Seconds memory, Seconds launch) {
   return compute >= memory ? Bound::Compute : Bound::Memory;
 }
 
-double experts_touched(const TwinModel& twin, double n_tokens) {
-  if (!twin.model.is_moe()) return 0;
-  const double effective = n_tokens <= 1 ? n_tokens : std::pow(n_tokens, twin.stack.price.routing_exponent);
-  return expected_experts(twin.model.n_experts, twin.model.n_experts_used, effective);
+double experts_touched(const OpAttributes& at, double n_tokens, const Stack& stack) {
+  const double effective =
+      n_tokens <= 1 ? n_tokens : std::pow(n_tokens, stack.price.routing_exponent);
+  return expected_experts(at.n_experts, at.n_used, effective);
 }
 
 Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,
            bool decode) {
+  const bool nothing = work.bytes() == Bytes(0) && work.matmul + work.vector == Flops(0);
+  if (nothing) return {};  // a view is no kernel
   const Machine& machine = twin.machine;
   const PriceParameters& p = twin.stack.price;
   const Hertz clock = decode ? machine.clock_light : machine.clock_heavy;

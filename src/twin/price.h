@@ -35,6 +35,6 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
            bool decode);
 
 // Distinct experts that a step of n tokens touches, by the stack's routing exponent.
-double experts_touched(const TwinModel& twin, double n_tokens);
+double experts_touched(const OpAttributes& at, double n_tokens, const Stack& stack);
 
 }  // namespace tinderbox

@@ -14,6 +14,11 @@ namespace {
 std::size_t index(OpClass op_class) { return static_cast<std::size_t>(op_class); }
 std::size_t index(Bound bound) { return static_cast<std::size_t>(bound); }
 
+// Its count depends on more than how many tokens and sequences the step has.
+bool needs_segments(const OpShape& op) {
+  return op.kind == OpKind::Attention || op.kind == OpKind::MoeMatMul;
+}
+
 void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
   sum.n_ops += n_ops;
   if (work.weights > sum.work.weights) sum.work.weight_dtype = work.weight_dtype;
@@ -32,7 +37,9 @@ void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
 // Products whose weights need a kernel of the stack.
 void check_kernels(const Graph& graph, const Stack& stack) {
   for (const Op& op : graph.ops) {
-    if (op.kind != OpKind::MatMul && op.kind != OpKind::MoeMatMul) continue;
+    if (op.kind != OpKind::MatMul && op.kind != OpKind::BlockMatMul && op.kind != OpKind::MoeMatMul) {
+      continue;
+    }
     const Value& w = graph.values[static_cast<std::size_t>(op.in[1])];
     if (stack.kernels_of(w.dtype) != nullptr) continue;
     throw_unsupported(format("{} has no kernel for {} weights ({} of {}); use another format or stack",
@@ -54,11 +61,11 @@ StepModel::StepModel(TwinModel twin)
     const Rows x = rows_of(std::exchange(shape.x_rows, 0));
     const Rows out = rows_of(std::exchange(shape.out_rows, 0));
     const auto like = [&](const Line& line) {
-      return line.shape == shape && line.x == x && line.out == out && line.window == op.window;
+      return line.shape == shape && line.x == x && line.out == out;
     };
     const auto found = std::ranges::find_if(lines, like);
     if (found == lines.end()) {
-      lines.push_back({shape, x, out, op.window, 1});
+      lines.push_back({shape, x, out, 1});
     } else {
       ++found->n_ops;
     }
@@ -81,8 +88,6 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
   }
   const auto n_segments = static_cast<double>(segments.size());
   const bool decode = n_tokens == n_segments;
-  const ModelConfig& model = twin_.model;
-  const double experts = experts_touched(twin_, n_tokens);
 
   std::array<ClassCost, kOpClasses> classes{};
   std::array<Seconds, 3> bound_time{};
@@ -92,10 +97,11 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain) const
     OpShape op = line.shape;
     op.x_rows = line.x.of(n_tokens, n_sampled);
     op.out_rows = line.out.of(n_tokens, n_sampled);
-    const StepShape shape = op.kind == OpKind::Attention
-                                ? shape_of(segments, line.window, experts)
-                                : StepShape{.n_tokens = n_tokens, .experts = experts};
-    const Work work = count(op, shape, model, twin_.kv);
+    StepShape shape = needs_segments(op)
+                          ? shape_of(segments, op.at)
+                          : StepShape{.n_tokens = n_tokens, .n_sequences = n_segments};
+    if (op.op_class == OpClass::Expert) shape.experts = experts_touched(op.at, n_tokens, twin_.stack);
+    const Work work = count(op, shape, twin_.kv);
     const Cost cost = tinderbox::price(op, shape, work, twin_, decode);
     step.time += cost.time * line.n_ops;
     bound_time[index(cost.bound)] += cost.time * line.n_ops;

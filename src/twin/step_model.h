@@ -51,7 +51,6 @@ class StepModel {
   struct Line {
     OpShape shape;  // x_rows and out_rows are left 0
     Rows x, out;
-    std::int32_t window = 0;
     int n_ops = 0;
     bool head() const {
       return x.per_sample > 0 || out.per_sample > 0;

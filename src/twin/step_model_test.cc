@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/random_layers.h"
 #include "twin/test_models.h"
 
 namespace tinderbox {
@@ -12,6 +13,7 @@ using namespace testing;
 TwinModel random_twin(Random& random) {
   TwinModel twin{round_machine(), round_stack(), random_model(random), random_format(random),
                  DType::F16};
+  if (coin(random)) vary_layers(random, twin.model);
   for (Efficiency& e : twin.stack.efficiency) {
     e = {0.2 + 0.8 * random.uniform(), 0.2 + 0.8 * random.uniform(), 3 * random.uniform()};
   }

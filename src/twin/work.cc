@@ -13,26 +13,76 @@ constexpr double kF32Bytes = 4;  // of an activation
 constexpr std::int32_t kProbeTokens =
     1'000'003;  // far above any row count that tokens do not multiply
 
-double glu_flops(Activation activation) {
+// Of f(gate), and of SwigluOai what it does to `up` besides.
+double activation_flops(Activation activation) {
   switch (activation) {
     case Activation::Silu:
-      return 4;
+    case Activation::Sigmoid:
+      return 3;
     case Activation::GeluTanh:
-      return 10;
-    case Activation::SwigluOai:
       return 9;
+    case Activation::SwigluOai:
+      return 8;
+    case Activation::Gelu:
+      return 5;
+    case Activation::Relu2:
+      return 2;
+    case Activation::Identity:
+      return 0;
   }
   std::abort();
 }
 
-// Of one token: K passes over the experts not yet chosen, then a softmax over the chosen or over
-// all.
-double route_flops(const ModelConfig& model) {
-  const double n = model.n_experts, k = model.n_experts_used;
-  return k * n - k * (k - 1) / 2 + (model.moe_norm_topk ? 4 * k : 3 * n + k);
+// Passes that find the k largest of n, each over those not yet chosen.
+double selection_flops(double n, double k) { return k * n - k * (k - 1) / 2; }
+
+double scoring_flops(const OpAttributes& at) {
+  const double n = at.n_experts, k = at.n_used;
+  switch (at.routing.scoring) {
+    case Scoring::Softmax:  // over the chosen or over all
+      return at.norm_topk ? 4 * k : 3 * n + k;
+    case Scoring::Sigmoid:
+      return 3 * n + (at.norm_topk ? 2 * k : 0);
+    case Scoring::SqrtSoftplus:
+      return 4 * n + (at.norm_topk ? 2 * k : 0);
+  }
+  std::abort();
 }
 
-// Operands of each kind: where its weight and its bias stand among the inputs, and its experts.
+// Of one token: scores, the best groups by their two best experts, the best experts of those, and
+// factors.
+double route_flops(const OpAttributes& at, bool bias, bool factors) {
+  const double n = at.n_experts, k = at.n_used;
+  const double groups = at.routing.n_groups, used = at.routing.n_groups_used;
+  double flops = scoring_flops(at) + selection_flops(n * used / groups, k);
+  if (groups > used) {
+    const double size = n / groups;
+    flops += groups * (selection_flops(size, std::min(size, 2.0)) + 1);
+    flops += selection_flops(groups, used);
+  }
+  return flops + (bias ? n : 0) + (factors ? k : 0) + (at.routing.scale != 1.0 ? k : 0);
+}
+
+// Of one token; products with the state are matmul flops, everything else vector flops.
+struct ScanFlops {
+  double matmul = 0, vector = 0;
+};
+ScanFlops scan_flops(const OpAttributes& at) {
+  const double heads = at.n_heads, k_heads = at.n_kv_heads;
+  const double k = at.qk_dim, v = at.v_dim, state = k * v;
+  switch (at.rule) {
+    case ScanRule::GatedDelta:  // norms of q and k, decay, sigmoid, decay of the state, delta
+      return {6 * heads * state, k_heads * (6 * k + 7) + heads * (6 + 3 + state + 2 * v)};
+    case ScanRule::ChannelDelta:
+      return {6 * heads * state, k_heads * (6 * k + 7) + 6 * k_heads * k +
+                                     heads * (3 + state + 2 * v)};
+    case ScanRule::Mamba2:
+      return {4 * heads * state, heads * (6 + state + 3 * v)};
+  }
+  std::abort();
+}
+
+// Operands of each kind: where its weight and its bias stand among the inputs.
 struct Operands {
   int weight = -1, bias = -1;
 };
@@ -41,18 +91,23 @@ Operands operands_of(OpKind kind) {
     case OpKind::Embed:
       return {.weight = 0};
     case OpKind::RmsNorm:
+    case OpKind::BlockMatMul:
+    case OpKind::Scale:
       return {.weight = 1};
     case OpKind::MatMul:
+    case OpKind::Conv:
       return {.weight = 1, .bias = 2};
     case OpKind::MoeMatMul:
       return {.weight = 1, .bias = 3};
     case OpKind::Attention:
+    case OpKind::MoeRoute:
       return {.bias = 1};
     case OpKind::Rope:
     case OpKind::KvStore:
+    case OpKind::Scan:
     case OpKind::Glu:
     case OpKind::Add:
-    case OpKind::MoeRoute:
+    case OpKind::Slice:
     case OpKind::MoeCombine:
     case OpKind::SelectRows:
       return {};
@@ -65,70 +120,110 @@ struct Counts {
   double matmul = 0, vector = 0, weights = 0, kv_read = 0, kv_write = 0, activations = 0;
 };
 
-Counts counts_of(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv) {
-  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
-  const double n_routed = step.n_tokens * model.n_experts_used;  // (token, expert) pairs
+Counts attention_counts(const OpShape& op, const StepShape& step, DType kv) {
+  const OpAttributes& at = op.at;
+  const double tokens = step.n_tokens, heads = at.n_heads;
   Counts n;
-  switch (op.kind) {
-    case OpKind::Embed:
-      n.weights = op.out_rows * op.w_row_bytes;
-      n.activations = out;
-      break;
-    case OpKind::RmsNorm:
-      n.vector = 4 * x + 4 * (x / op.w_cols);
-      n.weights = op.w_row_bytes;
-      n.activations = x + out;
-      break;
-    case OpKind::MatMul:
-      n.matmul = 2 * op.x_rows * op.w_rows * op.w_cols;
-      n.vector = op.bias_bytes > 0 ? out : 0;
-      n.weights = op.w_rows * op.w_row_bytes + op.bias_bytes;
-      n.activations = x + out;
-      break;
-    case OpKind::Rope:
-      n.vector = 3.0 * model.rope.n_dims * (x / model.head_dim);
-      n.activations = x + out;
-      break;
-    case OpKind::KvStore:
-      n.kv_write = 2 * op.x_rows * dtype_bytes(kv, op.x_cols);
-      n.activations = 2 * x;
-      break;
-    case OpKind::Attention: {
-      const double per_query = op.bias_bytes > 0 ? 4 : 0;
-      n.matmul = 4 * step.pairs * op.x_cols;
-      n.vector = model.n_heads * (6 * step.pairs + per_query * step.n_tokens);
-      n.weights = op.bias_bytes;
-      n.kv_read = 2 * step.keys * dtype_bytes(kv, model.kv_dim());
-      n.activations = x + out;
-      break;
-    }
-    case OpKind::Glu:
-      n.vector = glu_flops(model.activation) * out;
-      n.activations = 2 * x + out;
-      break;
-    case OpKind::Add:
-      n.vector = out;
-      n.activations = 2 * x + out;
-      break;
-    case OpKind::MoeRoute:
-      n.vector = op.x_rows * route_flops(model);
-      n.activations = x + out;
-      break;
-    case OpKind::MoeMatMul:
-      n.matmul = 2 * n_routed * op.w_rows * op.w_cols;
-      n.vector = op.bias_bytes > 0 ? out : 0;
-      n.weights = step.experts * (op.w_rows * op.w_row_bytes + op.bias_bytes);
-      n.activations = x + n_routed + out;
-      break;
-    case OpKind::MoeCombine:
-      n.vector = 2 * x;
-      n.activations = x + n_routed + out;
-      break;
-    case OpKind::SelectRows:
-      n.activations = 2 * out;
-      break;
+  n.matmul = 2 * step.pairs * heads * (at.qk_dim + at.v_dim);
+  const double per_pair = at.softcap > 0 ? 9 : 6, per_query = op.bias_bytes > 0 ? 4 : 0;
+  n.vector = heads * (per_pair * step.pairs + per_query * tokens);
+  n.weights = op.bias_bytes;
+  n.kv_read = step.keys * kv_row_bytes(at, kv);
+  n.activations = tokens * heads * (at.qk_dim + at.v_dim);
+  return n;
+}
+
+Counts recurrence_counts(const OpShape& op, const StepShape& step) {
+  const double tokens = step.n_tokens, state = step.n_sequences * state_bytes(op);
+  Counts n{.kv_read = state, .kv_write = state};
+  const double out = op.out_rows * op.out_cols;
+  if (op.kind == OpKind::Conv) {
+    const double bias = op.bias_bytes > 0 ? 1 : 0;
+    n.vector = out * (2 * op.w_cols + bias + activation_flops(op.at.activation));
+    n.weights = op.w_rows * op.w_row_bytes + op.bias_bytes;
+    n.activations = 2 * out;
+    return n;
+  }
+  const OpAttributes& at = op.at;
+  const ScanFlops flops = scan_flops(at);
+  n.matmul = flops.matmul * tokens;
+  n.vector = flops.vector * tokens;
+  n.weights = op.extra_bytes;
+  n.activations = op.x_rows * op.x_cols + out + tokens * op.extra_cols;
+  return n;
+}
+
+Counts expert_counts(const OpShape& op, const StepShape& step) {
+  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
+  const double n_routed = step.n_tokens * op.at.n_used;  // (token, expert) pairs
+  Counts n;
+  if (op.kind == OpKind::MoeRoute) {
+    n.vector = op.x_rows * route_flops(op.at, op.bias_bytes > 0, op.extra_bytes > 0);
+    n.weights = op.bias_bytes + op.extra_bytes;
+    n.activations = x + out;
+  } else if (op.kind == OpKind::MoeCombine) {
+    n.vector = 2 * x;
+    n.activations = x + n_routed + out;
+  } else {
+    n.matmul = 2 * n_routed * op.w_rows * op.w_cols;
+    n.vector = op.bias_bytes > 0 ? out : 0;
+    n.weights = step.experts * (op.w_rows * op.w_row_bytes + op.bias_bytes);
+    n.activations = x + n_routed + out;
   }
   return n;
+}
+
+double scale_flops(const OpAttributes& at, bool weight) {
+  return (weight ? 1 : 0) + (at.scale != 1.0 ? 1 : 0) + (at.softcap > 0 ? 3 : 0);
+}
+
+Counts counts_of(const OpShape& op, const StepShape& step, DType kv) {
+  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols;
+  const bool scaled = op.at.scale != 1.0;
+  switch (op.kind) {
+    case OpKind::Embed:
+      return {.vector = scaled ? out : 0, .weights = op.out_rows * op.w_row_bytes,
+              .activations = out};
+    case OpKind::RmsNorm:
+      return {.vector = (op.w_row_bytes > 0 ? 4 : 3) * x + 4 * (x / op.at.width),
+              .weights = op.w_row_bytes,
+              .activations = x + out};
+    case OpKind::MatMul:
+    case OpKind::BlockMatMul:
+      return {.matmul = 2 * op.x_rows * op.w_rows * op.w_cols,
+              .vector = op.bias_bytes > 0 ? out : 0,
+              .weights = op.w_rows * op.w_row_bytes + op.bias_bytes,
+              .activations = x + out};
+    case OpKind::Rope:
+      return {.vector = 3.0 * op.at.n_dims * (x / op.at.width), .activations = x + out};
+    case OpKind::KvStore:
+      return {.kv_write = op.x_rows * kv_row_bytes(op.at, kv),
+              .activations = op.x_rows * kv_row_elements(op.at)};
+    case OpKind::Attention:
+      return attention_counts(op, step, kv);
+    case OpKind::Conv:
+    case OpKind::Scan:
+      return recurrence_counts(op, step);
+    case OpKind::Glu: {
+      const double up = op.extra_cols > 0 ? out : 0;
+      return {.vector = activation_flops(op.at.activation) * x + up, .activations = x + up + out};
+    }
+    case OpKind::Add:
+      return {.vector = scaled ? 2 * out : out, .activations = 2 * x + out};
+    case OpKind::Scale:
+      return {.vector = scale_flops(op.at, op.w_row_bytes > 0) * out,
+              .weights = op.w_row_bytes,
+              .activations = x + out};
+    case OpKind::Slice:
+      return {};
+    case OpKind::MoeRoute:
+    case OpKind::MoeMatMul:
+    case OpKind::MoeCombine:
+      return expert_counts(op, step);
+    case OpKind::SelectRows:
+      return {.activations = 2 * out};
+  }
+  std::abort();
 }
 
 }  // namespace
@@ -138,13 +233,33 @@ double expected_experts(int n_experts, int n_experts_used, double n_tokens) {
   return n_experts * (1.0 - std::pow(missed, n_tokens));
 }
 
+double kv_row_elements(const OpAttributes& at) {
+  return static_cast<double>(at.n_kv_heads) * (at.qk_dim + (at.latent ? 0 : at.v_dim));
+}
+
+double kv_row_bytes(const OpAttributes& at, DType kv) {
+  const double heads = at.n_kv_heads;
+  const double value = at.latent ? 0 : dtype_bytes(kv, heads * at.v_dim);
+  return dtype_bytes(kv, heads * at.qk_dim) + value;
+}
+
+double state_bytes(const OpShape& op) {
+  const OpAttributes& at = op.at;
+  if (op.kind == OpKind::Conv) return (op.w_cols - 1) * dtype_bytes(at.state, op.w_rows);
+  if (op.kind != OpKind::Scan) return 0;
+  return at.n_heads * static_cast<double>(at.qk_dim) * dtype_bytes(at.state, at.v_dim);
+}
+
 OpShape shape_of(const Graph& graph, const Op& op) {
   const auto value = [&](int i) -> const Value* {
     const ValueId id = i < 0 ? kNoValue : op.in[static_cast<std::size_t>(i)];
     return id == kNoValue ? nullptr : &graph.values[static_cast<std::size_t>(id)];
   };
+  const auto bytes = [](const Value* v) {
+    return v == nullptr ? 0 : dtype_bytes(v->dtype, static_cast<double>(v->cols));
+  };
   const Operands operands = operands_of(op.kind);
-  OpShape shape{.kind = op.kind, .op_class = op.op_class};
+  OpShape shape{.kind = op.kind, .op_class = op.op_class, .at = op.at};
   if (const Value* x = value(0); x->role == Role::Activation) {
     shape.x_rows = static_cast<double>(x->rows);
     shape.x_cols = static_cast<double>(x->cols);
@@ -155,35 +270,44 @@ OpShape shape_of(const Graph& graph, const Op& op) {
     shape.out_cols = static_cast<double>(out.cols);
   }
   if (const Value* w = value(operands.weight)) {
-    const int n_matrices = op.kind == OpKind::MoeMatMul ? graph.model.n_experts : 1;
+    const int n_matrices = op.kind == OpKind::MoeMatMul ? op.at.n_experts : 1;
     shape.w_rows = static_cast<double>(w->rows / n_matrices);
     shape.w_cols = static_cast<double>(w->cols);
     shape.w_row_bytes = dtype_bytes(w->dtype, shape.w_cols);
     shape.w_dtype = w->dtype;
   }
-  if (op.kind == OpKind::Attention) shape.head_dim = graph.model.head_dim;
-  if (const Value* bias = value(operands.bias)) {
-    shape.bias_bytes = dtype_bytes(bias->dtype, static_cast<double>(bias->cols));
+  shape.bias_bytes = bytes(value(operands.bias));
+  if (op.kind == OpKind::MoeRoute) shape.extra_bytes = bytes(value(2));
+  if (op.kind == OpKind::Glu && value(1) != nullptr) {
+    shape.extra_cols = static_cast<double>(value(1)->cols);
+  }
+  if (op.kind == OpKind::Scan) {
+    for (const int i : {1, 2}) {
+      if (value(i) != nullptr) shape.extra_cols += static_cast<double>(value(i)->cols);
+    }
+    for (const int i : {3, 4, 5}) shape.extra_bytes += bytes(value(i));
   }
   return shape;
 }
 
-StepShape shape_of(std::span<const Segment> segments, std::int32_t window, double experts) {
-  StepShape step{.experts = experts};
+StepShape shape_of(std::span<const Segment> segments, const OpAttributes& at) {
+  StepShape step;
   for (const Segment& s : segments) {
     const double past = s.n_past, n = s.n_new;
-    const double reach = window > 0 ? window : past + n;  // keys that a query sees at most
+    const double reach = at.window > 0 ? at.window : past + n;  // keys that a query sees at most
     // The first `growing` queries see everything before them, the others `reach` keys.
     const double growing = std::clamp(reach - past, 0.0, n);
+    step.n_sequences += 1;
     step.n_tokens += n;
     step.pairs += growing * past + growing * (growing + 1) / 2 + (n - growing) * reach;
     step.keys += std::min(past + n, reach + n - 1);
   }
+  if (at.n_experts > 0) step.experts = expected_experts(at.n_experts, at.n_used, step.n_tokens);
   return step;
 }
 
-Work count(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv) {
-  const Counts n = counts_of(op, step, model, kv);
+Work count(const OpShape& op, const StepShape& step, DType kv) {
+  const Counts n = counts_of(op, step, kv);
   return {.matmul = Flops(n.matmul),
           .vector = Flops(n.vector),
           .weights = Bytes(n.weights),
@@ -194,14 +318,9 @@ Work count(const OpShape& op, const StepShape& step, const ModelConfig& model, D
 }
 
 Work count(const Graph& graph, const Op& op, double experts) {
-  const ModelConfig& model = graph.model;
-  if (experts < 0) {
-    experts = model.is_moe() ? expected_experts(model.n_experts, model.n_experts_used,
-                                                static_cast<double>(graph.n_tokens))
-                             : 0;
-  }
-  return count(shape_of(graph, op), shape_of(graph.segments, op.window, experts), model,
-               graph.kv_dtype);
+  StepShape step = shape_of(graph.segments, op.at);
+  if (experts >= 0) step.experts = experts;
+  return count(shape_of(graph, op), step, graph.kv_dtype);
 }
 
 Graph probe_graph(const ModelConfig& model, const WeightFormat& weights, DType kv) {

@@ -29,25 +29,34 @@ double expected_experts(int n_experts, int n_experts_used, double n_tokens);
 struct OpShape {
   OpKind kind{};
   OpClass op_class{};
+  OpAttributes at{};
   double x_rows = 0, x_cols = 0, out_rows = 0, out_cols = 0;  // first input and output
   double w_rows = 0, w_cols = 0, w_row_bytes = 0;             // weight; of MoeMatMul one expert's
-  double bias_bytes = 0;  // bias, or sinks of Attention; 0: none
+  double bias_bytes = 0;   // bias, or sinks of Attention; 0: none
+  double extra_cols = 0;   // further inputs: up of Glu, decay and beta of Scan
+  double extra_bytes = 0;  // further weights: expert factors of MoeRoute, vectors of Scan
   DType w_dtype = DType::F32;
-  double head_dim = 0;           // of a query, in Attention
   friend bool operator==(const OpShape&, const OpShape&) = default;
 };
 OpShape shape_of(const Graph& graph, const Op& op);
 
-// ... and what it takes from the step's segments.
+// ... and what it takes from the step's segments and the op's attributes.
 struct StepShape {
-  double n_tokens = 0;  // T
-  double experts = 0;   // distinct experts a MoeMatMul touches
-  double pairs = 0;     // sum over new tokens of their visible keys, within the op's window
-  double keys = 0;      // sum over segments of distinct keys read, within the op's window
+  double n_tokens = 0;     // T
+  double n_sequences = 0;  // segments
+  double experts = 0;      // distinct experts a MoeMatMul touches, expected
+  double pairs = 0;        // sum over new tokens of their visible keys, within the op's window
+  double keys = 0;         // sum over segments of distinct keys read, within the op's window
 };
-StepShape shape_of(std::span<const Segment> segments, std::int32_t window, double experts);
+StepShape shape_of(std::span<const Segment> segments, const OpAttributes& at);
 
-Work count(const OpShape& op, const StepShape& step, const ModelConfig& model, DType kv);
+Work count(const OpShape& op, const StepShape& step, DType kv);
+
+// A cached row of KvStore or Attention: key and value of one token.
+double kv_row_elements(const OpAttributes& at);
+double kv_row_bytes(const OpAttributes& at, DType kv);
+// What a Scan or Conv keeps of one sequence; 0 for other ops.
+double state_bytes(const OpShape& op);
 
 // A step of one sampling sequence with so many tokens that every row count tells what it grows
 // with.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 namespace tinderbox::naive {
@@ -41,8 +42,13 @@ float glu(Activation activation, float gate, float up) {
       const double clipped = std::min(g, 7.0), bounded = std::clamp(u, -7.0, 7.0);
       return static_cast<float>((bounded + 1.0) * clipped / (1.0 + std::exp(-1.702 * clipped)));
     }
+    case Activation::Gelu:
+    case Activation::Relu2:
+    case Activation::Sigmoid:
+    case Activation::Identity:
+      break;  // no model that the engine loads has them
   }
-  return 0.0f;
+  std::abort();
 }
 
 void rope(const RopeRow& row, const float* x, float* out) {

@@ -8,6 +8,7 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 HWY_BEFORE_NAMESPACE();
@@ -90,7 +91,13 @@ void Glu(Activation activation, const float* gate, const float* up, std::int64_t
         return hn::Mul(hn::Add(bounded, hn::Set(d, 1.0f)), swish);
       });
       return;
+    case Activation::Gelu:
+    case Activation::Relu2:
+    case Activation::Sigmoid:
+    case Activation::Identity:
+      break;  // no model that the engine loads has them
   }
+  std::abort();
 }
 
 // (a, b) turned by one angle a lane.
