@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "base/mapped_file.h"
 #include "model/config_fields.h"
 
@@ -76,6 +78,7 @@ ModelConfig read_config(const Fields& f, std::string family, bool tied_outside) 
   m.qkv_bias = m.attn_out_bias = f.boolean("attention_bias").value_or(m.family == "gpt_oss");
   m.mlp_bias = f.boolean("mlp_bias").value_or(false);
   m.tied_embeddings = tied_outside;
+  check_family(f, m.family);
   read_shape(f, m);
   read_family(f, m);
   read_activation(f, m);

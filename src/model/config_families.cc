@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 #include "model/config_fields.h"
 #include "model/families.h"
 
@@ -249,10 +251,15 @@ constexpr std::array kFamilies = {
 
 }  // namespace
 
+void check_family(const Fields& f, const std::string& family) {
+  if (std::ranges::find(kFamilies, family, &Family::name) == kFamilies.end()) {
+    unknown_family(f, family);
+  }
+}
+
 void read_family(const Fields& f, ModelConfig& m) {
-  const auto* family = std::ranges::find(kFamilies, m.family, &Family::name);
-  if (family == kFamilies.end()) unknown_family(f, m.family);
-  family->read(f, m);
+  check_family(f, m.family);
+  std::ranges::find(kFamilies, m.family, &Family::name)->read(f, m);
 }
 
 ClassDefaults class_defaults(std::string_view family) {

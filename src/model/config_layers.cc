@@ -1,6 +1,7 @@
 // What differs from layer to layer: config.json's layer lists and patterns -> LayerConfig.
 #include <algorithm>
-#include <numeric>
+
+#include <nlohmann/json.hpp>
 
 #include "model/config_fields.h"
 

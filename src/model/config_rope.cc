@@ -1,5 +1,6 @@
 // Rotations: config.json's rope_theta, rope_scaling and rope_parameters -> Rope.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "model/config_fields.h"
