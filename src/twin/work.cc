@@ -82,47 +82,6 @@ ScanFlops scan_flops(const OpAttributes& at) {
   std::abort();
 }
 
-// Operands of each kind: where its weight and its bias stand among the inputs.
-struct Operands {
-  int weight = -1, bias = -1;
-};
-Operands operands_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::Embed:
-      return {.weight = 0};
-    case OpKind::RmsNorm:
-    case OpKind::BlockMatMul:
-    case OpKind::Scale:
-      return {.weight = 1};
-    case OpKind::LayerNorm:
-    case OpKind::MatMul:
-    case OpKind::Conv:
-      return {.weight = 1, .bias = 2};
-    case OpKind::PoolStore:
-      return {.weight = 2, .bias = 3};
-    case OpKind::MoeMatMul:
-      return {.weight = 1, .bias = 3};
-    case OpKind::Attention:
-    case OpKind::MoeRoute:
-    case OpKind::StreamGates:
-      return {.bias = 1};
-    case OpKind::Rope:
-    case OpKind::KvStore:
-    case OpKind::Select:
-    case OpKind::Scan:
-    case OpKind::Dot:
-    case OpKind::StreamRead:
-    case OpKind::StreamWrite:
-    case OpKind::Glu:
-    case OpKind::Add:
-    case OpKind::Slice:
-    case OpKind::MoeCombine:
-    case OpKind::SelectRows:
-      return {};
-  }
-  std::abort();
-}
-
 // The numbers of a Work; activations in elements.
 struct Counts {
   double matmul = 0, vector = 0, weights = 0, kv_read = 0, kv_write = 0, activations = 0;
@@ -331,55 +290,6 @@ double state_bytes(const OpShape& op) {
   }
   if (op.kind != OpKind::Scan) return 0;
   return at.n_heads * static_cast<double>(at.qk_dim) * dtype_bytes(at.state, at.v_dim);
-}
-
-OpShape shape_of(const Graph& graph, const Op& op) {
-  const auto value = [&](int i) -> const Value* {
-    const ValueId id = i < 0 ? kNoValue : op.in[static_cast<std::size_t>(i)];
-    return id == kNoValue ? nullptr : &graph.values[static_cast<std::size_t>(id)];
-  };
-  const auto bytes = [](const Value* v) {
-    return v == nullptr ? 0 : dtype_bytes(v->dtype, static_cast<double>(v->cols));
-  };
-  const Operands operands = operands_of(op.kind);
-  OpShape shape{.kind = op.kind, .op_class = op.op_class, .at = op.at};
-  if (const Value* x = value(0); x->role == Role::Activation) {
-    shape.x_rows = static_cast<double>(x->rows);
-    shape.x_cols = static_cast<double>(x->cols);
-  }
-  if (op.out != kNoValue) {
-    const Value& out = graph.values[static_cast<std::size_t>(op.out)];
-    shape.out_rows = static_cast<double>(out.rows);
-    shape.out_cols = static_cast<double>(out.cols);
-  }
-  if (const Value* w = value(operands.weight)) {
-    const int n_matrices = op.kind == OpKind::MoeMatMul ? op.at.n_experts : 1;
-    shape.w_rows = static_cast<double>(w->rows / n_matrices);
-    shape.w_cols = static_cast<double>(w->cols);
-    shape.w_row_bytes = dtype_bytes(w->dtype, shape.w_cols);
-    shape.w_dtype = w->dtype;
-  }
-  shape.bias_bytes = bytes(value(operands.bias));
-  const bool two_vectors = op.kind == OpKind::MoeRoute || op.kind == OpKind::StreamGates;
-  if (two_vectors) shape.extra_bytes = bytes(value(2));
-  const bool further = op.kind == OpKind::PoolStore || op.kind == OpKind::Select ||
-                       op.kind == OpKind::StreamRead || op.kind == OpKind::StreamWrite;
-  for (int i = 1; further && i < 4; ++i) {
-    const Value* v = value(i);
-    if (v != nullptr && v->role == Role::Activation) {
-      shape.extra_cols += static_cast<double>(v->cols);
-    }
-  }
-  if (op.kind == OpKind::Glu && value(1) != nullptr) {
-    shape.extra_cols = static_cast<double>(value(1)->cols);
-  }
-  if (op.kind == OpKind::Scan) {
-    for (const int i : {1, 2}) {
-      if (value(i) != nullptr) shape.extra_cols += static_cast<double>(value(i)->cols);
-    }
-    for (const int i : {3, 4, 5}) shape.extra_bytes += bytes(value(i));
-  }
-  return shape;
 }
 
 Work count(const OpShape& op, const StepShape& step, DType kv) {
