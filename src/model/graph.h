@@ -40,8 +40,9 @@ enum class OpKind : std::uint8_t {
                // a key's score is the sum over heads of max(q k, 0), weighted; a block's the largest of its keys';
                // out (T, top_k): the best complete blocks of each token, -1 beyond
   Attention,   // in: q (T, heads*qk_dim), sinks (1, n_heads) or none, rotated part of q or none, selected blocks
-               // (T, top_k) or none, bias of scores by distance (T, heads*extent) or none; reads the cache of layer `cache` and, with a ratio, the pooled rows of layer
-               // `pooled`; out (T, heads*v_dim). See attended_rows
+               // (T, top_k) or none, bias of scores by distance (T, heads*extent) or none; reads the cache of
+               // layer `cache` and, with a ratio, the pooled rows of layer `pooled`; out (T, heads*v_dim). See
+               // attended_rows
   Conv,        // in: x (T, c), weight (c, kernel), bias (1, c) or none; out (T, c): causal, each channel apart;
                // keeps the last kernel - 1 rows; then its activation
   Scan,        // recurrent state of v_heads matrices, see ScanRule; out (T, v_heads*v_dim)
