@@ -16,8 +16,12 @@ namespace build {
 ValueId Builder::weight(std::string_view name, WeightClass weight_class, std::int64_t rows,
                         std::int64_t cols) {
   const bool shared = weight_class == WeightClass::Embedding || weight_class == WeightClass::LmHead;
-  if (model_.draft && !shared) weight_class = WeightClass::Mtp;
-  const DType dtype = weights_.of(weight_class, name, layer_, model_.n_layers, cols);
+  const bool head = model_.draft && !shared;
+  // Heads' experts are stored as the model's are (GLM-5.3-Flash in NVFP4, DeepSeek-V4).
+  const bool as_mtp = head && weight_class != WeightClass::Expert;
+  const WeightClass stored_as = as_mtp ? WeightClass::Mtp : weight_class;
+  const DType dtype = weights_.of(stored_as, name, layer_, model_.n_layers, cols);
+  if (head) weight_class = WeightClass::Mtp;
   std::string full = layer_ < 0 ? std::string(name) : format("blk.{}.{}", layer_, name);
   graph_.values.push_back({Role::Weight, dtype, rows, cols, std::move(full), weight_class});
   return static_cast<ValueId>(graph_.values.size() - 1);
@@ -290,6 +294,10 @@ ModelConfig draft_model(const ModelConfig& model) {
   draft.positions = false;
   draft.d_layer_embedding = 0;
   draft.vision_parameters = 0;
+  if (model.mtp_experts > 0) {
+    draft.n_experts = model.mtp_experts;
+    draft.n_experts_used = model.mtp_experts_used;
+  }
   return draft;
 }
 

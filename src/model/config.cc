@@ -91,6 +91,7 @@ ModelConfig read_config(const Fields& f, std::string family, bool tied_outside) 
   read_ropes(f, m);
   m.tied_embeddings = f.boolean("tie_word_embeddings").value_or(m.tied_embeddings);
   check_widths(f, m);
+  read_mtp(f, m);
   return m;
 }
 
@@ -149,6 +150,7 @@ ModelConfig parse_config(std::string_view text, std::string_view name) {
   if (!family) family = outer.string("model_type");
   if (!family) outer.fail("model_type", "the name of the model's family");
   ModelConfig model = read_config(f, *family, outer.boolean("tie_word_embeddings").value_or(false));
+  read_vision(outer, model);
   model.id = name;
   return model;
 }

@@ -219,6 +219,7 @@ struct ModelConfig {
   // embedding and shares embedding and LM head with the model.
   int n_mtp = 0;
   LayerConfig mtp_layer;
+  int mtp_experts = 0, mtp_experts_used = 0;  // of a head; 0: as the model
   bool draft = false;             // this is such a head by itself: draft_model()
   double vision_parameters = 0;   // of vision and audio encoders with their projectors, by their configuration
 

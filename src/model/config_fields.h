@@ -103,6 +103,10 @@ void read_kimi_linear(const Fields& f, ModelConfig& m);
 void read_bailing_hybrid(const Fields& f, ModelConfig& m);
 void read_inkling(const Fields& f, ModelConfig& m);
 
+// config_encoders.cc: heads that predict further tokens; weights of encoders.
+void read_mtp(const Fields& f, ModelConfig& m);
+void read_vision(const Fields& outer, ModelConfig& m);
+
 // config_layers.cc
 LayerConfig plain_layer(const ModelConfig& m);  // of attention as the scalars say, with an MLP or experts
 void read_windows(const Fields& f, ModelConfig& m);

@@ -20,6 +20,17 @@ Bytes weight_bytes(const Graph& graph) {
   return Bytes(bytes);
 }
 
+// The heads' own weights; embedding and LM head are the model's.
+Bytes mtp_bytes(const ModelConfig& model, const WeightFormat& weights, DType kv) {
+  if (model.n_mtp == 0) return {};
+  double bytes = 0;
+  for (const Value& v : probe_graph(draft_model(model), weights, kv).values) {
+    if (v.role != Role::Weight || v.weight_class != WeightClass::Mtp) continue;
+    bytes += static_cast<double>(v.rows) * dtype_bytes(v.dtype, static_cast<double>(v.cols));
+  }
+  return Bytes(model.n_mtp * bytes);
+}
+
 // Caches that are alike, with how many layers have one; a cache that later layers read too is held
 // once.
 std::vector<Footprint::Layers> cached_layers(const Graph& graph) {
@@ -269,6 +280,8 @@ Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {
   const Graph graph = probe_graph(model, weights, kv);
   return {.weights = weight_bytes(graph),
+          .mtp = mtp_bytes(model, weights, kv),
+          .vision = Bytes(dtype_bytes(weights.vision, model.vision_parameters)),
           .state = recurrent_state(graph),
           .layers = cached_layers(graph),
           .bends = bends_of(graph),

@@ -68,6 +68,7 @@ struct MemoryPlan {
 // What of a model's memory does not depend on the operating point; computed once by StepModel.
 struct Footprint {
   Bytes weights;
+  Bytes mtp, vision;  // of heads that predict further tokens and of encoders, held only by stacks that use them
   Bytes state;  // recurrent state of one sequence, all layers
   // Layers whose caches are alike; layers that read another's cache hold none.
   struct Layers {
