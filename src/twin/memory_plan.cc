@@ -31,6 +31,16 @@ Bytes mtp_bytes(const ModelConfig& model, const WeightFormat& weights, DType kv)
   return Bytes(model.n_mtp * bytes);
 }
 
+Bytes ngram_bytes(const Graph& graph) {
+  double bytes = 0;
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::Embed || op.at.n_used == 0) continue;
+    const Value& table = graph.values[static_cast<std::size_t>(op.in[0])];
+    bytes += static_cast<double>(table.rows) * dtype_bytes(table.dtype, static_cast<double>(table.cols));
+  }
+  return Bytes(bytes);
+}
+
 // Caches that are alike, with how many layers have one; a cache that later layers read too is held
 // once.
 std::vector<Footprint::Layers> cached_layers(const Graph& graph) {
@@ -282,6 +292,7 @@ Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType
   return {.weights = weight_bytes(graph),
           .mtp = mtp_bytes(model, weights, kv),
           .vision = Bytes(dtype_bytes(weights.vision, model.vision_parameters)),
+          .ngrams = ngram_bytes(graph),
           .state = recurrent_state(graph),
           .layers = cached_layers(graph),
           .bends = bends_of(graph),

@@ -68,7 +68,9 @@ struct MemoryPlan {
 // What of a model's memory does not depend on the operating point; computed once by StepModel.
 struct Footprint {
   Bytes weights;
-  Bytes mtp, vision;  // of heads that predict further tokens and of encoders, held only by stacks that use them
+  Bytes mtp, vision;  // beside the weights: heads that predict further tokens, encoders
+  Bytes ngrams;       // of the weights: tables of n-grams, few rows of which a token reads; stacks may leave them on
+                      // the drive
   Bytes state;  // recurrent state of one sequence, all layers
   // Layers whose caches are alike; layers that read another's cache hold none.
   struct Layers {
