@@ -274,7 +274,7 @@ double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
     case Reading::DecodeRate:
       return p.decode_tok_per_s * (m.server_clock && gen > 1 ? gen / (gen - 1) : 1);
     case Reading::DecodeStreamRate:
-      return 1 / p.tpot.value();
+      return p.stream_tok_per_s;
     case Reading::Tpot:
       return p.tpot.value();
     // A closed loop keeps n requests in flight; a wave of n that start at once has the same mix of

@@ -117,14 +117,18 @@ void Play::form() {
   run_.segments.clear();
   run_.streams.clear();
   run_.n_steps = 0;
-  std::int64_t budget = budget_, running = 0;
+  std::int64_t budget = budget_, running = 0, decoding = 0;
   for (std::size_t i = 0; i < streams.size() && budget > 0 && running < sequences_; ++i) {
     const Stream& stream = streams[i];
     if (stream.done()) continue;
     ++running;
     const bool reads = stream.prompt_left > 0;
-    const std::int64_t n_new = reads ? std::min(budget, stream.prompt_left) : 1;
-    budget -= n_new;
+    // Whether a prompt ends just within a step or a few tokens later is chance in the field, where
+    // lengths vary: tokens that decode beside it do not push its end into another step.
+    const bool ends = reads && stream.prompt_left <= budget + decoding;
+    const std::int64_t n_new = !reads ? 1 : ends ? stream.prompt_left : budget;
+    decoding += reads ? 0 : 1;
+    budget = std::max<std::int64_t>(budget - n_new, 0);
     const Segment segment{.n_past = static_cast<std::int32_t>(stream.past),
                           .n_new = static_cast<std::int32_t>(n_new),
                           .samples = n_new >= stream.prompt_left};
@@ -229,7 +233,10 @@ Prediction predict(const StepModel& step_model, const Point& point, bool explain
   Seconds first_min = play.streams.front().first;
   for (const Stream& s : play.streams) {
     result.ttft += s.first / n_streams;
-    if (n_decoded > 0) result.tpot += (s.end - s.first) / (n_streams * n_decoded);
+    if (n_decoded > 0) {
+      result.tpot += (s.end - s.first) / (n_streams * n_decoded);
+      result.stream_tok_per_s += n_decoded / ((s.end - s.first).value() * n_streams);
+    }
     first_min = std::min(first_min, s.first);
   }
   const Seconds request_time(step_model.twin().stack.price.request_time);

@@ -58,18 +58,44 @@ void price_product(const OpShape& op, const StepShape& step, const Work& work,
   cost.memory = work.weights / shares.memory + activation_time(work, twin);
 }
 
-void price_attention(const OpShape& op, const Work& work, const TwinModel& twin, Hertz clock,
-                     Cost& cost) {
+struct AttentionWork {
+  Flops matmul;
+  double width = 0;  // of a head's keys
+};
+
+// Latent rows may be widened to keys and values of every head before they are used, which saves
+// flops where many queries read them; stacks take the cheaper way.
+AttentionWork cheapest_attention(const OpShape& op, const StepShape& step, const Work& work,
+                                 const LatentConfig& latent) {
+  const AttentionWork absorbed{work.matmul, static_cast<double>(op.at.qk_dim)};
+  if (!op.at.latent || latent.qk_nope == 0) return absorbed;
+  const double width = latent.qk_nope + latent.qk_rope;
+  const double dots = (width + latent.v_dim) / (op.at.qk_dim + op.at.v_dim);
+  const double older = std::max(step.keys - step.n_tokens, 0.0);  // the graph widens the new ones
+  const Flops widening(2 * older * latent.kv_lora * op.at.n_heads * (latent.qk_nope + latent.v_dim));
+  const AttentionWork widened{work.matmul * dots + widening, width};
+  return widened.matmul < absorbed.matmul ? widened : absorbed;
+}
+
+void price_attention(const OpShape& op, const StepShape& step, const Work& work,
+                     const TwinModel& twin, Hertz clock, Cost& cost) {
   const PriceParameters& p = twin.stack.price;
-  const bool scan = op.op_class == OpClass::Scan;
-  double share = scan ? p.scan_compute_share : p.attention_compute_share;
-  if (!scan && op.at.qk_dim > kNarrowHead) {
-    share *= std::pow(kNarrowHead / op.at.qk_dim, p.attention_width_exponent);
+  const AttentionWork cheapest = cheapest_attention(op, step, work, twin.model.latent);
+  double share = p.attention_compute_share;
+  if (cheapest.width > kNarrowHead) {
+    share *= std::pow(kNarrowHead / cheapest.width, p.attention_width_exponent);
   }
-  cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * share);
+  cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * share);
   cost.memory = (work.kv_read + work.kv_write) /
-                    (twin.machine.memory_bandwidth *
-                     (scan ? p.scan_memory_share : p.attention_memory_share)) +
+                    (twin.machine.memory_bandwidth * p.attention_memory_share) +
+                activation_time(work, twin);
+}
+
+void price_scan(const Work& work, const TwinModel& twin, Hertz clock, Cost& cost) {
+  const PriceParameters& p = twin.stack.price;
+  cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * p.scan_compute_share);
+  cost.memory = (work.kv_read + work.kv_write) /
+                    (twin.machine.memory_bandwidth * p.scan_memory_share) +
                 activation_time(work, twin);
 }
 
@@ -113,8 +139,10 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
       price_product(op, step, work, twin, clock, cost);
       break;
     case OpClass::Attention:
+      price_attention(op, step, work, twin, clock, cost);
+      break;
     case OpClass::Scan:
-      price_attention(op, work, twin, clock, cost);
+      price_scan(work, twin, clock, cost);
       break;
     case OpClass::Embed:
     case OpClass::Norm:
@@ -126,8 +154,11 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
                     activation_time(work, twin);
       break;
   }
+  const bool product = op.op_class == OpClass::MatMul || op.op_class == OpClass::Expert ||
+                       op.op_class == OpClass::LmHead;
   cost.launch = Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
-                        (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time));
+                            (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time) +
+                        (product ? p.product_time : 0));
   cost.time = std::max(cost.compute, cost.memory) +
               p.overlap_ratio * std::min(cost.compute, cost.memory) + cost.launch;
   cost.bound = largest(cost.compute, cost.memory, cost.launch);

@@ -26,7 +26,7 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 17> kPriceKeys = {{
+constexpr std::array<PriceKey, 18> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
     {"price.half_rows", &PriceParameters::half_rows, false},
@@ -41,6 +41,7 @@ constexpr std::array<PriceKey, 17> kPriceKeys = {{
     {"price.overlap_ratio", &PriceParameters::overlap_ratio, false},
     {"price.kernel_time", &PriceParameters::kernel_time, true},
     {"price.graph_kernel_time", &PriceParameters::graph_kernel_time, true},
+    {"price.product_time", &PriceParameters::product_time, true},
     {"price.step_time", &PriceParameters::step_time, true},
     {"price.sequence_time", &PriceParameters::sequence_time, true},
     {"price.request_time", &PriceParameters::request_time, true},

@@ -42,6 +42,7 @@ struct PriceParameters {
   double overlap_ratio = 0;  // share of the shorter of compute and memory that the longer one does not hide
   double kernel_time = 0;        // s a kernel launched one by one
   double graph_kernel_time = 0;  // s a kernel of a replayed graph, start and drain
+  double product_time = 0;       // s a product takes beside its bytes and flops: filling, draining
   double step_time = 0;          // s of a step on the host that the device waits for
   double sequence_time = 0;      // s ditto for each sequence of the step
   double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
