@@ -207,8 +207,10 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
       "calibrate", "Fits the numbers of the stack files to published measurements");
   CalibrateOptionsCli& o = a.calibrate;
   verb->add_option("--measurements", o.measurements,
-                   "CSV file (default: the built-in inference.csv)");
+                   "CSV files (default: the built-in inference.csv and machines.csv)");
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
+      ->capture_default_str();
+  verb->add_option("--machines", o.machines, "Likewise of the machine files")
       ->capture_default_str();
   verb->add_option("--leave-out", o.leave_out,
                    "Cross-validate: leave each model, source or group out in turn")

@@ -31,7 +31,8 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   }
 }
 
-void print_table(const FittedStack& stack) {
+template <typename Fitted>
+void print_table(const Fitted& stack) {
   print(format("\n{}: {} rows in {} groups, in-sample error over groups: median {:.1f} %\n",
                stack.id, stack.n_rows, stack.n_groups, 100 * stack.median_ape));
   Table table({"parameter", "value", "error", "prior", "spread", "rows"});
@@ -46,7 +47,8 @@ void print_table(const FittedStack& stack) {
   print(table.str());
 }
 
-Json to_json(const FittedStack& stack) {
+template <typename Fitted>
+Json to_json(const Fitted& stack) {
   Json parameters = Json::array();
   for (const FittedParameter& p : stack.parameters) {
     parameters.push_back({{"key", p.key},
@@ -56,35 +58,48 @@ Json to_json(const FittedStack& stack) {
                           {"spread", p.spread},
                           {"rows", p.n_rows}});
   }
-  return {{"stack", stack.id},
+  return {{"id", stack.id},
           {"rows", stack.n_rows},
           {"groups", stack.n_groups},
           {"median_ape", stack.median_ape},
           {"parameters", std::move(parameters)}};
 }
 
+Csv read_rows(const Context& context, const std::vector<std::string>& files) {
+  if (files.empty()) {
+    Csv rows = Csv::parse(context.measurements, "inference.csv");
+    rows.append(Csv::parse(context.machine_measurements, "machines.csv"));
+    return rows;
+  }
+  Csv rows = Csv::load(files.front());
+  for (std::size_t i = 1; i < files.size(); ++i) rows.append(Csv::load(files[i]));
+  return rows;
+}
+
 }  // namespace
 
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
-  const Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
-                                                : Csv::load(options.measurements);
+  const Csv rows = read_rows(context, options.measurements);
   const Calibration result =
       calibrate(rows, {context.machines, context.stacks, context.models},
                 {.leave_out = parse_leave_out(options.leave_out)},
                 [](const std::string& what) { log("calibrate: " + what); });
-  Json stacks = Json::array();
-  for (const FittedStack& stack : result.stacks) {
+  const auto write = [&](const auto& fitted, const std::string& folder) {
     if (!options.dry_run) {
-      const auto path = std::filesystem::path(options.stacks) / (stack.id + ".toml");
-      write_file(path, with_fitted(read_file(path), stack));
+      const auto path = std::filesystem::path(folder) / (fitted.id + ".toml");
+      write_file(path, with_fitted(read_file(path), fitted));
     }
-    if (options.json) {
-      stacks.push_back(to_json(stack));
-    } else {
-      print_table(stack);
-    }
+    if (!options.json) print_table(fitted);
+    return to_json(fitted);
+  };
+  Json stacks = Json::array(), machines = Json::array();
+  for (const FittedStack& stack : result.stacks) stacks.push_back(write(stack, options.stacks));
+  for (const FittedMachine& machine : result.machines) {
+    machines.push_back(write(machine, options.machines));
   }
-  if (options.json) print_json({{"stacks", std::move(stacks)}});
+  if (options.json) {
+    print_json({{"stacks", std::move(stacks)}, {"machines", std::move(machines)}});
+  }
   if (!options.out.empty()) {
     std::string text = "id,fitted,left_out\n";
     for (const CalibratedRow& row : result.rows) {

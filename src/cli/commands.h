@@ -71,8 +71,9 @@ struct EngineOptionsCli {
 };
 
 struct CalibrateOptionsCli {
-  std::string measurements;           // empty: those built in
-  std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
+  std::vector<std::string> measurements;  // empty: those built in
+  // Folders whose files get the fitted numbers.
+  std::string stacks = "data/stacks", machines = "data/machines";
   std::string leave_out = "model";     // or "nothing", "source", "group"
   std::string out;                     // CSV of the rows as fitted and as left out
   bool dry_run = false, json = false;

@@ -43,6 +43,7 @@ Context load_context() {
           catalogue_of("stack", embedded_stacks::assets()),
           catalogue_of("model", embedded_models::assets()),
           embedded_measurements::assets()[0].body,
+          embedded_measurements::assets()[1].body,
           catalogue_of("trainer", embedded_trainers::assets())};
 }
 

@@ -14,7 +14,8 @@ namespace tinderbox::cli {
 
 struct Context {
   Catalogue machines, stacks, models;
-  std::string_view measurements;  // data/measurements/inference.csv
+  std::string_view measurements;          // data/measurements/inference.csv
+  std::string_view machine_measurements;  // data/measurements/machines.csv
   Catalogue trainers;
 };
 

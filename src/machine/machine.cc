@@ -45,7 +45,8 @@ constexpr std::array kNouns = {
 
 const std::vector<std::string> kSections = {"cpu",     "gpu",     "memory",  "storage",
                                             "links",   "network", "power",   "thermal",
-                                            "chassis", "price",   "serving", "faults"};
+                                            "chassis", "price",   "serving", "faults",
+                                            "reach"};
 
 void read_compute(SourcedFile& file, Machine& machine) {
   const bool gpu = !file.children("gpu").empty();
@@ -153,6 +154,14 @@ Machine with_devices(Machine machine, std::int64_t n) {
   return machine;
 }
 
+void read_reach(SourcedFile& file, Machine& machine) {
+  for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
+                                   std::pair{"reach.compute_ratio", &machine.compute_ratio},
+                                   std::pair{"reach.kernel_ratio", &machine.kernel_ratio}}) {
+    if (file.has(key)) *value = file.share(key, 1e-3, 1e3);
+  }
+}
+
 }  // namespace
 
 std::string_view math_type_name(MathType type) {
@@ -187,6 +196,7 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
   }
   read_links(file, machine);
   read_power_and_price(file, machine);
+  read_reach(file, machine);
   file.reject_unread_text();
   file.reject_sections_but(kSections);
   machine.facts = file.facts();

@@ -84,6 +84,10 @@ struct Machine {
   Seconds kernel_launch;  // one eager launch
   Seconds graph_gap;      // between two graph replays; 0: not known
 
+  // What stacks reach of the numbers above beside what they reach on the machine that they were
+  // fitted on; times of kernels likewise. Fitted by `tinderbox calibrate`; 1 where nothing is known.
+  double memory_ratio = 1, compute_ratio = 1, kernel_ratio = 1;
+
   Watts power_idle;
   Watts power_load;          // while it answers one model, see the fact "power.load"
   Watts power_module_limit;  // chip and memory

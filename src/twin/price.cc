@@ -18,9 +18,14 @@ struct Shares {
 // The arithmetic's peak, or that of the next wider one that the machine has at all.
 FlopsPerSecond peak(const Machine& machine, MathType wanted, Hertz clock) {
   for (const MathType type : {wanted, MathType::F16, MathType::TF32}) {
-    if (const FlopsPerSecond p = machine.peak(type, clock); p.value() > 0) return p;
+    const FlopsPerSecond p = machine.peak(type, clock);
+    if (p.value() > 0) return p * machine.compute_ratio;
   }
-  return machine.peak(MathType::F32, clock);
+  return machine.peak(MathType::F32, clock) * machine.compute_ratio;
+}
+
+BytesPerSecond bandwidth(const Machine& machine) {
+  return machine.memory_bandwidth * machine.memory_ratio;
 }
 
 // What multiplies the memory share of the kernels: experts are many small matrices, and the LM
@@ -38,7 +43,7 @@ Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const Kernels& k = kernels != nullptr ? *kernels : plain;
   const double compute_ratio = op.op_class == OpClass::Expert ? p.expert_compute_ratio : 1;
   return {.compute = peak(twin.machine, k.math, clock) * (k.compute_share * compute_ratio),
-          .memory = twin.machine.memory_bandwidth * (k.memory_share * memory_ratio(op, p))};
+          .memory = bandwidth(twin.machine) * (k.memory_share * memory_ratio(op, p))};
 }
 
 double rows_of_product(const OpShape& op, const StepShape& step) {
@@ -50,7 +55,7 @@ double rows_of_product(const OpShape& op, const StepShape& step) {
 Seconds activation_time(const Work& work, const TwinModel& twin) {
   const Bytes moved = work.activations * (twin.stack.activation_bytes / kCountedActivationBytes);
   const Bytes spilled = std::max(Bytes(0), moved - twin.machine.l2_size);
-  return spilled / (twin.machine.memory_bandwidth * twin.stack.price.vector_memory_share);
+  return spilled / (bandwidth(twin.machine) * twin.stack.price.vector_memory_share);
 }
 
 void price_product(const OpShape& op, const StepShape& step, const Work& work,
@@ -93,7 +98,7 @@ void price_attention(const OpShape& op, const StepShape& step, const Work& work,
   const double ratio = dtype_bits(twin.kv) < 16 ? p.quantised_kv_ratio : 1;
   cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * share);
   cost.memory = (work.kv_read + work.kv_write) /
-                    (twin.machine.memory_bandwidth * (p.attention_memory_share * ratio)) +
+                    (bandwidth(twin.machine) * (p.attention_memory_share * ratio)) +
                 activation_time(work, twin);
 }
 
@@ -101,7 +106,7 @@ void price_scan(const Work& work, const TwinModel& twin, Hertz clock, Cost& cost
   const PriceParameters& p = twin.stack.price;
   cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * p.scan_compute_share);
   cost.memory = (work.kv_read + work.kv_write) /
-                    (twin.machine.memory_bandwidth * p.scan_memory_share) +
+                    (bandwidth(twin.machine) * p.scan_memory_share) +
                 activation_time(work, twin);
 }
 
@@ -156,13 +161,14 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
     case OpClass::Elementwise:
     case OpClass::Route:
       cost.memory = (work.weights + work.kv_read + work.kv_write) /
-                        (machine.memory_bandwidth * p.vector_memory_share) +
+                        (bandwidth(machine) * p.vector_memory_share) +
                     activation_time(work, twin);
       break;
   }
   const bool product = op.op_class == OpClass::MatMul || op.op_class == OpClass::Expert ||
                        op.op_class == OpClass::LmHead;
-  cost.launch = Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
+  cost.launch = machine.kernel_ratio *
+                Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
                             (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time) +
                         (product ? p.product_time : 0) +
                         (op.kind == OpKind::Scan ? p.scan_time : 0));

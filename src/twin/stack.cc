@@ -291,6 +291,17 @@ std::vector<StackParameter> parameters(Stack& stack) {
   return out;
 }
 
+std::vector<StackParameter> parameters(Machine& machine) {
+  std::vector<StackParameter> out;
+  for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
+                                   std::pair{"reach.compute_ratio", &machine.compute_ratio},
+                                   std::pair{"reach.kernel_ratio", &machine.kernel_ratio}}) {
+    const bool there = std::ranges::find(machine.facts, key, &Fact::key) != machine.facts.end();
+    if (there) out.push_back({key, value});
+  }
+  return out;
+}
+
 std::string_view default_stack(std::string_view weights_name) {
   const std::string name = lower(weights_name);
   const auto begins = [&](std::string_view prefix, std::size_t at) {

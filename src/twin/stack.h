@@ -147,6 +147,8 @@ struct StackParameter {
   double* value;
 };
 std::vector<StackParameter> parameters(Stack& stack);
+// Likewise "reach.memory_ratio" ... of a machine file; empty if the file has none.
+std::vector<StackParameter> parameters(Machine& machine);
 
 // The stack that usually runs a weights format: "llama.cpp" for the formats of GGUF files and
 // mxfp4, else "vllm".

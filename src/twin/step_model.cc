@@ -79,6 +79,12 @@ StepModel StepModel::with_stack(Stack stack) const {
   return other;
 }
 
+StepModel StepModel::with_machine(Machine machine) const {
+  StepModel other = *this;
+  other.twin_.machine = std::move(machine);
+  return other;
+}
+
 StepCost StepModel::price(std::span<const Segment> segments, bool explain) const {
   CHECK(!segments.empty());
   double n_tokens = 0, n_sampled = 0;

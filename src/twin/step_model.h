@@ -43,6 +43,7 @@ class StepModel {
   StepCost price(std::span<const Segment> segments, bool explain = false) const;
   // The same model with other numbers in its stack (not other kernels for its formats).
   StepModel with_stack(Stack stack) const;
+  StepModel with_machine(Machine machine) const;
   const TwinModel& twin() const { return twin_; }
   const Footprint& footprint() const { return *footprint_; }
 
