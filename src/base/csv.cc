@@ -62,6 +62,7 @@ Csv Csv::parse(std::string_view text, std::string_view name) {
                            csv.header_.size(), row.size()));
     }
     csv.rows_.push_back(std::move(row));
+    csv.lines_.push_back(row_line);
   }
   return csv;
 }
@@ -75,6 +76,8 @@ const std::string& Csv::at(std::size_t row, std::string_view column) const {
   }
   return rows_.at(row)[it->second];
 }
+
+std::string Csv::where(std::size_t row) const { return format("{}:{}", name_, lines_.at(row)); }
 
 std::string csv_field(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
