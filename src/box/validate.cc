@@ -83,6 +83,7 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
   const Cells cells(csv, i);
   ValidationRow row{.id = csv.at(i, "id"), .group = csv.at(i, "group")};
   for (const std::string& key : by) row.key.push_back(csv.at(i, column_of(key)));
+  if (!csv.has("value")) csv.at(i, "value");  // says so
   if (auto problem = cells.problem()) {
     row.reason = kBadCell;
     bad.push_back(*std::move(problem));
