@@ -93,6 +93,7 @@ TEST(Predict, OneStreamsRateIsOneOverItsTpot) {
   for (const std::int64_t prompt : {0, 1, 512, 3000}) {
     const Prediction p = predict(model, {.prompt = prompt, .gen = 100});
     EXPECT_NEAR(p.decode_tok_per_s * p.tpot.value(), 1.0, 1e-9);
+    EXPECT_NEAR(p.stream_tok_per_s * p.tpot.value(), 1.0, 1e-9);
     EXPECT_NEAR(p.prefill_tok_per_s * p.ttft.value(), static_cast<double>(prompt), 1e-6);
     EXPECT_NEAR(p.total.value(), (p.ttft + p.tpot * (prompt > 0 ? 99 : 100)).value(), 1e-9);
   }

@@ -214,6 +214,53 @@ TEST(Price, LaunchesByClassPhaseAndStack) {
   }
 }
 
+// Filling and draining the units, beside the launch, in products alone and in either phase.
+TEST(Price, ProductsTakeATimeOfTheirOwn) {
+  TwinModel twin = round_twin();
+  twin.stack.price.product_time = 5e-6;
+  for (int i = 0; i < kOpClasses; ++i) {
+    const auto op_class = static_cast<OpClass>(i);
+    const bool is_product = op_class == OpClass::MatMul || op_class == OpClass::Expert ||
+                            op_class == OpClass::LmHead;
+    const auto launch = [&](bool decode) {
+      return price(shape_of(op_class), {.n_tokens = 1}, big(), twin, decode).launch.value();
+    };
+    EXPECT_DOUBLE_EQ(launch(true), is_product ? 6e-6 : 1e-6) << op_class_name(op_class);
+    EXPECT_DOUBLE_EQ(launch(false), is_product ? 15e-6 : 10e-6) << op_class_name(op_class);
+  }
+}
+
+// 8 heads over latent rows of 512 + 64, or of 128 + 64 and 128 widened from them: long prompts are
+// cheaper widened, one token that reads a long cache is not.
+TEST(Price, LatentAttentionTakesTheCheaperWay) {
+  TwinModel twin = round_twin();
+  twin.model.latent = {.q_lora = 0, .kv_lora = 512, .qk_nope = 128, .qk_rope = 64, .v_dim = 128};
+  OpShape op = shape_of(OpClass::Attention);
+  op.at.latent = true;
+  op.at.n_heads = 8;
+  op.at.qk_dim = 576;
+  op.at.v_dim = 512;
+  const auto compute = [&](double n_new, double n_past) {
+    const StepShape step{.n_tokens = n_new,
+                         .n_sequences = 1,
+                         .pairs = n_new * n_past + n_new * (n_new + 1) / 2,
+                         .keys = n_past + n_new};
+    Work work = cache_of(1);
+    work.matmul = Flops(2 * 8 * (576 + 512) * step.pairs);
+    return price(op, step, work, twin, true).compute.value() * 1e12;
+  };
+  EXPECT_DOUBLE_EQ(compute(1, 10'000), 2.0 * 8 * (576 + 512) * 10'001);  // as it is
+  // A prompt without past has nothing to widen: the graph has done that.
+  EXPECT_DOUBLE_EQ(compute(1000, 0), 2.0 * 8 * (192 + 128) * 500'500);
+  const double widening = 2.0 * 8 * 512 * (128 + 128) * 4000;
+  EXPECT_DOUBLE_EQ(compute(1000, 4000), 2.0 * 8 * (192 + 128) * 4'500'500 + widening);
+  twin.stack.price.attention_width_exponent = 1;
+  EXPECT_DOUBLE_EQ(compute(1000, 0), 2.0 * 8 * (192 + 128) * 500'500 * 192 / 128);
+  EXPECT_DOUBLE_EQ(compute(1, 10'000), 2.0 * 8 * (576 + 512) * 10'001 * 576 / 128);
+  op.at.latent = false;
+  EXPECT_DOUBLE_EQ(compute(1000, 0), 2.0 * 8 * (576 + 512) * 500'500 * 576 / 128);
+}
+
 TEST(Price, NoWorkIsNoKernel) {
   const Cost cost = price(shape_of(OpClass::Elementwise), {.n_tokens = 1}, Work{}, round_twin(), true);
   EXPECT_EQ(cost.time.value(), 0);
@@ -240,6 +287,7 @@ RandomPrice random_price(Random& random) {
   RandomPrice r;
   for (StackParameter& p : parameters(r.twin.stack)) *p.value = 0.1 + random.uniform();
   r.twin.stack.price.kernel_time = 1e-3 * random.uniform();
+  r.twin.stack.price.product_time = 1e-3 * random.uniform();
   r.twin.stack.price.graph_kernel_time = 1e-3 * random.uniform();
   r.op = product(static_cast<OpClass>(random.range(0, kOpClasses - 1)),
                  static_cast<double>(random.range(1, 1000)));

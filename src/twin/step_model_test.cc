@@ -22,6 +22,7 @@ void randomise(Random& random, Stack& stack) {
   stack.price.graph_kernel_time = 5e-6 * random.uniform();
   // Replaying a graph is never dearer than launching its kernels one by one.
   stack.price.kernel_time = stack.price.graph_kernel_time * (1 + random.uniform());
+  stack.price.product_time = 1e-5 * random.uniform();
   stack.price.step_time = 1e-3 * random.uniform();
   stack.price.sequence_time = 1e-4 * random.uniform();
   for (double& n : stack.launches) n = static_cast<double>(random.range(0, 3));
