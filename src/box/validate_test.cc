@@ -35,7 +35,7 @@ TEST(Validate, RefusesWithAReason) {
   EXPECT_EQ(reason_of(decode_row({{"weights_norm", "fp8"}})), kWeights);  // not as GGUF
   EXPECT_EQ(reason_of(decode_row({{"stack_norm", "vllm"}, {"weights_norm", "q4_k_m"}})), kWeights);
   EXPECT_EQ(reason_of(decode_row({{"weights_norm", ""}})), "missing column");
-  EXPECT_EQ(reason_of(decode_row({{"kv_norm", "turbo4"}})), "unknown kv format");
+  EXPECT_EQ(reason_of(decode_row({{"kv_norm", "turbo9"}})), "unknown kv format");
   EXPECT_EQ(reason_of(decode_row({{"spec", "mtp"}})), "speculation");
   EXPECT_EQ(reason_of(decode_row({{"nodes", "2"}})), "several boxes or devices");
   EXPECT_EQ(reason_of(decode_row({{"parallel", "tp2"}})), "several boxes or devices");
