@@ -24,12 +24,15 @@ class Csv {
   bool has(std::string_view column) const;
   // The cell of a row; throws Error::Invalid naming the file if there is no such column.
   const std::string& at(std::size_t row, std::string_view column) const;
+  // "file:line" of a row, for messages.
+  std::string where(std::size_t row) const;
 
  private:
   std::string name_;
   std::vector<std::string> header_;
   std::unordered_map<std::string, std::size_t> index_;
   std::vector<std::vector<std::string>> rows_;
+  std::vector<std::string> where_;  // "file:line" where each row begins
 };
 
 // One field, quoted if it must be.

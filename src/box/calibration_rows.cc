@@ -18,19 +18,16 @@ constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questioner) {
   std::vector<CalibrationRow> out;
   for (std::size_t i = 0; i < csv.size(); ++i) {
-    const Question q = questioner.question(Cells(csv, i));
+    const Cells cells(csv, i);
+    if (cells.problem()) continue;  // validate lists them
+    const Question q = questioner.question(cells);
     if (!q.measured || q.measured->open_loop) continue;
-    const auto value = parse_double(csv.at(i, "value"));
-    if (!value || *value <= 0) {
-      throw_invalid(format("measurement '{}': value '{}' is not a positive number",
-                           csv.at(i, "id"), csv.at(i, "value")));
-    }
     out.push_back({.index = i,
                    .id = csv.at(i, "id"),
                    .group = csv.at(i, "group"),
                    .source = csv.at(i, "source"),
                    .measured = *q.measured,
-                   .value = *value / q.measured->scale});
+                   .value = *cells.number("value") / q.measured->scale});
   }
   return out;
 }

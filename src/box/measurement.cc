@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/config.h"
@@ -28,6 +29,31 @@ constexpr const char* kMemory = "context or memory exceeded";
 
 // Lengths that a source does not state, where a rate barely depends on them.
 constexpr std::int64_t kGenUnstated = 128;
+
+// The columns of numbers and what predict() and simulate() can take in them.
+struct NumberColumn {
+  std::string_view name;
+  double low, high;
+};
+constexpr double kTokens = 1 << 24;
+constexpr NumberColumn kNumbers[] = {
+    {"value", 1e-9, 1e12},
+    {"nodes", 1, 1 << 16},
+    {"prompt_tokens", 0, kTokens},
+    {"gen_tokens", 0, kTokens},
+    {"depth", 0, kTokens},
+    {"ctx_start", 0, kTokens},
+    {"concurrency", 1, 1 << 16},
+    {"prompt_mean", 0, kTokens},
+    {"gen_mean", 0, kTokens},
+    {"ubatch", 1, kTokens},
+    {"max_batched_tokens", 1, kTokens},
+    {"max_num_seqs", 1, 1 << 16},
+    {"num_requests", 1, static_cast<double>(kRequestsMax)},
+    {"arrival_req_per_s", 1e-6, 1e6},
+    {"burstiness", 0.01, 1e6},
+    {"range_ratio", 0, 1},
+};
 
 struct MetricReading {
   std::string_view test, metric;
@@ -108,6 +134,8 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
     return point.gen > 0 ? nullptr : kMissing;
   }
   if (point.prompt == 0) return kMissing;
+  // Streams at once are not stated where requests came as they came, or as fast as the box took them.
+  if (!cells.has("concurrency") && !decode) return kMissing;
   if (measured.reading == Reading::Ttft || measured.reading == Reading::PrefillRate) return nullptr;
   return point.gen >= 2 ? nullptr : kMissing;
 }
@@ -140,14 +168,27 @@ const std::string& Cells::text(std::string_view column) const {
   return csv_->has(column) ? csv_->at(row_, column) : none;
 }
 
-std::optional<double> Cells::number(std::string_view column) const {
-  if (!has(column)) return std::nullopt;
+std::optional<std::string> Cells::problem(std::string_view column) const {
+  const auto limits = std::ranges::find(kNumbers, column, &NumberColumn::name);
+  CHECK(limits != std::end(kNumbers));
+  // Only the value must be there.
+  if (!has(column) && column != "value") return std::nullopt;
   const auto value = parse_double(text(column));
-  if (!value || *value < 0 || *value > 1e9) {
-    throw_invalid(format("measurement '{}': column {} has '{}', not a number from 0 to 1e9",
-                         text("id"), column, text(column)));
+  if (value && *value >= limits->low && *value <= limits->high) return std::nullopt;
+  return format("{}: row '{}': column {} has '{}', not a number from {} to {}", csv_->where(row_),
+                text("id"), column, text(column), limits->low, limits->high);
+}
+
+std::optional<std::string> Cells::problem() const {
+  for (const NumberColumn& column : kNumbers) {
+    if (auto found = problem(column.name)) return found;
   }
-  return value;
+  return std::nullopt;
+}
+
+std::optional<double> Cells::number(std::string_view column) const {
+  if (auto found = problem(column)) throw_invalid(*std::move(found));
+  return has(column) ? parse_double(text(column)) : std::nullopt;
 }
 
 std::optional<std::int64_t> Cells::count(std::string_view column) const {

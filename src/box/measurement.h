@@ -16,6 +16,9 @@
 
 namespace tinderbox {
 
+// Why a row with a cell that does not parse is refused.
+inline constexpr const char* kBadCell = "bad cell";
+
 struct TwinCatalogues {
   const Catalogue& machines;
   const Catalogue& stacks;
@@ -30,11 +33,17 @@ class Cells {
 
   const std::string& text(std::string_view column) const;
   bool has(std::string_view column) const { return !text(column).empty(); }
-  // Throws Error::Invalid naming row and column if the cell is no number from 0 to 1e9.
+  // Throws Error::Invalid with the problem below if the cell is no number that the column can hold.
+  // Requires a column of numbers.
   std::optional<double> number(std::string_view column) const;
-  std::optional<std::int64_t> count(std::string_view column) const;
+  std::optional<std::int64_t> count(std::string_view column) const;  // to the nearest whole number
+
+  // The first cell of the row that is no number where one must be, in words: "rows.csv:7: row 'id':
+  // column depth has 'few', not a number from 0 to 16777216". None: number() and count() never throw.
+  std::optional<std::string> problem() const;
 
  private:
+  std::optional<std::string> problem(std::string_view column) const;
   const Csv* csv_;
   std::size_t row_;
 };
@@ -83,7 +92,7 @@ struct BuiltTwin {
 class Questioner {
  public:
   explicit Questioner(const TwinCatalogues& catalogues) : catalogues_(catalogues) {}
-  // Throws Error::Invalid for a cell that does not parse.
+  // Throws Error::Invalid for a cell that does not parse: if the row has a problem.
   Question question(const Cells& cells);
   BuiltTwin build(const Measured& measured);
   const Stack& stack(const std::string& id);

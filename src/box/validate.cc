@@ -79,16 +79,17 @@ Score score(const std::vector<const ValidationRow*>& rows) {
 }
 
 ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
-                     const std::vector<std::string>& by) {
+                     const std::vector<std::string>& by, std::vector<std::string>& bad) {
   const Cells cells(csv, i);
   ValidationRow row{.id = csv.at(i, "id"), .group = csv.at(i, "group")};
   for (const std::string& key : by) row.key.push_back(csv.at(i, column_of(key)));
-  const auto value = parse_double(csv.at(i, "value"));
-  if (!value || *value <= 0) {
-    throw_invalid(format("measurement '{}': value '{}' is not a positive number", row.id,
-                         csv.at(i, "value")));
+  if (!csv.has("value")) csv.at(i, "value");  // says so
+  if (auto problem = cells.problem()) {
+    row.reason = kBadCell;
+    bad.push_back(*std::move(problem));
+    return row;
   }
-  row.value = *value;
+  row.value = *cells.number("value");
   const Answer outcome = cells.text("test") == "memory" ? cache.memory(csv, i) : cache.answer(cells);
   if (outcome.refused != nullptr) {
     row.reason = outcome.refused;
@@ -109,7 +110,9 @@ ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
   std::map<std::vector<std::string>, std::vector<const ValidationRow*>> slices;
   std::vector<const ValidationRow*> all;
   report.rows.reserve(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) report.rows.push_back(row_of(cache, rows, i, by));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    report.rows.push_back(row_of(cache, rows, i, by, report.bad));
+  }
   for (const ValidationRow& row : report.rows) {
     all.push_back(&row);
     slices[row.key].push_back(&row);

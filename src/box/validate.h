@@ -49,13 +49,14 @@ struct ValidationReport {
   std::int64_t predicted = 0;
   double coverage = 0;
   std::map<std::string, std::int64_t> refused{};  // by reason
+  std::vector<std::string> bad{};  // rows refused as a bad cell: file, line, id, column, what it has
   Score macro{};
   std::vector<ValidationSlice> slices{};  // by key; only those with a predicted row
 };
 
 // by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid
-// naming file and column if a column that every measurement file has is missing or a number in it
-// does not parse.
+// naming file and column if a column that every measurement file has is missing. A number that does
+// not parse refuses its row alone.
 ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
                           const std::vector<std::string>& by = {"test", "metric", "stack"});
 

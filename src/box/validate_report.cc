@@ -38,6 +38,18 @@ std::vector<std::pair<std::string, std::int64_t>> refusals_by_count(
   return refused;
 }
 
+// The first of them: a file in another form would fill screens.
+std::string bad_rows(const ValidationReport& report) {
+  constexpr std::size_t kShown = 20;
+  if (report.bad.empty()) return "";
+  std::string out = "\nbad rows\n";
+  for (std::size_t i = 0; i < std::min(kShown, report.bad.size()); ++i) {
+    out += format("  {}\n", report.bad[i]);
+  }
+  if (report.bad.size() > kShown) out += format("  and {} more\n", report.bad.size() - kShown);
+  return out;
+}
+
 std::string markdown_row(const std::vector<std::string>& cells) {
   std::string line = "|";
   for (const std::string& cell : cells) line += " " + cell + " |";
@@ -60,6 +72,7 @@ std::string validation_json(const ValidationReport& report) {
   json["coverage"] = report.coverage;
   json["refused"] = Json::object();
   for (const auto& [reason, n] : report.refused) json["refused"][reason] = n;
+  json["bad_rows"] = report.bad;
   json["groups"] = report.macro.groups;
   json["macro"] = {{"median_ape", report.macro.median_ape},
                    {"mean_ape", report.macro.mean_ape},
@@ -100,7 +113,7 @@ std::string validation_table(const ValidationReport& report) {
       refused.add({reason, format("{}", n)});
     out += "\n" + refused.str();
   }
-  return out;
+  return out + bad_rows(report);
 }
 
 std::string validation_csv(const ValidationReport& report) {

@@ -35,14 +35,19 @@ double memory_ratio(const OpShape& op, const PriceParameters& p) {
   return op.op_class == OpClass::LmHead && op.x_rows <= 1 ? p.single_head_ratio : 1;
 }
 
-// Of a product with rows without end.
+// Of a product with rows without end. A machine without the kernels' arithmetic runs those of 16
+// bits instead, on weights widened as they come.
 Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const PriceParameters& p = twin.stack.price;
-  const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
   static const Kernels plain{};  // vectors and routers in formats that need no kernel of their own
+  const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
   const Kernels& k = kernels != nullptr ? *kernels : plain;
+  const Kernels* wide = twin.stack.kernels_of(DType::F16);
+  const bool has_math = twin.machine.peak(k.math, clock).value() > 0;
+  const Kernels& computes = has_math || wide == nullptr ? k : *wide;
   const double compute_ratio = op.op_class == OpClass::Expert ? p.expert_compute_ratio : 1;
-  return {.compute = peak(twin.machine, k.math, clock) * (k.compute_share * compute_ratio),
+  return {.compute = peak(twin.machine, computes.math, clock) *
+                     (computes.compute_share * compute_ratio),
           .memory = bandwidth(twin.machine) * (k.memory_share * memory_ratio(op, p))};
 }
 
