@@ -54,7 +54,7 @@ TEST(Machine, DgxSparkHasTheRecommendedParameters) {
   EXPECT_DOUBLE_EQ(m.price_usd, 4699);
   EXPECT_EQ(m.scope, Scope::Box);
   EXPECT_EQ(m.stacks, (std::vector<std::string>{"llama.cpp", "vllm"}));
-  ASSERT_EQ(m.links.size(), 4u);
+  ASSERT_EQ(m.links.size(), 10u);
   EXPECT_EQ(m.links[0].name, "rail");
   EXPECT_DOUBLE_EQ(m.links[0].bandwidth.value(), 109e9 / 8);
   EXPECT_EQ(m.links[1].name, "two-rails");
