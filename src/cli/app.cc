@@ -61,6 +61,11 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
   verb.add_option("--stack", twin.stack,
                   "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
+  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
+  verb.add_option("--parallel", twin.parallel,
+                  "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
+  verb.add_option("--link", twin.link,
+                  "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
 }
 
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
@@ -207,7 +212,7 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
       "calibrate", "Fits the numbers of the stack files to published measurements");
   CalibrateOptionsCli& o = a.calibrate;
   verb->add_option("--measurements", o.measurements,
-                   "CSV file (default: the built-in inference.csv)");
+                   "CSV files, fitted together (default: the built-in inference.csv)");
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
       ->capture_default_str();
   verb->add_option("--leave-out", o.leave_out,

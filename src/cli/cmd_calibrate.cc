@@ -66,8 +66,11 @@ Json to_json(const FittedStack& stack) {
 }  // namespace
 
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
-  const Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
-                                                : Csv::load(options.measurements);
+  Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
+                                          : Csv::load(options.measurements.front());
+  for (std::size_t i = 1; i < options.measurements.size(); ++i) {
+    rows.append(Csv::load(options.measurements[i]));
+  }
   const Calibration result =
       calibrate(rows, {context.machines, context.stacks, context.models},
                 {.leave_out = parse_leave_out(options.leave_out)},

@@ -71,7 +71,7 @@ struct EngineOptionsCli {
 };
 
 struct CalibrateOptionsCli {
-  std::string measurements;           // empty: those built in
+  std::vector<std::string> measurements;  // empty: those built in
   std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
   std::string leave_out = "model";     // or "nothing", "source", "group"
   std::string out;                     // CSV of the rows as fitted and as left out

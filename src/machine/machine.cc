@@ -126,8 +126,8 @@ Curve read_curve(SourcedFile& file, const std::string& section) {
   for (const std::string& size : file.children(section)) {
     const std::string key = format("{}.{}", section, size);
     // Keys that are no words stand in quotes.
-    const std::string_view quoted = size;
-    const Bytes bytes = parse_bytes(quoted.substr(1, quoted.size() - 2), file.where(key));
+    const std::string bare = size.starts_with('"') ? size.substr(1, size.size() - 2) : size;
+    const Bytes bytes = parse_bytes(bare, file.where(key));
     const Seconds time = file.seconds(key);
     if (bytes <= (curve.empty() ? Bytes(0) : curve.points.back().first) || time <= Seconds(0)) {
       throw_invalid(format("{}: expected sizes that grow from line to line, and times above 0",
