@@ -161,8 +161,8 @@ int cmd_fit(const Context& context, const FitOptions& options) {
   if (asked.demand.context == 0) {
     asked.demand.context = std::min<std::int64_t>(kContextUnsaid, twin.model.n_ctx);
   }
-  const FitReport report =
-      fit(twin, footprint(twin.model, twin.weights, twin.kv), asked.demand);
+  require_one_replica(twin);
+  const FitReport report = fit(twin, footprint_of_box(twin), asked.demand);
   if (options.json) {
     print_json(report_json(twin, asked, report));
   } else {

@@ -84,17 +84,12 @@ void check_kernels(const Graph& graph, const Stack& stack) {
 
 }  // namespace
 
-StepModel::StepModel(TwinModel twin) : twin_(std::move(twin)) {
+StepModel::StepModel(TwinModel twin)
+    : twin_(std::move(twin)),
+      footprint_(std::make_shared<const Footprint>(footprint_of_box(twin_))) {
   const Graph graph = probe_graph(twin_.model, twin_.weights, twin_.kv);
   check_kernels(graph, twin_.stack);
-  check_parallel(graph, twin_.parallel);
   if (twin_.parallel.boxes() > 1) link_ = link_of_boxes(twin_.machine, twin_.link);
-  Footprint footprint = tinderbox::footprint(twin_.model, twin_.weights, twin_.kv);
-  const BoxShares held = box_shares(graph, twin_.parallel);
-  footprint.weights *= held.weights;
-  footprint.state *= held.state;
-  for (Footprint::Layers& layers : footprint.layers) layers.row *= held.kv;
-  footprint_ = std::make_shared<const Footprint>(std::move(footprint));
   std::vector<Line> lines;
   for (const Op& op : graph.ops) {
     n_expert_layers_ += op.kind == OpKind::MoeRoute ? 1 : 0;
