@@ -210,6 +210,14 @@ TEST(Csv, QuotesAndErrors) {
   EXPECT_EQ(Csv::parse("h\n" + csv_field("x, \"y\"\nz") + "\n", "t").at(0, "h"), "x, \"y\"\nz");
 }
 
+TEST(Csv, AppendsFilesOfOneKind) {
+  Csv csv = Csv::parse("a,b\n1,2\n", "t.csv");
+  csv.append(Csv::parse("a,b\n3,4\n5,6\n", "u.csv"));
+  ASSERT_EQ(csv.size(), 3u);
+  EXPECT_EQ(csv.at(2, "b"), "6");
+  EXPECT_THROW(csv.append(Csv::parse("b,a\n3,4\n", "v.csv")), Error);
+}
+
 TEST(ThreadPool, EveryIndexOnceForAnyThreadCount) {
   for (const int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);

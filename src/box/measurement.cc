@@ -21,6 +21,7 @@ constexpr const char* kWeights = "weights format that the stack cannot run";
 constexpr const char* kKv = "unknown kv format";
 constexpr const char* kSpeculation = "speculation";
 constexpr const char* kSeveral = "several boxes or devices";
+constexpr const char* kSplit = "way to split the model over boxes";
 constexpr const char* kCapped = "power or clock cap";
 constexpr const char* kMetric = "unsupported test or metric";
 constexpr const char* kMissing = "missing column";
@@ -197,8 +198,8 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
-                kernel_path, version);
+  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version, parallel.text());
 }
 
 std::string Measured::load_key() const {
@@ -250,8 +251,7 @@ Metric metric_of(const Measured& m) {
 }
 
 Question Questioner::question(const Cells& cells) {
-  const std::string &nodes = cells.text("nodes"), &spec = cells.text("spec");
-  if ((!nodes.empty() && nodes != "1") || cells.has("parallel")) return {.refused = kSeveral};
+  const std::string& spec = cells.text("spec");
   if (!spec.empty() && spec != "none") return {.refused = kSpeculation};
   if (cells.has("power_cap_or_clock")) return {.refused = kCapped};
   const MetricReading* reading = reading_of(cells);
@@ -274,6 +274,15 @@ Question Questioner::question(const Cells& cells) {
     return {.refused = kUnknownMachine};
   }
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
+  const std::int64_t nodes = cells.count("nodes").value_or(1);
+  const bool several = nodes > 1 || cells.has("parallel");
+  if (several && (nodes == 1 || machine(m.machine).usual_link.empty())) return {.refused = kSeveral};
+  try {
+    m.parallel = parse_parallel(cells.text("parallel"), nodes, stack(m.stack).usual_parallel);
+  } catch (const Error&) {
+    return {.refused = kSplit};
+  }
+  if (cells.text("metric").ends_with("_per_gpu")) m.scale /= static_cast<double>(nodes);
   if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
   if (m.weights.empty()) return {.refused = kMissing};
   if (const char* refused = read_load(cells, stack(m.stack).gguf(), m)) return {.refused = refused};
@@ -293,7 +302,8 @@ BuiltTwin Questioner::build(const Measured& m) {
         weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
-    trying = kWeights;
+    twin.parallel = m.parallel;
+    trying = m.parallel.boxes() > 1 ? kSplit : kWeights;
     return {.model = StepModel(std::move(twin))};
   } catch (const Error& error) {
     // A model file that does not parse is a broken catalogue, not a row beyond us.

@@ -64,6 +64,7 @@ enum class Reading : std::uint8_t {
 struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
+  Parallel parallel{};
   // The load: streams that start at once, or requests that come when they come.
   Point point;
   std::optional<SimulateOptions> open_loop{};

@@ -25,6 +25,20 @@ double predicted(const RowText& row) {
 
 constexpr const char* kWeights = "weights format that the stack cannot run";
 
+TEST(Validate, SeveralBoxesAreSplitAsStatedOrAsTheStackDoes) {
+  const double one = predicted(decode_row());
+  const double layers = predicted(decode_row({{"nodes", "2"}}));  // llama.cpp deals layers out
+  EXPECT_LT(layers, one);
+  EXPECT_EQ(layers, predicted(decode_row({{"nodes", "2"}, {"parallel", "pp2"}})));
+  EXPECT_GT(predicted(decode_row({{"nodes", "2"}, {"stack_norm", "vllm"}, {"weights_norm", "bf16"}})),
+            1.2 * predicted(decode_row({{"stack_norm", "vllm"}, {"weights_norm", "bf16"}})));
+  const Cells run{{"test", "serve"}, {"metric", "total_tok_per_s"}, {"stack_norm", "vllm"},
+                  {"weights_norm", "bf16"}, {"nodes", "2"}, {"prompt_tokens", "512"}};
+  Cells each = run;
+  each["metric"] = "total_tok_per_s_per_gpu";
+  EXPECT_DOUBLE_EQ(predicted(decode_row(run)), 2 * predicted(decode_row(each)));
+}
+
 TEST(Validate, RefusesWithAReason) {
   EXPECT_EQ(reason_of(decode_row()), "");
   EXPECT_EQ(reason_of(decode_row({{"machine", "abacus"}})), "unknown machine");
@@ -37,8 +51,14 @@ TEST(Validate, RefusesWithAReason) {
   EXPECT_EQ(reason_of(decode_row({{"weights_norm", ""}})), "missing column");
   EXPECT_EQ(reason_of(decode_row({{"kv_norm", "turbo9"}})), "unknown kv format");
   EXPECT_EQ(reason_of(decode_row({{"spec", "mtp"}})), "speculation");
-  EXPECT_EQ(reason_of(decode_row({{"nodes", "2"}})), "several boxes or devices");
   EXPECT_EQ(reason_of(decode_row({{"parallel", "tp2"}})), "several boxes or devices");
+  EXPECT_EQ(reason_of(decode_row({{"machine", "rtx-4090"}, {"nodes", "2"}})),
+            "several boxes or devices");
+  const char* split = "way to split the model over boxes";
+  EXPECT_EQ(reason_of(decode_row({{"nodes", "9"}})), split);
+  EXPECT_EQ(reason_of(decode_row({{"nodes", "2"}, {"parallel", "tp4"}})), split);
+  EXPECT_EQ(reason_of(decode_row({{"nodes", "2"}, {"parallel", "sideways"}})), split);
+  EXPECT_EQ(reason_of(decode_row({{"nodes", "3"}, {"parallel", "tp3"}})), split);  // 32 heads
   EXPECT_EQ(reason_of(decode_row({{"power_cap_or_clock", "2000"}})), "power or clock cap");
   EXPECT_EQ(reason_of(decode_row({{"test", "gemm"}})), "unsupported test or metric");
   EXPECT_EQ(reason_of(decode_row({{"metric", "power_w"}})), "unsupported test or metric");
@@ -251,6 +271,7 @@ TEST(Validate, PublishedRows) {
                                             "unknown kv format",
                                             "speculation",
                                             "several boxes or devices",
+                                            "way to split the model over boxes",
                                             "power or clock cap",
                                             "unsupported test or metric",
                                             "missing column",

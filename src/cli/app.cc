@@ -61,6 +61,11 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
   verb.add_option("--stack", twin.stack,
                   "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
+  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
+  verb.add_option("--parallel", twin.parallel,
+                  "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
+  verb.add_option("--link", twin.link,
+                  "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
 }
 
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
@@ -216,7 +221,8 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
                    "Cross-validate: leave each model, source or group out in turn")
       ->check(CLI::IsMember({"model", "source", "group", "nothing"}))
       ->capture_default_str();
-  verb->add_option("--out", o.out, "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
+  verb->add_option("--out", o.out,
+                   "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
                    "it, and as the one that has not seen its model, source or group does");
   verb->add_flag("--dry-run", o.dry_run, "Print the numbers and leave the files alone");
   verb->add_flag("--json", o.json, "One JSON document on stdout");

@@ -37,6 +37,29 @@ TEST(Context, TwinTakesTheStacksDefaults) {
   EXPECT_THROW(make_twin(context, {}), Error);
 }
 
+TEST(Context, BoxesShareAModelAsAskedOrAsTheStackDoes) {
+  const Context context = load_context();
+  TwinOptions options = of("llama-3.1-8b", "fp8");
+  EXPECT_EQ(make_twin(context, options).parallel, Parallel{});
+  options.nodes = 2;
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.tp = 2}));
+  EXPECT_EQ(boxes_text(make_twin(context, options)), "2 x NVIDIA DGX Spark (tp2)");
+  options.parallel = "pp2";
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.pp = 2}));
+  options.link = "hot-plug-cap";
+  EXPECT_EQ(make_twin(context, options).link, "hot-plug-cap");
+  options.link = "carrier-pigeon";
+  EXPECT_THROW(make_twin(context, options), Error);
+  options = of("llama-3.1-8b", "q4_k_m");
+  options.nodes = 4;
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.pp = 4}));
+  options.nodes = 9;
+  EXPECT_THROW(make_twin(context, options), Error);
+  options.nodes = 2;
+  options.parallel = "dp2";
+  EXPECT_THROW(require_one_replica(make_twin(context, options)), Error);
+}
+
 int run(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "tinderbox");
   return run_app(static_cast<int>(arguments.size()), arguments.data());

@@ -18,6 +18,9 @@ std::string bound_text(const StepCost& step) {
     if (largest == nullptr || c.time > largest->time) largest = &c;
   }
   const std::string bound(bound_name(step.bound));
+  if (step.bound == Bound::Link) {
+    return format("{} ({:.0f} %)", bound, 100 * (step.communication / step.time));
+  }
   if (largest == nullptr) return bound;
   return format("{} ({} {:.0f} %)", bound, op_class_name(largest->op_class),
                 100 * (largest->time / step.time));
@@ -61,6 +64,8 @@ Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Predi
               {"weights", twin.weights.name},
               {"kv", dtype_info(twin.kv).name},
               {"stack", twin.stack.id},
+              {"nodes", twin.parallel.boxes()},
+              {"parallel", twin.parallel.text()},
               {"prompt_tokens", o.prompt},
               {"gen_tokens", o.gen},
               {"depth_tokens", o.depth},
@@ -77,8 +82,10 @@ Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Predi
   if (o.explain) {
     out["explain"] = {{"prefill", classes_json(p.prefill_step)},
                       {"prefill_overhead_s", p.prefill_step.overhead.value()},
+                      {"prefill_communication_s", p.prefill_step.communication.value()},
                       {"decode", classes_json(p.decode_step)},
-                      {"decode_overhead_s", p.decode_step.overhead.value()}};
+                      {"decode_overhead_s", p.decode_step.overhead.value()},
+                      {"decode_communication_s", p.decode_step.communication.value()}};
   }
   return out;
 }
@@ -94,6 +101,10 @@ std::string explain_table(std::string_view title, const StepCost& step) {
                human(c.memory), human(c.launch), human(c.time),
                format("{:.1f} %", 100 * (c.time / step.time)), std::string(bound_name(c.bound))});
   }
+  if (step.communication > Seconds(0)) {
+    table.add({"communication", "", "", "", "", "", "", "", human(step.communication),
+               format("{:.1f} %", 100 * (step.communication / step.time)), "link"});
+  }
   table.add({"host overhead", "", "", "", "", "", "", "", human(step.overhead),
              format("{:.1f} %", 100 * (step.overhead / step.time)), ""});
   table.add({"total", "", "", "", "", "", "", "", human(step.time), "100 %",
@@ -103,7 +114,7 @@ std::string explain_table(std::string_view title, const StepCost& step) {
 
 std::string prediction_text(const TwinModel& twin, const PredictOptions& o, const Prediction& p) {
   std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name,
-                           twin.stack.name, twin.machine.name);
+                           twin.stack.name, boxes_text(twin));
   out += format("prompt {}, gen {}, depth {}, concurrency {}, KV {}\n\n", o.prompt, o.gen, o.depth,
                 o.concurrency, dtype_info(twin.kv).name);
   Table speed({"", "", "bound"}, "lrl");
@@ -114,7 +125,7 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
   speed.add({"whole request", human(p.total), ""});
   out += speed.str() + "\n";
   const MemoryPlan& m = p.memory;
-  Table memory({"memory", ""}, "lr");
+  Table memory({twin.parallel.boxes() > 1 ? "memory of each box" : "memory", ""}, "lr");
   memory.add({"weights", human(m.weights)});
   memory.add({format("KV ({} a token)", human(m.kv_per_token)), human(m.kv)});
   memory.add({"activations", human(m.activations)});

@@ -12,6 +12,7 @@
 #include "embedded_stacks.h"
 #include "embedded_trainers.h"
 #include "model/gguf.h"
+#include "twin/collective.h"
 
 namespace tinderbox::cli {
 
@@ -81,7 +82,23 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
+  twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);
+  if (!options.link.empty()) link_of_boxes(twin.machine, options.link);  // also if one box needs none
+  twin.link = options.link;
   return twin;
+}
+
+void require_one_replica(const TwinModel& twin) {
+  if (twin.parallel.replicas() == 1) return;
+  throw_unsupported(format("parallel '{}': replicas are boxes of their own; leave dp{} out and give "
+                           "one of them its part of the traffic",
+                           twin.parallel.text(), twin.parallel.dp));
+}
+
+std::string boxes_text(const TwinModel& twin) {
+  const int n = twin.parallel.boxes();
+  return n == 1 ? twin.machine.name
+                : format("{} x {} ({})", n, twin.machine.name, twin.parallel.text());
 }
 
 std::int64_t now_unix() { return static_cast<std::int64_t>(std::time(nullptr)); }

@@ -37,6 +37,7 @@ struct Run {
 void add_scaled(StepCost& sum, const StepCost& step, double n) {
   sum.time += step.time * n;
   sum.overhead += step.overhead * n;
+  sum.communication += step.communication * n;
   for (const ClassCost& c : step.classes) {
     auto found = std::ranges::lower_bound(sum.classes, c.op_class, {}, &ClassCost::op_class);
     if (found == sum.classes.end() || found->op_class != c.op_class) {
@@ -84,7 +85,7 @@ class Play {
   std::size_t n_reading_;  // streams whose prompt is not in yet
   Run run_;
   std::vector<Segment> shifted_;
-  std::array<Seconds, 3> bound_time_{};  // of prefill's steps by what bounds them
+  std::array<Seconds, kBounds> bound_time_{};  // of prefill's steps by what bounds them
 };
 
 Play::Play(const StepModel& model, const Point& point, bool explain)
@@ -207,22 +208,8 @@ void check(const StepModel& model, const Point& point) {
   }
 }
 
-}  // namespace
-
-Interval interval_of(const TwinModel& twin, Metric metric, const Point& point) {
-  const Interval base = twin.stack.intervals[static_cast<std::size_t>(metric)];
-  const Kernels* kernels = twin.stack.kernels_of(
-      twin.model.is_moe() ? twin.weights.expert : twin.weights.dense_mlp);
-  double width = 1;  // factor on the logarithms
-  if (kernels != nullptr && !kernels->fitted) width *= kUnfittedWidth;
-  if (point.depth + point.prompt + point.gen > kContextSeen || point.concurrency > kStreamsSeen) {
-    width *= kBeyondWidth;
-  }
-  return {.low = std::pow(base.low, width), .high = std::pow(base.high, width)};
-}
-
-Prediction predict(const StepModel& step_model, const Point& point, bool explain) {
-  check(step_model, point);
+// On one box, or on boxes that share one model.
+Prediction predict_replica(const StepModel& step_model, const Point& point, bool explain) {
   Play play(step_model, point, explain);
   play.run();
 
@@ -260,6 +247,52 @@ Prediction predict(const StepModel& step_model, const Point& point, bool explain
   result.prefill_step = std::move(play.prefill);
   result.memory = plan_memory(step_model.twin(), step_model.footprint(),
                               point.depth + point.prompt + point.gen, point.concurrency);
+  return result;
+}
+
+}  // namespace
+
+Interval interval_of(const TwinModel& twin, Metric metric, const Point& point) {
+  const Interval base = twin.stack.intervals[static_cast<std::size_t>(metric)];
+  const Kernels* kernels = twin.stack.kernels_of(
+      twin.model.is_moe() ? twin.weights.expert : twin.weights.dense_mlp);
+  double width = 1;  // factor on the logarithms
+  if (kernels != nullptr && !kernels->fitted) width *= kUnfittedWidth;
+  if (point.depth + point.prompt + point.gen > kContextSeen || point.concurrency > kStreamsSeen) {
+    width *= kBeyondWidth;
+  }
+  if (twin.parallel.boxes() > 1) width *= kUnfittedWidth;
+  return {.low = std::pow(base.low, width), .high = std::pow(base.high, width)};
+}
+
+Prediction predict(const StepModel& step_model, const Point& point, bool explain) {
+  check(step_model, point);
+  const std::int64_t n = step_model.twin().parallel.replicas();
+  // Sequences are dealt out evenly: so many replicas have one more than the others.
+  const std::int64_t fewer = point.concurrency / n, n_more = point.concurrency % n;
+  Point own = point;
+  own.concurrency = fewer + (n_more > 0 ? 1 : 0);
+  Prediction result = predict_replica(step_model, own, explain);
+  if (n == 1) return result;
+  const auto share = [&](std::int64_t n_replicas, std::int64_t streams) {
+    return static_cast<double>(n_replicas * streams) / static_cast<double>(point.concurrency);
+  };
+  const auto busy = static_cast<double>(n_more > 0 ? n_more : n);
+  Prediction lighter;
+  double weight = 1;  // of the busiest replicas' streams
+  if (n_more > 0 && fewer > 0) {
+    own.concurrency = fewer;
+    lighter = predict_replica(step_model, own, false);
+    weight = share(n_more, fewer + 1);
+  }
+  const auto rest = static_cast<double>(n) - busy;
+  result.ttft = result.ttft * weight + lighter.ttft * (1 - weight);
+  result.tpot = result.tpot * weight + lighter.tpot * (1 - weight);
+  result.decode_tok_per_s = result.decode_tok_per_s * busy + lighter.decode_tok_per_s * rest;
+  if (point.prompt > 0) {
+    result.prefill_tok_per_s =
+        static_cast<double>(point.concurrency * point.prompt) / result.prompts_read.value();
+  }
   return result;
 }
 

@@ -125,6 +125,8 @@ std::string_view bound_name(Bound bound) {
       return "memory";
     case Bound::Launch:
       return "launch";
+    case Bound::Link:
+      return "link";
   }
   std::abort();
 }

@@ -19,7 +19,8 @@
 
 namespace tinderbox {
 
-enum class Bound : std::uint8_t { Compute, Memory, Launch };
+enum class Bound : std::uint8_t { Compute, Memory, Launch, Link };
+inline constexpr int kBounds = 4;
 std::string_view bound_name(Bound bound);
 Bound largest(Seconds compute, Seconds memory, Seconds launch);
 

@@ -27,7 +27,7 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 22> kPriceKeys = {{
+constexpr std::array<PriceKey, 23> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
     {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
@@ -49,6 +49,7 @@ constexpr std::array<PriceKey, 22> kPriceKeys = {{
     {"price.step_time", &PriceParameters::step_time, true},
     {"price.sequence_time", &PriceParameters::sequence_time, true},
     {"price.answer_tokens", &PriceParameters::answer_tokens, false},
+    {"price.sync_time", &PriceParameters::sync_time, true},
     {"price.request_time", &PriceParameters::request_time, true},
 }};
 
@@ -81,6 +82,11 @@ WeightFile parse_weight_file(const std::string& text, const std::string& where) 
   if (text == "checkpoint") return WeightFile::Checkpoint;
   if (text == "mlx") return WeightFile::Mlx;
   throw_invalid(expected_one_of(where, "a kind of files", {"gguf", "checkpoint", "mlx"}, text));
+}
+
+std::string parse_usual_parallel(const std::string& text, const std::string& where) {
+  if (text == "tp" || text == "pp") return text;
+  throw_invalid(expected_one_of(where, "a way to use several boxes", {"tp", "pp"}, text));
 }
 
 int kernels_named(const Stack& stack, const std::string& name, const std::string& where) {
@@ -241,6 +247,8 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   stack.file = parse_weight_file(file.text("reads"), file.where("reads"));
   if (file.has("like")) stack.like = file.text("like");
   stack.graphs = file.flag("graphs");
+  stack.usual_parallel = parse_usual_parallel(file.text("usual_parallel"), file.where("usual_parallel"));
+  stack.overlaps_stages = file.flag("overlaps_stages");
   stack.latency_subtracted = file.flag("latency_subtracted");
   stack.kv_default = file.text("kv_default");
   stack.weights_default = file.text("weights_default");

@@ -49,6 +49,7 @@ struct PriceParameters {
   double step_time = 0;          // s of a step on the host that the device waits for
   double sequence_time = 0;      // s ditto for each sequence of the step
   double answer_tokens = 0;      // mean length of an answer that nothing but its model ends
+  double sync_time = 0;          // s of an operation between boxes beyond what the link alone takes
   double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
 };
 
@@ -105,6 +106,8 @@ struct Stack {
   std::string like;  // the stack whose fitted numbers are this one's priors; empty: none
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
   bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
+  std::string usual_parallel = "tp";  // how it uses several boxes if not told: "tp" or "pp"
+  bool overlaps_stages = false;       // of pp: stages work on other sequences or chunks meanwhile
   bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
 
   std::vector<Kernels> kernels;

@@ -1,10 +1,13 @@
-// What the twin is a twin of: one model in its formats, served by one stack on one machine. A
-// value.
+// What the twin is a twin of: one model in its formats, served by one stack on one machine or on
+// several alike. A value.
 #pragma once
+
+#include <string>
 
 #include "machine/machine.h"
 #include "model/config.h"
 #include "model/weight_format.h"
+#include "twin/parallel.h"
 #include "twin/stack.h"
 
 namespace tinderbox {
@@ -15,6 +18,8 @@ struct TwinModel {
   ModelConfig model;
   WeightFormat weights;
   DType kv = DType::F16;
+  Parallel parallel{};
+  std::string link{};  // between the boxes; empty: the machine's usual one
 };
 
 }  // namespace tinderbox
