@@ -66,6 +66,13 @@ Csv Csv::parse(std::string_view text, std::string_view name) {
   return csv;
 }
 
+void Csv::append(const Csv& other) {
+  if (other.header_ != header_) {
+    throw_invalid(format("{} and {} have different columns; give files of the same kind", name_, other.name_));
+  }
+  rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+}
+
 bool Csv::has(std::string_view column) const { return index_.contains(std::string(column)); }
 
 const std::string& Csv::at(std::size_t row, std::string_view column) const {

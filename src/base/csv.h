@@ -16,6 +16,9 @@ class Csv {
   static Csv load(const std::filesystem::path& path);
   static Csv parse(std::string_view text, std::string_view name);
 
+  // Adds the rows of another file; throws Error::Invalid naming both unless their headers are equal.
+  void append(const Csv& other);
+
   const std::vector<std::string>& header() const { return header_; }
   std::size_t size() const { return rows_.size(); }
   bool has(std::string_view column) const;

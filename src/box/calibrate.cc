@@ -426,7 +426,7 @@ std::map<std::string, std::vector<Row>> rows_by_stack(const Csv& csv, Questioner
   std::map<std::string, std::vector<Row>> out;
   for (std::size_t i = 0; i < csv.size(); ++i) {
     const Question q = questioner.question(Cells(csv, i));
-    if (!q.measured || q.measured->open_loop) continue;
+    if (!q.measured || q.measured->open_loop || !q.measured->spec.empty()) continue;
     const auto value = parse_double(csv.at(i, "value"));
     if (!value || *value <= 0) {
       throw_invalid(format("measurement '{}': value '{}' is not a positive number",
@@ -452,6 +452,7 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
   Calibration result;
   std::vector<Miss> misses;
   for (auto& [id, rows] : rows_by_stack(csv, questioner)) {
+    if (!options.only.empty() && std::ranges::find(options.only, id) == options.only.end()) continue;
     if (progress) progress(format("{}: {} rows", id, rows.size()));
     const StackData data(questioner.stack(id), std::move(rows), questioner);
     if (data.rows().empty()) continue;

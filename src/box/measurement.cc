@@ -19,6 +19,7 @@ constexpr const char* kModelFamily = "unsupported model family";
 constexpr const char* kWeights = "weights format that the stack cannot run";
 constexpr const char* kKv = "unknown kv format";
 constexpr const char* kSpeculation = "speculation";
+constexpr const char* kMethod = "unknown method of speculation";
 constexpr const char* kSeveral = "several boxes or devices";
 constexpr const char* kCapped = "power or clock cap";
 constexpr const char* kMetric = "unsupported test or metric";
@@ -154,8 +155,8 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
-                kernel_path, version);
+  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version, spec, accepted.value_or(-1));
 }
 
 std::string Measured::load_key() const {
@@ -209,7 +210,9 @@ Metric metric_of(const Measured& m) {
 Question Questioner::question(const Cells& cells) {
   const std::string &nodes = cells.text("nodes"), &spec = cells.text("spec");
   if ((!nodes.empty() && nodes != "1") || cells.has("parallel")) return {.refused = kSeveral};
-  if (!spec.empty() && spec != "none") return {.refused = kSpeculation};
+  const bool speculates = !spec.empty() && spec != "none";
+  if (speculates && catalogues_.speculation == nullptr) return {.refused = kSpeculation};
+  if (speculates && !catalogues_.speculation->has(spec)) return {.refused = kMethod};
   if (cells.has("power_cap_or_clock")) return {.refused = kCapped};
   const MetricReading* reading = reading_of(cells);
   if (reading == nullptr) return {.refused = kMetric};
@@ -222,6 +225,10 @@ Question Questioner::question(const Cells& cells) {
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
+  if (speculates) {
+    m.spec = spec;
+    m.accepted = cells.number("spec_accept");
+  }
   m.reading = reading->reading;
   m.scale = reading->scale;
   try {
@@ -237,6 +244,14 @@ Question Questioner::question(const Cells& cells) {
   return {.measured = std::move(m)};
 }
 
+// No source states both: drafting as many as it accepts, if that is more than the method's usual number.
+Speculation Questioner::speculation_of(const Measured& m) const {
+  Speculation method = parse_speculation(catalogues_.speculation->text(m.spec), m.spec);
+  const double accepted = m.accepted.value_or(0);
+  const auto n_draft = std::max<std::int64_t>(method.n_draft, std::llround(std::ceil(accepted)));
+  return with_choice(std::move(method), n_draft, m.accepted);
+}
+
 BuiltTwin Questioner::build(const Measured& m) {
   TwinModel twin;
   twin.machine = machine(m.machine);
@@ -250,6 +265,7 @@ BuiltTwin Questioner::build(const Measured& m) {
         weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
+    if (!m.spec.empty()) twin.speculation = speculation_of(m);
     trying = kWeights;
     return {.model = StepModel(std::move(twin))};
   } catch (const Error& error) {

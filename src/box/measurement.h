@@ -20,7 +20,8 @@ struct TwinCatalogues {
   const Catalogue& machines;
   const Catalogue& stacks;
   const Catalogue& models;
-  const Catalogue* trainers = nullptr;  // of rows about training; none: those are refused
+  const Catalogue* trainers = nullptr;     // of rows about training; none: those are refused
+  const Catalogue* speculation = nullptr;  // of rows that speculate; none: ditto
 };
 
 // One row by column; an empty or absent cell means: not stated.
@@ -55,6 +56,8 @@ enum class Reading : std::uint8_t {
 struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
+  std::string spec{};                // method of speculative decoding; empty: none
+  std::optional<double> accepted{};  // drafted tokens that a step kept, if the source says
   // The load: streams that start at once, or requests that come when they come.
   Point point;
   std::optional<SimulateOptions> open_loop{};
@@ -90,6 +93,8 @@ class Questioner {
   const Machine& machine(const std::string& id);
 
  private:
+  Speculation speculation_of(const Measured& measured) const;
+
   const TwinCatalogues& catalogues_;
   std::map<std::string, Stack> stacks_;
   std::map<std::string, Machine> machines_;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -7,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "box/calibrate.h"
+#include "box/calibrate_speculation.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -46,6 +48,15 @@ void print_table(const FittedStack& stack) {
   print(table.str());
 }
 
+Catalogue with_fitted(const Catalogue& stacks, const std::vector<FittedStack>& fitted) {
+  Catalogue out("stack");
+  for (const std::string& id : stacks.ids()) {
+    const auto found = std::ranges::find(fitted, id, &FittedStack::id);
+    out.add(id, found == fitted.end() ? stacks.text(id) : tinderbox::with_fitted(stacks.text(id), *found));
+  }
+  return out;
+}
+
 Json to_json(const FittedStack& stack) {
   Json parameters = Json::array();
   for (const FittedParameter& p : stack.parameters) {
@@ -66,25 +77,34 @@ Json to_json(const FittedStack& stack) {
 }  // namespace
 
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
-  const Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
-                                                : Csv::load(options.measurements);
+  Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
+                                          : Csv::load(options.measurements.front());
+  for (std::size_t i = 1; i < options.measurements.size(); ++i) rows.append(Csv::load(options.measurements[i]));
+  for (const std::string& id : options.only) find_stack(context, id);  // throws for unknown ones
+  const TwinCatalogues catalogues{context.machines, context.stacks, context.models};
   const Calibration result =
-      calibrate(rows, {context.machines, context.stacks, context.models},
-                {.leave_out = parse_leave_out(options.leave_out)},
+      calibrate(rows, catalogues, {.leave_out = parse_leave_out(options.leave_out), .only = options.only},
                 [](const std::string& what) { log("calibrate: " + what); });
-  Json stacks = Json::array();
-  for (const FittedStack& stack : result.stacks) {
+  Json stacks = Json::array(), methods = Json::array();
+  const auto report = [&](const FittedStack& fitted, const std::string& folder, Json& list) {
     if (!options.dry_run) {
-      const auto path = std::filesystem::path(options.stacks) / (stack.id + ".toml");
-      write_file(path, with_fitted(read_file(path), stack));
+      const auto path = std::filesystem::path(folder) / (fitted.id + ".toml");
+      write_file(path, tinderbox::with_fitted(read_file(path), fitted));
     }
     if (options.json) {
-      stacks.push_back(to_json(stack));
+      list.push_back(to_json(fitted));
     } else {
-      print_table(stack);
+      print_table(fitted);
     }
+  };
+  for (const FittedStack& stack : result.stacks) report(stack, options.stacks, stacks);
+  // Speculation is fitted on what the stacks now say.
+  const Catalogue fitted_stacks = with_fitted(context.stacks, result.stacks);
+  for (const FittedStack& method : calibrate_speculation(
+           rows, {context.machines, fitted_stacks, context.models, nullptr, &context.speculation})) {
+    report(method, options.speculation, methods);
   }
-  if (options.json) print_json({{"stacks", std::move(stacks)}});
+  if (options.json) print_json({{"stacks", std::move(stacks)}, {"speculation", std::move(methods)}});
   if (!options.out.empty()) {
     std::string text = "id,fitted,left_out\n";
     for (const CalibratedRow& row : result.rows) {

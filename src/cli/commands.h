@@ -71,8 +71,10 @@ struct EngineOptionsCli {
 };
 
 struct CalibrateOptionsCli {
-  std::string measurements;           // empty: those built in
+  std::vector<std::string> measurements;  // files; none: the one built in
+  std::vector<std::string> only;          // stacks; none: all with rows
   std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
+  std::string speculation = "data/speculation";  // ditto
   std::string leave_out = "model";     // or "nothing", "source", "group"
   std::string out;                     // CSV of the rows as fitted and as left out
   bool dry_run = false, json = false;

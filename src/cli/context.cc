@@ -9,6 +9,7 @@
 #include "embedded_machines.h"
 #include "embedded_measurements.h"
 #include "embedded_models.h"
+#include "embedded_speculation.h"
 #include "embedded_stacks.h"
 #include "embedded_trainers.h"
 #include "model/gguf.h"
@@ -43,7 +44,8 @@ Context load_context() {
           catalogue_of("stack", embedded_stacks::assets()),
           catalogue_of("model", embedded_models::assets()),
           embedded_measurements::assets()[0].body,
-          catalogue_of("trainer", embedded_trainers::assets())};
+          catalogue_of("trainer", embedded_trainers::assets()),
+          catalogue_of("speculation", embedded_speculation::assets())};
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {
@@ -80,6 +82,14 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
+  if (!options.speculation.empty()) {
+    const std::string& name = options.speculation;
+    twin.speculation = with_choice(parse_speculation(file_or_entry(context.speculation, name), name),
+                                   options.draft_tokens, options.accepted);
+  } else if (options.draft_tokens || options.accepted) {
+    throw_invalid(format("--draft-tokens and --accepted need --speculation: one of {}",
+                         fmt::join(context.speculation.ids(), ", ")));
+  }
   return twin;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,7 @@ namespace tinderbox::cli {
 struct Context {
   Catalogue machines, stacks, models;
   std::string_view measurements;  // data/measurements/inference.csv
-  Catalogue trainers;
+  Catalogue trainers, speculation;
 };
 
 Context load_context();
@@ -27,6 +28,9 @@ struct TwinOptions {
   std::string weights;  // empty: the stack's default, or bf16
   std::string stack;    // empty: by weights format
   std::string kv;       // empty: the stack's default
+  std::string speculation;                 // method; empty: none
+  std::optional<std::int64_t> draft_tokens;  // none: the method's own number
+  std::optional<double> accepted;            // ditto
 };
 
 // --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound

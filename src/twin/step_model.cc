@@ -1,6 +1,7 @@
 #include "twin/step_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -49,6 +50,30 @@ void check_kernels(const Graph& graph, const Stack& stack) {
 
 }  // namespace
 
+void add_scaled(StepCost& sum, const StepCost& step, double n) {
+  sum.time += step.time * n;
+  sum.overhead += step.overhead * n;
+  for (const ClassCost& c : step.classes) {
+    auto found = std::ranges::lower_bound(sum.classes, c.op_class, {}, &ClassCost::op_class);
+    if (found == sum.classes.end() || found->op_class != c.op_class) {
+      found = sum.classes.insert(found, ClassCost{.op_class = c.op_class});
+    }
+    found->n_ops += static_cast<int>(std::lround(c.n_ops * n));
+    found->work.matmul += c.work.matmul * n;
+    found->work.vector += c.work.vector * n;
+    found->work.weights += c.work.weights * n;
+    found->work.kv_read += c.work.kv_read * n;
+    found->work.kv_write += c.work.kv_write * n;
+    found->work.activations += c.work.activations * n;
+    found->work.weight_dtype = c.work.weight_dtype;
+    found->time += c.time * n;
+    found->compute += c.compute * n;
+    found->memory += c.memory * n;
+    found->launch += c.launch * n;
+    found->bound = c.bound;
+  }
+}
+
 StepModel::StepModel(TwinModel twin)
     : twin_(std::move(twin)),
       footprint_(std::make_shared<const Footprint>(
@@ -79,15 +104,22 @@ StepModel StepModel::with_stack(Stack stack) const {
   return other;
 }
 
-StepCost StepModel::price(std::span<const Segment> segments, bool explain) const {
+StepModel StepModel::with_accepted(double accepted) const {
+  CHECK(twin_.speculation);
+  StepModel other = *this;
+  other.twin_.speculation->accepted = accepted;
+  return other;
+}
+
+StepCost StepModel::price(std::span<const Segment> segments, bool explain, bool verifies) const {
   CHECK(!segments.empty());
   double n_tokens = 0, n_sampled = 0;
   for (const Segment& s : segments) {
     n_tokens += s.n_new;
-    n_sampled += s.samples ? 1 : 0;
+    n_sampled += !s.samples ? 0 : verifies ? s.n_new : 1;
   }
   const auto n_segments = static_cast<double>(segments.size());
-  const bool decode = n_tokens == n_segments;
+  const bool decode = verifies || n_tokens == n_segments;
 
   std::array<ClassCost, kOpClasses> classes{};
   std::array<Seconds, 3> bound_time{};

@@ -36,13 +36,20 @@ struct StepCost {
   std::vector<ClassCost> classes{};  // empty unless asked for
 };
 
+// Adds n such steps; n need not be whole, nor above 0.
+void add_scaled(StepCost& sum, const StepCost& step, double n);
+
 class StepModel {
  public:
   // Throws Error::Unsupported if the stack has no kernel for one of the weights.
   explicit StepModel(TwinModel twin);
-  StepCost price(std::span<const Segment> segments, bool explain = false) const;
+  // verifies: all new tokens are one speculation or draft (twin/speculation.h): each of a segment that samples is sampled,
+  // and the step is one of decode, whatever their number.
+  StepCost price(std::span<const Segment> segments, bool explain = false, bool verifies = false) const;
   // The same model with other numbers in its stack (not other kernels for its formats).
   StepModel with_stack(Stack stack) const;
+  // Speculating as before, but keeping so many drafted tokens a step. Requires a twin that speculates.
+  StepModel with_accepted(double accepted) const;
   const TwinModel& twin() const { return twin_; }
   const Footprint& footprint() const { return *footprint_; }
 
