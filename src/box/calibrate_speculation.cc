@@ -13,9 +13,8 @@
 namespace tinderbox {
 namespace {
 
-constexpr double kGroupSpread = 0.5;   // of the logarithm of accepted tokens, between groups of one method
-constexpr double kAcceptedMin = 0.05;  // rows slower than without speculation say little about how little
-constexpr double kGroupsMin = 5;       // fewer say nothing about an interval
+constexpr double kGroupSpread = 0.3;  // of the logarithm of tokens a step, between groups of one method
+constexpr double kGroupsMin = 5;      // fewer say nothing about an interval
 constexpr int kHalvings = 24;
 
 struct Row {
@@ -26,7 +25,7 @@ struct Row {
   double weight = 0;  // 1 / rows of its group
 };
 
-// Where the rows' weights below reach the share of all.
+// Where the rows' weights below reach the share of all; between two rows if they just do.
 double weighted_quantile(const std::vector<Row>& rows, const std::vector<double>& of, double share) {
   std::vector<std::pair<double, double>> sorted;
   double total = 0, below = 0;
@@ -35,9 +34,11 @@ double weighted_quantile(const std::vector<Row>& rows, const std::vector<double>
     total += rows[i].weight;
   }
   std::ranges::sort(sorted);
-  for (const auto& [x, weight] : sorted) {
-    below += weight;
-    if (below >= share * total) return x;
+  const double wanted = share * total, slack = 1e-9 * total;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    below += sorted[i].second;
+    if (below > wanted + slack) return sorted[i].first;
+    if (below > wanted - slack) return (sorted[i].first + sorted[std::min(i + 1, sorted.size() - 1)].first) / 2;
   }
   return sorted.back().first;
 }
@@ -57,7 +58,7 @@ double implied(const Row& row) {
     const double middle = (low + high) / 2;
     (log_ratio(row, middle) > 0 ? low : high) = middle;
   }
-  return std::max((low + high) / 2, kAcceptedMin);
+  return (low + high) / 2;
 }
 
 bool depends_on_acceptance(const Measured& m) {
@@ -106,20 +107,21 @@ std::map<std::string, std::vector<Row>> rows_by_method(const Csv& csv, Questione
   return out;
 }
 
-// The median and the prior by what each is worth.
+// The median and the prior by what each is worth, in the logarithm of tokens a step, which rates are proportional to.
 FittedParameter fitted_acceptance(const Speculation& method, const std::vector<Row>& rows, double n_groups) {
   const auto fact = std::ranges::find(method.facts, "draft.accepted_tokens", &Fact::key);
   CHECK(fact != method.facts.end() && fact->fit);
   std::vector<double> logs;
-  for (const Row& row : rows) logs.push_back(std::log(implied(row)));
-  const double spread = fact->fit->spread, median = weighted_quantile(rows, logs, 0.5);
+  for (const Row& row : rows) logs.push_back(std::log1p(implied(row)));
+  const double prior = fact->fit->prior, median = weighted_quantile(rows, logs, 0.5);
+  const double spread = fact->fit->spread * prior / (1 + prior);  // of 1 + accepted
   const double worth = n_groups / (kGroupSpread * kGroupSpread), prior_worth = 1 / (spread * spread);
-  const double log = (worth * median + prior_worth * std::log(fact->fit->prior)) / (worth + prior_worth);
+  const double log = (worth * median + prior_worth * std::log1p(prior)) / (worth + prior_worth);
   return {.key = "draft.accepted_tokens",
-          .value = std::min(std::exp(log), static_cast<double>(method.n_draft)),
-          .prior = fact->fit->prior,
-          .spread = spread,
-          .error = 1 / std::sqrt(worth + prior_worth),
+          .value = std::clamp(std::expm1(log), 0.01, static_cast<double>(method.n_draft)),
+          .prior = prior,
+          .spread = fact->fit->spread,
+          .error = (1 + prior) / prior / std::sqrt(worth + prior_worth),
           .n_rows = static_cast<std::int64_t>(rows.size())};
 }
 

@@ -150,6 +150,13 @@ std::optional<double> Cells::number(std::string_view column) const {
 }
 
 std::optional<std::int64_t> Cells::count(std::string_view column) const {
+  // A range that a source states, "50-1000", counts as its middle.
+  const std::string& cell = text(column);
+  const std::size_t dash = cell.find('-', 1);
+  if (dash != std::string::npos) {
+    const auto low = parse_double(cell.substr(0, dash)), high = parse_double(cell.substr(dash + 1));
+    if (low && high && *low >= 0 && *high <= 1e9) return std::llround((*low + *high) / 2);
+  }
   const auto n = number(column);
   return n ? std::optional<std::int64_t>(std::llround(*n)) : std::nullopt;
 }

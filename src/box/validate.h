@@ -23,6 +23,7 @@ struct ValidationRow {
   std::optional<double> predicted{};  // same unit
   double low = 0, high = 0;           // nine in ten such values lie between the two
   std::string reason{};               // why not, if not
+  bool speculates = false;
 
   // Relative: predicted / value - 1.
   double error() const { return *predicted / value - 1; }
@@ -49,8 +50,10 @@ struct ValidationReport {
   std::int64_t predicted = 0;
   double coverage = 0;
   std::map<std::string, std::int64_t> refused{};  // by reason
-  Score macro{};
+  Score macro{};                          // of rows without speculation
   std::vector<ValidationSlice> slices{};  // by key; only those with a predicted row
+  Score speculation{};                    // rows with it, scored apart: acceptance is a guess
+  std::vector<ValidationSlice> speculation_slices{};
 };
 
 // by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid

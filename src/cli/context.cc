@@ -84,6 +84,11 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
   if (!options.speculation.empty()) {
     const std::string& name = options.speculation;
+    if (!context.speculation.has(name) && !fs::is_regular_file(name)) {
+      const std::vector<std::string> known = context.speculation.ids();
+      throw_not_found(format("no method of speculation '{}'{}; known are {}", name, did_you_mean(name, known),
+                             fmt::join(known, ", ")));
+    }
     twin.speculation = with_choice(parse_speculation(file_or_entry(context.speculation, name), name),
                                    options.draft_tokens, options.accepted);
   } else if (options.draft_tokens || options.accepted) {
