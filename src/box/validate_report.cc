@@ -107,8 +107,8 @@ std::string validation_table(const ValidationReport& report) {
   for (const ValidationSlice& slice : report.slices) slices.add(slice_cells(slice));
   out += slices.str();
   if (!report.speculation_slices.empty()) {
-    out += format("\nwith speculation, acceptance guessed: groups {}, median {}, p90 {}, bias {}\n\n", report.speculation.groups,
-                  percent(report.speculation.median_ape), percent(report.speculation.p90_ape),
+    out += format("\nwith speculation, acceptance guessed: groups {}, median {}, p90 {}, bias {}\n\n",
+                  report.speculation.groups, percent(report.speculation.median_ape), percent(report.speculation.p90_ape),
                   signed_percent(report.speculation.bias));
     Table apart(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
     for (const ValidationSlice& slice : report.speculation_slices) apart.add(slice_cells(slice));
@@ -166,8 +166,8 @@ std::string validation_markdown(const ValidationReport& report, const std::strin
   out += markdown_row(header) + markdown_rule(report.by.size(), header.size());
   for (const ValidationSlice& slice : report.slices) out += markdown_row(slice_cells(slice));
   if (!report.speculation_slices.empty()) {
-    out += format("\n## With speculation\n\nScored apart, since how many drafted tokens were accepted is a guess: median {} "
-                  "over {} groups.\n\n",
+    out += format("\n## With speculation\n\nScored apart, since how many drafted tokens were accepted is a "
+                  "guess: median {} over {} groups.\n\n",
                   percent(report.speculation.median_ape), report.speculation.groups);
     out += markdown_row(header) + markdown_rule(report.by.size(), header.size());
     for (const ValidationSlice& slice : report.speculation_slices) out += markdown_row(slice_cells(slice));

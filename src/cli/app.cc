@@ -64,7 +64,8 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
 }
 
 void add_speculation(CLI::App& verb, TwinOptions& twin) {
-  verb.add_option("--speculation", twin.speculation, "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
+  verb.add_option("--speculation", twin.speculation,
+                  "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
   verb.add_option("--draft-tokens", twin.draft_tokens, "Tokens drafted a step (default: the method's)");
   verb.add_option("--accepted", twin.accepted, "Mean of them kept a step (default: the method's, a wide guess)");
 }
@@ -219,7 +220,8 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--only", o.only, "Fit these stacks alone")->delimiter(',');
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
       ->capture_default_str();
-  verb->add_option("--speculation", o.speculation, "Folder of the speculation files, ditto")->capture_default_str();
+  verb->add_option("--speculation", o.speculation, "Folder of the speculation files, ditto")
+      ->capture_default_str();
   verb->add_option("--leave-out", o.leave_out,
                    "Cross-validate: leave each model, source or group out in turn")
       ->check(CLI::IsMember({"model", "source", "group", "nothing"}))

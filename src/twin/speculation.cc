@@ -99,9 +99,10 @@ Speculation with_choice(Speculation method, std::optional<std::int64_t> n_draft,
   }
   if (accepted) {
     if (!(*accepted >= 0 && *accepted <= static_cast<double>(method.n_draft))) {
-      throw_invalid(format("{}: {} accepted tokens a step are not from 0 to the {} drafted; the token that the model says "
-                           "itself does not count",
-                           method.id, *accepted, method.n_draft));
+      throw_invalid(
+          format("{}: {} accepted tokens a step are not from 0 to the {} drafted; the token that the model "
+                 "says itself does not count",
+                 method.id, *accepted, method.n_draft));
     }
     method.accepted = *accepted;
     method.interval = Interval{};

@@ -1,5 +1,5 @@
-// Speculative decoding: a drafter guesses K tokens of every sequence, the model reads them with the one it is sure of in
-// one step, and keeps those that it would have said itself:
+// Speculative decoding: a drafter guesses K tokens of every sequence, the model reads them with the one it
+// is sure of in one step, and keeps those that it would have said itself:
 //
 //   step    = price of 1 + K new tokens a sequence + draft      (memory-bound: barely more than one token, but more
 //             experts are touched, and with many sequences arithmetic binds)
@@ -7,8 +7,8 @@
 //             LM head; a sequential drafter passes K times with one token, a parallel one once with K
 //   rate    = (1 + accepted) / step
 //
-// How many are accepted depends on the text more than on the machine: an input, with a fitted default and its wide spread.
-// Left out: the drafter's memory, its reading of the prompt, and drafts that are trees.
+// How many are accepted depends on the text more than on the machine: an input, with a fitted default and
+// its wide spread. Left out: the drafter's memory, its reading of the prompt, and drafts that are trees.
 #pragma once
 
 #include <cstdint>
@@ -47,14 +47,13 @@ struct Speculation {
 // name stands for the path in messages. Throws Error::Invalid naming "file:line: key", as parse_stack.
 Speculation parse_speculation(std::string_view toml, std::string_view name);
 
-// The method drafting and accepting so many. With n_draft alone, acceptance falls off with the position as a constant
-// chance a token that gives the method's own mean at its own K. Throws Error::Invalid unless n_draft is from 1 to 64 and
+// The method drafting and accepting so many. With n_draft alone, acceptance falls off with the position as a
+// constant chance a token that gives the method's own mean at its own K. Throws Error::Invalid unless n_draft is from 1 to 64 and
 // accepted from 0 to it.
 Speculation with_choice(Speculation method, std::optional<std::int64_t> n_draft,
                         std::optional<double> accepted);
 
-// One step that reads prompts and lets other sequences speculate: `decoding` has n_new 1, and a context that holds so far.
-// Requires a speculating twin and at least one decoding sequence.
+// One step that reads prompts and lets other sequences speculate: `decoding` has n_new 1. Requires a speculating twin and at least one decoding sequence.
 StepCost speculative_step(const StepModel& model, std::span<const Segment> reading,
                           std::span<const Segment> decoding, bool explain = false);
 

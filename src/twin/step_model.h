@@ -43,8 +43,8 @@ class StepModel {
  public:
   // Throws Error::Unsupported if the stack has no kernel for one of the weights.
   explicit StepModel(TwinModel twin);
-  // verifies: all new tokens are one speculation or draft (twin/speculation.h): each of a segment that samples is sampled,
-  // and the step is one of decode, whatever their number.
+  // verifies: all new tokens are drafts or being drafted (twin/speculation.h): each of a segment that samples
+  // is sampled, and the step is one of decode, whatever their number.
   StepCost price(std::span<const Segment> segments, bool explain = false, bool verifies = false) const;
   // The same model with other numbers in its stack (not other kernels for its formats).
   StepModel with_stack(Stack stack) const;
