@@ -108,8 +108,8 @@ std::string validation_table(const ValidationReport& report) {
   out += slices.str();
   if (!report.speculation_slices.empty()) {
     out += format("\nwith speculation, acceptance guessed: groups {}, median {}, p90 {}, bias {}\n\n",
-                  report.speculation.groups, percent(report.speculation.median_ape), percent(report.speculation.p90_ape),
-                  signed_percent(report.speculation.bias));
+                  report.speculation.groups, percent(report.speculation.median_ape),
+                  percent(report.speculation.p90_ape), signed_percent(report.speculation.bias));
     Table apart(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
     for (const ValidationSlice& slice : report.speculation_slices) apart.add(slice_cells(slice));
     out += apart.str();

@@ -48,12 +48,13 @@ struct Speculation {
 Speculation parse_speculation(std::string_view toml, std::string_view name);
 
 // The method drafting and accepting so many. With n_draft alone, acceptance falls off with the position as a
-// constant chance a token that gives the method's own mean at its own K. Throws Error::Invalid unless n_draft is from 1 to 64 and
-// accepted from 0 to it.
+// constant chance a token that gives the method's own mean at its own K. Throws Error::Invalid
+// unless n_draft is from 1 to 64 and accepted from 0 to it.
 Speculation with_choice(Speculation method, std::optional<std::int64_t> n_draft,
                         std::optional<double> accepted);
 
-// One step that reads prompts and lets other sequences speculate: `decoding` has n_new 1. Requires a speculating twin and at least one decoding sequence.
+// One step that reads prompts and lets other sequences speculate: `decoding` has n_new 1. Requires a
+// speculating twin and at least one decoding sequence.
 StepCost speculative_step(const StepModel& model, std::span<const Segment> reading,
                           std::span<const Segment> decoding, bool explain = false);
 
