@@ -1,6 +1,7 @@
 #include "box/calibrate.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 #include <utility>
@@ -19,6 +20,8 @@ namespace {
 // Between good sources measurements differ by some per cent; residuals well beyond are outliers.
 constexpr double kNoise = 0.06;    // standard deviation of the logarithm of a group's typical row
 constexpr double kOutlier = 0.15;  // residual at which a row's weight has halved (Cauchy)
+// From the priors most rows look like outliers: the fit begins with a wider scale and narrows it.
+constexpr std::array kOutlierStages = {0.6, 0.3, kOutlier};
 constexpr double kStep = 1e-3;     // of the logarithm of a parameter, for differences
 constexpr int kIterationsMax = 12;
 constexpr double kGroupsMin = 12;  // fewer have no tails
@@ -163,9 +166,35 @@ class Fitter {
     }
   }
 
+  // Takes the parameters that another stack's file has too, by key, for the means of the priors.
+  void believe(const std::map<std::string, double>& logarithms) {
+    Stack stack = base_;
+    const std::vector<StackParameter> list = parameters(stack);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const auto found = logarithms.find(list[i].key);
+      const auto at = static_cast<Eigen::Index>(i);
+      if (found == logarithms.end()) continue;
+      priors_.mean[at] = found->second;
+    }
+  }
+  std::map<std::string, double> by_key(const Eigen::VectorXd& x) const {
+    Stack stack = base_;
+    std::map<std::string, double> out;
+    const std::vector<StackParameter> list = parameters(stack);
+    for (std::size_t i = 0; i < list.size(); ++i) out[list[i].key] = x[static_cast<Eigen::Index>(i)];
+    return out;
+  }
+
   // use[i] is 0 for a row left out.
   Eigen::VectorXd fit(const Eigen::VectorXd& start, const Eigen::VectorXd& use, int iterations_max);
-  Eigen::VectorXd fit(const Eigen::VectorXd& use) { return fit(priors_.mean, use, kIterationsMax); }
+  Eigen::VectorXd fit(const Eigen::VectorXd& use) {
+    Eigen::VectorXd x = priors_.mean;
+    for (const double stage : kOutlierStages) {
+      outlier_ = stage;
+      x = fit(x, use, kIterationsMax);
+    }
+    return x;
+  }
   Eigen::VectorXd residuals(const Eigen::VectorXd& x) const {
     return data_.residuals(with_logarithms(base_, x), pool_);
   }
@@ -185,6 +214,7 @@ class Fitter {
   Stack base_;
   Priors priors_;
   std::vector<Eigen::Index> free_;
+  double outlier_ = kOutlier;
   Eigen::MatrixXd last_jacobian_, last_normal_;
 };
 
@@ -193,8 +223,8 @@ double Fitter::cost(const Eigen::VectorXd& x, const Eigen::VectorXd& r,
                     const Eigen::VectorXd& use) const {
   double sum = 0;
   for (Eigen::Index i = 0; i < r.size(); ++i) {
-    const double ratio = r[i] / kOutlier;
-    sum += use[i] * data_.rows()[static_cast<std::size_t>(i)].weight * kOutlier * kOutlier /
+    const double ratio = r[i] / outlier_;
+    sum += use[i] * data_.rows()[static_cast<std::size_t>(i)].weight * outlier_ * outlier_ /
            (kNoise * kNoise) * std::log1p(ratio * ratio);
   }
   for (const Eigen::Index i : free_) {
@@ -207,7 +237,7 @@ double Fitter::cost(const Eigen::VectorXd& x, const Eigen::VectorXd& r,
 Eigen::VectorXd Fitter::weights(const Eigen::VectorXd& r, const Eigen::VectorXd& use) const {
   Eigen::VectorXd w(r.size());
   for (Eigen::Index i = 0; i < r.size(); ++i) {
-    const double ratio = r[i] / kOutlier;
+    const double ratio = r[i] / outlier_;
     w[i] = use[i] * data_.rows()[static_cast<std::size_t>(i)].weight /
            (kNoise * kNoise * (1 + ratio * ratio));
   }
@@ -333,9 +363,14 @@ const std::string& left_out_key(const Row& row, LeaveOut leave_out) {
   return leave_out == LeaveOut::Group ? row.group : row.model;
 }
 
-// In base units: what fits without each key predict of its rows.
+using Logarithms = std::map<std::string, double>;  // of parameters, by key
+// Of one stack: of the fit to all rows (""), and of those without a model (source, group).
+using Fits = std::map<std::string, Logarithms>;
+
+// In base units: what fits without each key predict of its rows. base: of the stack it is like.
 std::vector<double> cross_validated(const StackData& data, Fitter& fitter,
                                     const Eigen::VectorXd& full, LeaveOut leave_out,
+                                    const Fits* base, Fits& fits,
                                     const CalibrationProgress& progress) {
   const std::vector<Row>& rows = data.rows();
   std::vector<double> out(rows.size());
@@ -347,8 +382,11 @@ std::vector<double> cross_validated(const StackData& data, Fitter& fitter,
     for (std::size_t i = 0; i < rows.size(); ++i) {
       use[static_cast<Eigen::Index>(i)] = left_out_key(rows[i], leave_out) == key ? 0 : 1;
     }
+    if (base != nullptr) fitter.believe(base->contains(key) ? base->at(key) : base->at(""));
     // Near the full fit, from which it starts, two steps of Gauss and Newton are enough.
-    const Eigen::VectorXd r = fitter.residuals(fitter.fit(full, use, 2));
+    const Eigen::VectorXd x = fitter.fit(full, use, 2);
+    fits[key] = fitter.by_key(x);
+    const Eigen::VectorXd r = fitter.residuals(x);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const auto at = static_cast<Eigen::Index>(i);
       if (use[at] == 0) out[i] = rows[i].value * std::exp(r[at]);
@@ -445,26 +483,47 @@ std::map<std::string, std::vector<Row>> rows_by_stack(const Csv& csv, Questioner
 
 }  // namespace
 
+namespace {
+
+// Stacks in an order in which each comes after the one it is like.
+std::vector<std::string> in_order(const std::map<std::string, std::vector<Row>>& rows,
+                                  Questioner& questioner) {
+  std::vector<std::string> first, second;
+  for (const auto& [id, unused] : rows) {
+    (questioner.stack(id).like.empty() ? first : second).push_back(id);
+  }
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
+}
+
+}  // namespace
+
 Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
                       const CalibrationOptions& options, const CalibrationProgress& progress) {
   Questioner questioner(catalogues);
   ThreadPool pool(options.n_threads);
   Calibration result;
   std::vector<Miss> misses;
-  for (auto& [id, rows] : rows_by_stack(csv, questioner)) {
+  std::map<std::string, Fits> fits;
+  std::map<std::string, std::vector<Row>> rows_of = rows_by_stack(csv, questioner);
+  for (const std::string& id : in_order(rows_of, questioner)) {
     if (!options.only.empty() && std::ranges::find(options.only, id) == options.only.end()) continue;
-    if (progress) progress(format("{}: {} rows", id, rows.size()));
-    const StackData data(questioner.stack(id), std::move(rows), questioner);
+    if (progress) progress(format("{}: {} rows", id, rows_of[id].size()));
+    const StackData data(questioner.stack(id), std::move(rows_of[id]), questioner);
     if (data.rows().empty()) continue;
     Fitter fitter(data, pool);
+    const auto like = fits.find(data.stack().like);
+    const Fits* base = like == fits.end() ? nullptr : &like->second;
+    if (base != nullptr) fitter.believe(base->at(""));
     const Eigen::VectorXd all =
         Eigen::VectorXd::Ones(static_cast<Eigen::Index>(data.rows().size()));
     const Eigen::VectorXd x = fitter.fit(all);
+    fits[id][""] = fitter.by_key(x);
     result.stacks.push_back(fitted_stack(data, fitter, x));
     const Eigen::VectorXd r = fitter.residuals(x);
     std::vector<double> left_out;
     if (options.leave_out != LeaveOut::Nothing) {
-      left_out = cross_validated(data, fitter, x, options.leave_out, progress);
+      left_out = cross_validated(data, fitter, x, options.leave_out, base, fits[id], progress);
       for (Miss& miss : misses_of(data, left_out)) misses.push_back(std::move(miss));
     }
     for (std::size_t i = 0; i < data.rows().size(); ++i) {
@@ -477,6 +536,7 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
     }
   }
   if (options.leave_out == LeaveOut::Model) add_intervals(misses, result.stacks);
+  std::ranges::sort(result.stacks, {}, &FittedStack::id);
   std::ranges::sort(result.rows, {}, &CalibratedRow::index);
   return result;
 }
@@ -517,6 +577,8 @@ std::string with_fitted(std::string toml, const FittedStack& fitted) {
     const bool is_time = p.key.ends_with("_time");
     line.set("value",
              is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
+    line.set("prior",
+             is_time ? format("\"{:.4g} us\"", 1e6 * p.prior) : format("{:.4g}", p.prior));
     line.set("error", format("{:.3f}", p.error));
     line.set("rows", format("{}", p.n_rows));
   }

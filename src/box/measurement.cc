@@ -97,6 +97,8 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
 const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
   Point& point = measured.point = point_of(cells);
   if (cells.has("arrival_req_per_s")) return read_open_loop(cells, measured);
+  // Whoever measures n streams gives the server room for n.
+  point.sequences = std::max(point.sequences, point.concurrency);
   const bool decode = cells.text("test") == "decode";
   if (decode && (gguf || point.concurrency == 1 || point.prompt == 0)) {
     // One stream, or tools that start all streams with their prompts already read.
@@ -282,6 +284,21 @@ BuiltTwin Questioner::build(const Measured& m) {
   }
 }
 
+// Clients ask for a number of tokens, but most let the model end its answer before: with answers of
+// exponential length the streams end one after another, and the tokens of all over the time of the
+// longest are fewer than the streams' own rates add up to. Mean over longest of n answers of at most
+// `asked` tokens.
+double mean_over_longest(double n, double asked, double answer_tokens) {
+  constexpr int kSteps = 64;
+  double mean = 0, longest = 0;
+  for (int i = 0; i < kSteps; ++i) {
+    const double beyond = std::exp(-asked * (i + 0.5) / kSteps / answer_tokens);
+    mean += beyond;
+    longest += 1 - std::pow(1 - beyond, n);
+  }
+  return mean / longest;
+}
+
 double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
   const auto n = static_cast<double>(m.point.concurrency);
   const auto prompt = static_cast<double>(m.point.prompt), gen = static_cast<double>(m.point.gen);
@@ -295,7 +312,9 @@ double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
     case Reading::Ttft:
       return p.ttft.value();
     case Reading::DecodeRate:
-      return p.decode_tok_per_s * (m.server_clock && gen > 1 ? gen / (gen - 1) : 1);
+      if (m.server_clock) return p.decode_tok_per_s * (gen > 1 ? gen / (gen - 1) : 1);
+      return p.decode_tok_per_s *
+             (m.alone ? 1 : mean_over_longest(n, gen, stack.price.answer_tokens));
     case Reading::DecodeStreamRate:
       return p.stream_tok_per_s;
     case Reading::Tpot:

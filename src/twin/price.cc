@@ -23,17 +23,22 @@ FlopsPerSecond peak(const Machine& machine, MathType wanted, Hertz clock) {
   return machine.peak(MathType::F32, clock);
 }
 
+// What multiplies the memory share of the kernels: experts are many small matrices, and the LM
+// head's one long row by matrix product takes a path of its own in some libraries.
+double memory_ratio(const OpShape& op, const PriceParameters& p) {
+  if (op.op_class == OpClass::Expert) return p.expert_memory_ratio;
+  return op.op_class == OpClass::LmHead && op.x_rows <= 1 ? p.single_head_ratio : 1;
+}
+
 // Of a product with rows without end.
 Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const PriceParameters& p = twin.stack.price;
-  const bool expert = op.op_class == OpClass::Expert;
   const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
   static const Kernels plain{};  // vectors and routers in formats that need no kernel of their own
   const Kernels& k = kernels != nullptr ? *kernels : plain;
-  return {.compute = peak(twin.machine, k.math, clock) *
-                     (k.compute_share * (expert ? p.expert_compute_ratio : 1)),
-          .memory = twin.machine.memory_bandwidth *
-                    (k.memory_share * (expert ? p.expert_memory_ratio : 1))};
+  const double compute_ratio = op.op_class == OpClass::Expert ? p.expert_compute_ratio : 1;
+  return {.compute = peak(twin.machine, k.math, clock) * (k.compute_share * compute_ratio),
+          .memory = twin.machine.memory_bandwidth * (k.memory_share * memory_ratio(op, p))};
 }
 
 double rows_of_product(const OpShape& op, const StepShape& step) {
@@ -85,9 +90,10 @@ void price_attention(const OpShape& op, const StepShape& step, const Work& work,
   if (cheapest.width > kNarrowHead) {
     share *= std::pow(kNarrowHead / cheapest.width, p.attention_width_exponent);
   }
+  const double ratio = dtype_bits(twin.kv) < 16 ? p.quantised_kv_ratio : 1;
   cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * share);
   cost.memory = (work.kv_read + work.kv_write) /
-                    (twin.machine.memory_bandwidth * p.attention_memory_share) +
+                    (twin.machine.memory_bandwidth * (p.attention_memory_share * ratio)) +
                 activation_time(work, twin);
 }
 
@@ -158,7 +164,8 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
                        op.op_class == OpClass::LmHead;
   cost.launch = Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
                             (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time) +
-                        (product ? p.product_time : 0));
+                        (product ? p.product_time : 0) +
+                        (op.kind == OpKind::Scan ? p.scan_time : 0));
   cost.time = std::max(cost.compute, cost.memory) +
               p.overlap_ratio * std::min(cost.compute, cost.memory) + cost.launch;
   cost.bound = largest(cost.compute, cost.memory, cost.launch);

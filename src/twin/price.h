@@ -4,7 +4,7 @@
 //
 //   memory    weights / (m bandwidth) + spilled activations / (vector share bandwidth)
 //   compute   flops / (c peak) * (rows + half_rows) / rows     rows of the product, or an expert's
-//   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time
+//   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time or scan_time
 //
 // Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
 // compute share; a scan likewise. Norms, element-wise ops, routing and look-ups move activations.

@@ -17,6 +17,7 @@ constexpr std::array kNouns = {
     Noun{"ratio", Measure::Share},
     Noun{"exponent", Measure::Share},
     Noun{"rows", Measure::Share},  // a fitted number of rows is no whole number
+    Noun{"tokens", Measure::Share},
     Noun{"time", Measure::Time},
     Noun{"size", Measure::Size},
 };
@@ -26,14 +27,16 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 18> kPriceKeys = {{
+constexpr std::array<PriceKey, 22> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
+    {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
     {"price.half_rows", &PriceParameters::half_rows, false},
     {"price.expert_half_rows", &PriceParameters::expert_half_rows, false},
     {"price.routing_exponent", &PriceParameters::routing_exponent, false},
     {"price.attention_memory_share", &PriceParameters::attention_memory_share, false},
     {"price.attention_compute_share", &PriceParameters::attention_compute_share, false},
+    {"price.quantised_kv_ratio", &PriceParameters::quantised_kv_ratio, false},
     {"price.attention_width_exponent", &PriceParameters::attention_width_exponent, false},
     {"price.scan_memory_share", &PriceParameters::scan_memory_share, false},
     {"price.scan_compute_share", &PriceParameters::scan_compute_share, false},
@@ -42,8 +45,10 @@ constexpr std::array<PriceKey, 18> kPriceKeys = {{
     {"price.kernel_time", &PriceParameters::kernel_time, true},
     {"price.graph_kernel_time", &PriceParameters::graph_kernel_time, true},
     {"price.product_time", &PriceParameters::product_time, true},
+    {"price.scan_time", &PriceParameters::scan_time, true},
     {"price.step_time", &PriceParameters::step_time, true},
     {"price.sequence_time", &PriceParameters::sequence_time, true},
+    {"price.answer_tokens", &PriceParameters::answer_tokens, false},
     {"price.request_time", &PriceParameters::request_time, true},
 }};
 
@@ -234,6 +239,7 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   stack.id = file.text("id");
   stack.name = file.text("name");
   stack.file = parse_weight_file(file.text("reads"), file.where("reads"));
+  if (file.has("like")) stack.like = file.text("like");
   stack.graphs = file.flag("graphs");
   stack.latency_subtracted = file.flag("latency_subtracted");
   stack.kv_default = file.text("kv_default");

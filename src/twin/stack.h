@@ -32,10 +32,12 @@ struct Kernels {
 struct PriceParameters {
   double expert_memory_ratio = 1;   // experts against dense products of the same kernels
   double expert_compute_ratio = 1;  // ditto
+  double single_head_ratio = 1;     // LM head of one row against dense products, likewise
   double half_rows = 0;             // rows of a product at which it reaches half its compute share
   double expert_half_rows = 0;      // ditto, rows an expert
   double routing_exponent = 1;      // T tokens touch as many experts as T^x tokens routed at random
   double attention_memory_share = 1, attention_compute_share = 1;
+  double quantised_kv_ratio = 1;    // memory share of attention over keys of less than 16 bits
   double attention_width_exponent = 0;  // compute share falls as (128 / head dimension)^x beyond 128
   double scan_memory_share = 1, scan_compute_share = 1;
   double vector_memory_share = 1;  // activations of norms and element-wise ops
@@ -43,8 +45,10 @@ struct PriceParameters {
   double kernel_time = 0;        // s a kernel launched one by one
   double graph_kernel_time = 0;  // s a kernel of a replayed graph, start and drain
   double product_time = 0;       // s a product takes beside its bytes and flops: filling, draining
+  double scan_time = 0;          // s a scan takes beside its bytes and flops
   double step_time = 0;          // s of a step on the host that the device waits for
   double sequence_time = 0;      // s ditto for each sequence of the step
+  double answer_tokens = 0;      // mean length of an answer that nothing but its model ends
   double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
 };
 
@@ -98,6 +102,7 @@ struct MemoryPolicy {
 
 struct Stack {
   std::string id, name;
+  std::string like;  // the stack whose fitted numbers are this one's priors; empty: none
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
   bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
   bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
