@@ -199,6 +199,14 @@ TEST(Text, Utf8PrefixLaw) {
   }
 }
 
+TEST(Csv, AppendsFilesOfTheSameColumns) {
+  Csv csv = Csv::parse("a,b\n1,2\n", "t.csv");
+  csv.append(Csv::parse("a,b\n3,4\n5,6\n", "u.csv"));
+  ASSERT_EQ(csv.size(), 3U);
+  EXPECT_EQ(csv.at(2, "b"), "6");
+  EXPECT_THROW(csv.append(Csv::parse("a,c\n", "v.csv")), Error);
+}
+
 TEST(Csv, QuotesAndErrors) {
   const Csv csv = Csv::parse("a,b\n1,\"x, \"\"y\"\"\nz\"\r\n2,\n", "t.csv");
   ASSERT_EQ(csv.size(), 2u);

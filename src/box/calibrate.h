@@ -56,6 +56,7 @@ struct CalibratedRow {
 
 struct CalibrationOptions {
   LeaveOut leave_out = LeaveOut::Model;  // intervals are made only of Model
+  std::vector<std::string> only{};  // stacks; none: all with rows
   int n_threads = 0;  // 0: all processors; the result does not depend on it
   std::string reference = "dgx-spark";
 };

@@ -21,7 +21,8 @@ std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questio
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
     const Question q = questioner.question(cells);
-    if (!q.measured || q.measured->open_loop) continue;
+    // Speculation has a fit of its own, and open-loop runs test this one.
+    if (!q.measured || q.measured->open_loop || !q.measured->spec.empty()) continue;
     out.push_back({.index = i,
                    .id = csv.at(i, "id"),
                    .group = csv.at(i, "group"),

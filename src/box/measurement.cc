@@ -20,6 +20,7 @@ constexpr const char* kModelFamily = "unsupported model family";
 constexpr const char* kWeights = "weights format that the stack cannot run";
 constexpr const char* kKv = "unknown kv format";
 constexpr const char* kSpeculation = "speculation";
+constexpr const char* kMethod = "unknown method of speculation";
 constexpr const char* kSeveral = "several boxes or devices";
 constexpr const char* kSplit = "way to split the model over boxes";
 constexpr const char* kCapped = "power or clock cap";
@@ -54,6 +55,7 @@ constexpr NumberColumn kNumbers[] = {
     {"arrival_req_per_s", 1e-6, 1e6},
     {"burstiness", 0.01, 1e6},
     {"range_ratio", 0, 1},
+    {"spec_accept", 0, 256},
 };
 
 struct MetricReading {
@@ -169,12 +171,25 @@ const std::string& Cells::text(std::string_view column) const {
   return csv_->has(column) ? csv_->at(row_, column) : none;
 }
 
+namespace {
+
+// A number, or the middle of a range that a source states: "50-1000".
+std::optional<double> parse_cell(const std::string& cell) {
+  const std::size_t dash = cell.find('-', 1);
+  if (dash == std::string::npos || cell[dash - 1] == 'e') return parse_double(cell);
+  const auto low = parse_double(cell.substr(0, dash)), high = parse_double(cell.substr(dash + 1));
+  if (!low || !high || *low > *high) return std::nullopt;
+  return (*low + *high) / 2;
+}
+
+}  // namespace
+
 std::optional<std::string> Cells::problem(std::string_view column) const {
   const auto limits = std::ranges::find(kNumbers, column, &NumberColumn::name);
   CHECK(limits != std::end(kNumbers));
   // Only the value must be there.
   if (!has(column) && column != "value") return std::nullopt;
-  const auto value = parse_double(text(column));
+  const auto value = parse_cell(text(column));
   if (value && *value >= limits->low && *value <= limits->high) return std::nullopt;
   return format("{}: row '{}': column {} has '{}', not a number from {} to {}", csv_->where(row_),
                 text("id"), column, text(column), limits->low, limits->high);
@@ -189,7 +204,7 @@ std::optional<std::string> Cells::problem() const {
 
 std::optional<double> Cells::number(std::string_view column) const {
   if (auto found = problem(column)) throw_invalid(*std::move(found));
-  return has(column) ? parse_double(text(column)) : std::nullopt;
+  return has(column) ? parse_cell(text(column)) : std::nullopt;
 }
 
 std::optional<std::int64_t> Cells::count(std::string_view column) const {
@@ -198,8 +213,8 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
-                kernel_path, version, parallel.text());
+  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version, parallel.text(), spec, accepted.value_or(-1));
 }
 
 std::string Measured::load_key() const {
@@ -252,7 +267,9 @@ Metric metric_of(const Measured& m) {
 
 Question Questioner::question(const Cells& cells) {
   const std::string& spec = cells.text("spec");
-  if (!spec.empty() && spec != "none") return {.refused = kSpeculation};
+  const bool speculates = !spec.empty() && spec != "none";
+  if (speculates && catalogues_.speculation == nullptr) return {.refused = kSpeculation};
+  if (speculates && !catalogues_.speculation->has(spec)) return {.refused = kMethod};
   if (cells.has("power_cap_or_clock")) return {.refused = kCapped};
   const MetricReading* reading = reading_of(cells);
   if (reading == nullptr) return {.refused = kMetric};
@@ -265,6 +282,10 @@ Question Questioner::question(const Cells& cells) {
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
+  if (speculates) {
+    m.spec = spec;
+    m.accepted = cells.number("spec_accept");
+  }
   m.reading = reading->reading;
   m.scale = reading->scale;
   try {
@@ -289,6 +310,14 @@ Question Questioner::question(const Cells& cells) {
   return {.measured = std::move(m)};
 }
 
+// No source states both: drafting as many as it accepts, if that is more than the method's usual number.
+Speculation Questioner::speculation_of(const Measured& m) const {
+  Speculation method = parse_speculation(catalogues_.speculation->text(m.spec), m.spec);
+  const double accepted = m.accepted.value_or(0);
+  const auto n_draft = std::max<std::int64_t>(method.n_draft, std::llround(std::ceil(accepted)));
+  return with_choice(std::move(method), n_draft, m.accepted);
+}
+
 BuiltTwin Questioner::build(const Measured& m) {
   TwinModel twin;
   twin.machine = machine(m.machine);
@@ -302,6 +331,7 @@ BuiltTwin Questioner::build(const Measured& m) {
         weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
+    if (!m.spec.empty()) twin.speculation = speculation_of(m);
     twin.parallel = m.parallel;
     trying = m.parallel.boxes() > 1 ? kSplit : kWeights;
     return {.model = StepModel(std::move(twin))};

@@ -23,7 +23,8 @@ struct TwinCatalogues {
   const Catalogue& machines;
   const Catalogue& stacks;
   const Catalogue& models;
-  const Catalogue* trainers = nullptr;  // of rows about training; none: those are refused
+  const Catalogue* trainers = nullptr;     // of rows about training; none: those are refused
+  const Catalogue* speculation = nullptr;  // of rows that speculate; none: ditto
 };
 
 // One row by column; an empty or absent cell means: not stated.
@@ -65,6 +66,8 @@ struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
   Parallel parallel{};
+  std::string spec{};                // method of speculative decoding; empty: none
+  std::optional<double> accepted{};  // drafted tokens that a step kept, if the source says
   // The load: streams that start at once, or requests that come when they come.
   Point point;
   std::optional<SimulateOptions> open_loop{};
@@ -100,6 +103,8 @@ class Questioner {
   const Machine& machine(const std::string& id);
 
  private:
+  Speculation speculation_of(const Measured& measured) const;
+
   const TwinCatalogues& catalogues_;
   std::map<std::string, Stack> stacks_;
   std::map<std::string, Machine> machines_;

@@ -90,6 +90,8 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
     return row;
   }
   row.value = *cells.number("value");
+  const std::string& spec = cells.text("spec");
+  row.speculates = !spec.empty() && spec != "none";
   const Answer outcome = cells.text("test") == "memory" ? cache.memory(csv, i) : cache.answer(cells);
   if (outcome.refused != nullptr) {
     row.reason = outcome.refused;
@@ -101,21 +103,33 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
   return row;
 }
 
+// Scores and slices of the rows that speculate, or of the others.
+Score score_part(const ValidationReport& report, bool speculates, std::vector<ValidationSlice>& out) {
+  std::map<std::vector<std::string>, std::vector<const ValidationRow*>> slices;
+  std::vector<const ValidationRow*> all;
+  for (const ValidationRow& row : report.rows) {
+    if (row.speculates != speculates) continue;
+    all.push_back(&row);
+    slices[row.key].push_back(&row);
+  }
+  for (const auto& [key, members] : slices) {
+    const Score s = score(members);
+    if (s.rows > 0) out.push_back({key, static_cast<std::int64_t>(members.size()), s});
+  }
+  return score(all);
+}
+
 }  // namespace
 
 ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
                           const std::vector<std::string>& by) {
   ValidationReport report{.by = by};
   Cache cache(catalogues);
-  std::map<std::vector<std::string>, std::vector<const ValidationRow*>> slices;
-  std::vector<const ValidationRow*> all;
   report.rows.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     report.rows.push_back(row_of(cache, rows, i, by, report.bad));
   }
   for (const ValidationRow& row : report.rows) {
-    all.push_back(&row);
-    slices[row.key].push_back(&row);
     if (row.predicted) {
       ++report.predicted;
     } else {
@@ -126,11 +140,8 @@ ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
     report.coverage =
         static_cast<double>(report.predicted) / static_cast<double>(report.rows.size());
   }
-  report.macro = score(all);
-  for (const auto& [key, members] : slices) {
-    const Score s = score(members);
-    if (s.rows > 0) report.slices.push_back({key, static_cast<std::int64_t>(members.size()), s});
-  }
+  report.macro = score_part(report, false, report.slices);
+  report.speculation = score_part(report, true, report.speculation_slices);
   return report;
 }
 

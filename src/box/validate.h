@@ -23,6 +23,7 @@ struct ValidationRow {
   std::optional<double> predicted{};  // same unit
   double low = 0, high = 0;           // nine in ten such values lie between the two
   std::string reason{};               // why not, if not
+  bool speculates = false;
 
   // Relative: predicted / value - 1.
   double error() const { return *predicted / value - 1; }
@@ -50,8 +51,10 @@ struct ValidationReport {
   double coverage = 0;
   std::map<std::string, std::int64_t> refused{};  // by reason
   std::vector<std::string> bad{};  // rows refused as a bad cell: file, line, id, column, what it has
-  Score macro{};
+  Score macro{};                          // of rows without speculation
   std::vector<ValidationSlice> slices{};  // by key; only those with a predicted row
+  Score speculation{};                    // rows with it, scored apart: acceptance is a guess
+  std::vector<ValidationSlice> speculation_slices{};
 };
 
 // by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid

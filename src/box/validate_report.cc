@@ -62,6 +62,23 @@ std::string markdown_rule(std::size_t n_left, std::size_t n) {
   return line + "\n";
 }
 
+nlohmann::ordered_json slices_json(const ValidationReport& report,
+                                   const std::vector<ValidationSlice>& slices) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const ValidationSlice& slice : slices) {
+    nlohmann::ordered_json s;
+    for (std::size_t i = 0; i < report.by.size(); ++i) s[report.by[i]] = slice.key[i];
+    s["groups"] = slice.score.groups;
+    s["rows"] = slice.score.rows;
+    s["median_ape"] = slice.score.median_ape;
+    s["p90_ape"] = slice.score.p90_ape;
+    s["bias"] = slice.score.bias;
+    s["interval_coverage"] = slice.score.interval_coverage;
+    out.push_back(std::move(s));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string validation_json(const ValidationReport& report) {
@@ -79,18 +96,13 @@ std::string validation_json(const ValidationReport& report) {
                    {"p90_ape", report.macro.p90_ape},
                    {"within_10pct", report.macro.within_10pct},
                    {"interval_coverage", report.macro.interval_coverage}};
-  json["slices"] = Json::array();
-  for (const ValidationSlice& slice : report.slices) {
-    Json s;
-    for (std::size_t i = 0; i < report.by.size(); ++i) s[report.by[i]] = slice.key[i];
-    s["groups"] = slice.score.groups;
-    s["rows"] = slice.score.rows;
-    s["median_ape"] = slice.score.median_ape;
-    s["p90_ape"] = slice.score.p90_ape;
-    s["bias"] = slice.score.bias;
-    s["interval_coverage"] = slice.score.interval_coverage;
-    json["slices"].push_back(std::move(s));
-  }
+  json["slices"] = slices_json(report, report.slices);
+  json["speculation"] = {{"groups", report.speculation.groups},
+                         {"rows", report.speculation.rows},
+                         {"median_ape", report.speculation.median_ape},
+                         {"p90_ape", report.speculation.p90_ape},
+                         {"interval_coverage", report.speculation.interval_coverage},
+                         {"slices", slices_json(report, report.speculation_slices)}};
   // Cells come from a file that need not be UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -107,6 +119,14 @@ std::string validation_table(const ValidationReport& report) {
   Table slices(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
   for (const ValidationSlice& slice : report.slices) slices.add(slice_cells(slice));
   out += slices.str();
+  if (!report.speculation_slices.empty()) {
+    out += format("\nwith speculation, acceptance guessed: groups {}, median {}, p90 {}, bias {}\n\n",
+                  report.speculation.groups, percent(report.speculation.median_ape),
+                  percent(report.speculation.p90_ape), signed_percent(report.speculation.bias));
+    Table apart(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
+    for (const ValidationSlice& slice : report.speculation_slices) apart.add(slice_cells(slice));
+    out += apart.str();
+  }
   if (!report.refused.empty()) {
     Table refused({"refused because of", "rows"});
     for (const auto& [reason, n] : refusals_by_count(report))
@@ -158,6 +178,13 @@ std::string validation_markdown(const ValidationReport& report, const std::strin
   const std::vector<std::string> header = slice_header(report);
   out += markdown_row(header) + markdown_rule(report.by.size(), header.size());
   for (const ValidationSlice& slice : report.slices) out += markdown_row(slice_cells(slice));
+  if (!report.speculation_slices.empty()) {
+    out += format("\n## With speculation\n\nScored apart, since how many drafted tokens were accepted is a "
+                  "guess: median {} over {} groups.\n\n",
+                  percent(report.speculation.median_ape), report.speculation.groups);
+    out += markdown_row(header) + markdown_rule(report.by.size(), header.size());
+    for (const ValidationSlice& slice : report.speculation_slices) out += markdown_row(slice_cells(slice));
+  }
   out += "\n## Refused\n\n" + markdown_row({"reason", "rows"}) + markdown_rule(1, 2);
   for (const auto& [reason, n] : refusals_by_count(report))
     out += markdown_row({reason, format("{}", n)});

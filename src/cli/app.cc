@@ -68,6 +68,13 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
                   "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
 }
 
+void add_speculation(CLI::App& verb, TwinOptions& twin) {
+  verb.add_option("--speculation", twin.speculation,
+                  "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
+  verb.add_option("--draft-tokens", twin.draft_tokens, "Tokens drafted a step (default: the method's)");
+  verb.add_option("--accepted", twin.accepted, "Mean of them kept a step (default: the method's, a wide guess)");
+}
+
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
   auto* file = verb.add_option("file", engine.file, "A model in GGUF format");
   if (required) file->required();
@@ -98,6 +105,7 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
                                   "Speed, memory and the binding resource of a model on a machine");
   PredictOptions& o = a.predict;
   add_twin(*verb, o.twin, true);
+  add_speculation(*verb, o.twin);
   verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--depth", o.depth, "Tokens cached before the prompt")
@@ -176,6 +184,7 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles");
   SimulateOptionsCli& o = a.simulate;
   add_twin(*verb, o.twin, true);
+  add_speculation(*verb, o.twin);
   verb->add_option("--rate", o.rate, "Mean arrivals per second (Poisson)")
       ->check(CLI::Range(1e-6, 1e6))
       ->capture_default_str();
@@ -213,7 +222,10 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
   CalibrateOptionsCli& o = a.calibrate;
   verb->add_option("--measurements", o.measurements,
                    "CSV files (default: the built-in inference.csv and machines.csv)");
+  verb->add_option("--only", o.only, "Fit these stacks alone")->delimiter(',');
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
+      ->capture_default_str();
+  verb->add_option("--speculation", o.speculation, "Likewise of the speculation files")
       ->capture_default_str();
   verb->add_option("--machines", o.machines, "Likewise of the machine files")
       ->capture_default_str();

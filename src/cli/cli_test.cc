@@ -74,6 +74,22 @@ TEST(App, ExitCodes) {
   EXPECT_EQ(run({"run", "/nonexistent.gguf", "hi"}), 2);
 }
 
+TEST(App, SpeculationIsAnOptionOfTheTwin) {
+  const auto predict = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"predict", "--model", "qwen3-8b"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  EXPECT_EQ(predict({"--speculation", "mtp"}), 0);
+  EXPECT_EQ(predict({"--speculation", "draft-model", "--draft-tokens", "8", "--accepted", "5.5", "--json"}), 0);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-8b", "--requests", "4", "--speculation", "eagle3"}), 0);
+  EXPECT_EQ(predict({"--speculation", "mtpp"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--accepted", "9"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--accepted", "-1"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--draft-tokens", "0"}), 2);
+  EXPECT_EQ(predict({"--accepted", "1"}), 2);
+}
+
 TEST(App, CompareExitCodes) {
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b"}), 0);
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-405b", "--machines", "rtx-3090,dgx-spark"}), 1);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -7,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "box/calibrate.h"
+#include "box/calibrate_speculation.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -47,6 +49,15 @@ void print_table(const Fitted& stack) {
   print(table.str());
 }
 
+Catalogue with_fitted(const Catalogue& stacks, const std::vector<FittedStack>& fitted) {
+  Catalogue out("stack");
+  for (const std::string& id : stacks.ids()) {
+    const auto found = std::ranges::find(fitted, id, &FittedStack::id);
+    out.add(id, found == fitted.end() ? stacks.text(id) : tinderbox::with_fitted(stacks.text(id), *found));
+  }
+  return out;
+}
+
 template <typename Fitted>
 Json to_json(const Fitted& stack) {
   Json parameters = Json::array();
@@ -80,25 +91,34 @@ Csv read_rows(const Context& context, const std::vector<std::string>& files) {
 
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
   const Csv rows = read_rows(context, options.measurements);
+  for (const std::string& id : options.only) find_stack(context, id);  // throws for unknown ones
+  const TwinCatalogues catalogues{context.machines, context.stacks, context.models};
   const Calibration result =
-      calibrate(rows, {context.machines, context.stacks, context.models},
-                {.leave_out = parse_leave_out(options.leave_out)},
+      calibrate(rows, catalogues, {.leave_out = parse_leave_out(options.leave_out), .only = options.only},
                 [](const std::string& what) { log("calibrate: " + what); });
   const auto write = [&](const auto& fitted, const std::string& folder) {
     if (!options.dry_run) {
       const auto path = std::filesystem::path(folder) / (fitted.id + ".toml");
-      write_file(path, with_fitted(read_file(path), fitted));
+      write_file(path, tinderbox::with_fitted(read_file(path), fitted));
     }
     if (!options.json) print_table(fitted);
     return to_json(fitted);
   };
-  Json stacks = Json::array(), machines = Json::array();
+  Json stacks = Json::array(), machines = Json::array(), methods = Json::array();
   for (const FittedStack& stack : result.stacks) stacks.push_back(write(stack, options.stacks));
   for (const FittedMachine& machine : result.machines) {
     machines.push_back(write(machine, options.machines));
   }
+  // Speculation is fitted on what the stacks now say.
+  const Catalogue fitted_stacks = with_fitted(context.stacks, result.stacks);
+  for (const FittedStack& method :
+       calibrate_speculation(rows, {context.machines, fitted_stacks, context.models, nullptr,
+                                    &context.speculation})) {
+    methods.push_back(write(method, options.speculation));
+  }
   if (options.json) {
-    print_json({{"stacks", std::move(stacks)}, {"machines", std::move(machines)}});
+    print_json({{"stacks", std::move(stacks)}, {"machines", std::move(machines)},
+                {"speculation", std::move(methods)}});
   }
   if (!options.out.empty()) {
     std::string text = "id,fitted,left_out\n";

@@ -79,6 +79,13 @@ Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Predi
               {"decode_bound", bound_name(p.decode_step.bound)},
               {"interval", nullptr},  // none before the stacks are calibrated
               {"memory", memory_json(p.memory)}};
+  if (const auto& s = twin.speculation) {
+    out["speculation"] = {{"method", s->id},
+                          {"draft_tokens", s->n_draft},
+                          {"accepted_tokens", s->accepted},
+                          {"decode_low_ratio", s->interval.low},
+                          {"decode_high_ratio", s->interval.high}};
+  }
   if (o.explain) {
     out["explain"] = {{"prefill", classes_json(p.prefill_step)},
                       {"prefill_overhead_s", p.prefill_step.overhead.value()},
@@ -123,6 +130,10 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
   speed.add({"time to first token", human(p.ttft), ""});
   speed.add({"time per output token", human(p.tpot), ""});
   speed.add({"whole request", human(p.total), ""});
+  if (twin.speculation) {
+    const Speculation& s = *twin.speculation;
+    speed.add({"speculation", format("{}: {:.3g} of {} kept", s.id, s.accepted, s.n_draft), ""});
+  }
   out += speed.str() + "\n";
   const MemoryPlan& m = p.memory;
   Table memory({twin.parallel.boxes() > 1 ? "memory of each box" : "memory", ""}, "lr");

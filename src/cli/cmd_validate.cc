@@ -21,7 +21,8 @@ void write_file(const std::string& path, const std::string& text) {
 void report_one(const Context& context, const ValidateOptionsCli& options, const Csv& rows,
                 const std::string& title) {
   const ValidationReport report =
-      validate(rows, {context.machines, context.stacks, context.models, &context.trainers}, options.by);
+      validate(rows, {context.machines, context.stacks, context.models, &context.trainers,
+                 &context.speculation}, options.by);
   print(options.json ? validation_json(report) + "\n" : validation_table(report));
   if (!options.out.empty()) write_file(options.out, validation_csv(report));
   if (!options.report.empty()) write_file(options.report, validation_markdown(report, title));

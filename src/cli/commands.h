@@ -72,8 +72,9 @@ struct EngineOptionsCli {
 
 struct CalibrateOptionsCli {
   std::vector<std::string> measurements;  // empty: those built in
+  std::vector<std::string> only;          // stacks; empty: all with rows
   // Folders whose files get the fitted numbers.
-  std::string stacks = "data/stacks", machines = "data/machines";
+  std::string stacks = "data/stacks", machines = "data/machines", speculation = "data/speculation";
   std::string leave_out = "model";     // or "nothing", "source", "group"
   std::string out;                     // CSV of the rows as fitted and as left out
   bool dry_run = false, json = false;

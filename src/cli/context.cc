@@ -9,6 +9,7 @@
 #include "embedded_machines.h"
 #include "embedded_measurements.h"
 #include "embedded_models.h"
+#include "embedded_speculation.h"
 #include "embedded_stacks.h"
 #include "embedded_trainers.h"
 #include "model/gguf.h"
@@ -45,7 +46,9 @@ Context load_context() {
           catalogue_of("model", embedded_models::assets()),
           embedded_measurements::assets()[0].body,
           embedded_measurements::assets()[1].body,
-          catalogue_of("trainer", embedded_trainers::assets())};
+          catalogue_of("trainer", embedded_trainers::assets()),
+
+          catalogue_of("speculation", embedded_speculation::assets())};
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {
@@ -85,6 +88,19 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);
   if (!options.link.empty()) link_of_boxes(twin.machine, options.link);  // also if one box needs none
   twin.link = options.link;
+  if (!options.speculation.empty()) {
+    const std::string& name = options.speculation;
+    if (!context.speculation.has(name) && !fs::is_regular_file(name)) {
+      const std::vector<std::string> known = context.speculation.ids();
+      throw_not_found(format("no method of speculation '{}'{}; known are {}", name, did_you_mean(name, known),
+                             fmt::join(known, ", ")));
+    }
+    twin.speculation = with_choice(parse_speculation(file_or_entry(context.speculation, name), name),
+                                   options.draft_tokens, options.accepted);
+  } else if (options.draft_tokens || options.accepted) {
+    throw_invalid(format("--draft-tokens and --accepted need --speculation: one of {}",
+                         fmt::join(context.speculation.ids(), ", ")));
+  }
   return twin;
 }
 

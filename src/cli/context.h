@@ -17,7 +17,7 @@ struct Context {
   Catalogue machines, stacks, models;
   std::string_view measurements;          // data/measurements/inference.csv
   std::string_view machine_measurements;  // data/measurements/machines.csv
-  Catalogue trainers;
+  Catalogue trainers, speculation;
 };
 
 Context load_context();
@@ -32,6 +32,9 @@ struct TwinOptions {
   std::optional<std::int64_t> nodes{};  // boxes; none: as many as `parallel` needs
   std::string parallel;  // "tp2+ep2"; empty: the stack's usual way
   std::string link;      // between the boxes; empty: the machine's usual one
+  std::string speculation;                 // method; empty: none
+  std::optional<std::int64_t> draft_tokens;  // none: the method's own number
+  std::optional<double> accepted;            // ditto
 };
 
 // --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound

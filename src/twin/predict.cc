@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -22,42 +23,20 @@ struct Stream {
   std::int64_t past = 0;         // tokens in its cache
   std::int64_t prompt_left = 0;  // tokens still to read
   std::int64_t gen_left = 0;     // tokens still to generate
+  double carried = 0;            // part of a token that speculation has given, on average
   Seconds first{}, end{};
 
   bool done() const { return prompt_left == 0 && gen_left == 0; }
 };
 
-// Equal steps in a row: each of n steps adds to every segment the same number of tokens.
+// Equal steps in a row: each of n steps adds to every segment the same number of tokens. A run in which all streams
+// decode counts its steps in tokens, of which speculation gives several a step.
 struct Run {
   std::vector<Segment> segments;
   std::vector<std::size_t> streams;  // whose segment it is
   std::int64_t n_steps = 0;
+  bool reads = false;                // some segment is of a prompt
 };
-
-void add_scaled(StepCost& sum, const StepCost& step, double n) {
-  sum.time += step.time * n;
-  sum.overhead += step.overhead * n;
-  sum.communication += step.communication * n;
-  for (const ClassCost& c : step.classes) {
-    auto found = std::ranges::lower_bound(sum.classes, c.op_class, {}, &ClassCost::op_class);
-    if (found == sum.classes.end() || found->op_class != c.op_class) {
-      found = sum.classes.insert(found, ClassCost{.op_class = c.op_class});
-    }
-    found->n_ops += static_cast<int>(std::lround(c.n_ops * n));
-    found->work.matmul += c.work.matmul * n;
-    found->work.vector += c.work.vector * n;
-    found->work.weights += c.work.weights * n;
-    found->work.kv_read += c.work.kv_read * n;
-    found->work.kv_write += c.work.kv_write * n;
-    found->work.activations += c.work.activations * n;
-    found->work.weight_dtype = c.work.weight_dtype;
-    found->time += c.time * n;
-    found->compute += c.compute * n;
-    found->memory += c.memory * n;
-    found->launch += c.launch * n;
-    found->bound = c.bound;
-  }
-}
 
 // Plays streams that start at once through the scheduler's policy (sched/scheduler.h): in order of
 // arrival, one token for each that decodes and as much of the prompts as the step's budget leaves.
@@ -74,6 +53,9 @@ class Play {
 
  private:
   void form();
+  // Tokens that each of the run's steps adds to a stream.
+  double advance_of(const Segment& segment, const Stream& stream) const;
+  StepCost cost_of(std::span<const Segment> segments, bool explain) const;
   std::int64_t repeats(const Segment& segment, const Stream& stream) const;
   // Adds the time of one of the run's steps, `weight` times.
   void price(std::int64_t step, double weight);
@@ -81,6 +63,7 @@ class Play {
 
   const StepModel& model_;
   bool explain_;
+  double tokens_per_step_ = 1;  // of a stream that decodes
   std::int64_t budget_, sequences_;
   std::size_t n_reading_;  // streams whose prompt is not in yet
   Run run_;
@@ -91,6 +74,7 @@ class Play {
 Play::Play(const StepModel& model, const Point& point, bool explain)
     : model_(model), explain_(explain) {
   const Stack& stack = model.twin().stack;
+  if (model.twin().speculation) tokens_per_step_ = model.twin().speculation->tokens_per_step();
   budget_ =
       std::max<std::int64_t>(1, point.step_tokens > 0 ? point.step_tokens : stack.step_tokens_max);
   sequences_ =
@@ -100,12 +84,18 @@ Play::Play(const StepModel& model, const Point& point, bool explain)
   n_reading_ = point.prompt > 0 ? streams.size() : 0;
 }
 
+double Play::advance_of(const Segment& segment, const Stream& stream) const {
+  if (stream.prompt_left > 0 || !run_.reads) return segment.n_new;
+  return tokens_per_step_;
+}
+
 // How often a step with this segment may repeat before something changes: a stream ends, a prompt
 // is in (its last chunk samples), or the context outgrows a sliding window, where the cost bends.
 std::int64_t Play::repeats(const Segment& segment, const Stream& stream) const {
   const bool reads = stream.prompt_left > 0;
   std::int64_t n =
-      reads ? std::max<std::int64_t>(1, (stream.prompt_left - 1) / segment.n_new) : stream.gen_left;
+      reads ? std::max<std::int64_t>(1, (stream.prompt_left - 1) / segment.n_new)
+            : std::llround(std::ceil(static_cast<double>(stream.gen_left) / advance_of(segment, stream)));
   for (const Footprint::Layers& layers : model_.footprint().layers) {
     if (layers.window <= segment.n_past) continue;
     n = std::min<std::int64_t>(
@@ -117,7 +107,7 @@ std::int64_t Play::repeats(const Segment& segment, const Stream& stream) const {
 void Play::form() {
   run_.segments.clear();
   run_.streams.clear();
-  run_.n_steps = 0;
+  run_.reads = false;
   std::int64_t budget = budget_, running = 0, decoding = 0;
   for (std::size_t i = 0; i < streams.size() && budget > 0 && running < sequences_; ++i) {
     const Stream& stream = streams[i];
@@ -133,17 +123,34 @@ void Play::form() {
     const Segment segment{.n_past = static_cast<std::int32_t>(stream.past),
                           .n_new = static_cast<std::int32_t>(n_new),
                           .samples = n_new >= stream.prompt_left};
-    const std::int64_t n = repeats(segment, stream);
-    run_.n_steps = run_.segments.empty() ? n : std::min(run_.n_steps, n);
+    run_.reads |= reads;
     run_.segments.push_back(segment);
     run_.streams.push_back(i);
   }
+  run_.n_steps = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t i = 0; i < run_.segments.size(); ++i) {
+    run_.n_steps = std::min(run_.n_steps, repeats(run_.segments[i], streams[run_.streams[i]]));
+  }
+}
+
+StepCost Play::cost_of(std::span<const Segment> segments, bool explain) const {
+  if (!model_.twin().speculation) return model_.price(segments, explain);
+  std::vector<Segment> reading, decoding;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    (streams[run_.streams[i]].prompt_left > 0 ? reading : decoding).push_back(segments[i]);
+  }
+  return decoding.empty() ? model_.price(segments, explain)
+                          : speculative_step(model_, reading, decoding, explain);
 }
 
 void Play::price(std::int64_t step, double weight) {
   shifted_ = run_.segments;
-  for (Segment& s : shifted_) s.n_past += static_cast<std::int32_t>(step * s.n_new);
-  const StepCost cost = model_.price(shifted_, explain_ && n_reading_ > 0);
+  for (std::size_t i = 0; i < shifted_.size(); ++i) {
+    const double advance = advance_of(shifted_[i], streams[run_.streams[i]]);
+    shifted_[i].n_past += static_cast<std::int32_t>(static_cast<double>(step) * advance);
+  }
+  const StepCost cost = cost_of(shifted_, explain_ && n_reading_ > 0);
+  if (!run_.reads) weight /= tokens_per_step_;
   now += cost.time * weight;
   if (n_reading_ > 0) {
     add_scaled(prefill, cost, weight);
@@ -155,7 +162,12 @@ void Play::price(std::int64_t step, double weight) {
 void Play::advance() {
   for (std::size_t i = 0; i < run_.segments.size(); ++i) {
     Stream& stream = streams[run_.streams[i]];
-    const std::int64_t n_new = run_.segments[i].n_new * run_.n_steps;
+    std::int64_t n_new = run_.segments[i].n_new * run_.n_steps;
+    if (stream.prompt_left == 0 && run_.reads) {
+      stream.carried += tokens_per_step_ * static_cast<double>(run_.n_steps);
+      n_new = std::min(stream.gen_left, static_cast<std::int64_t>(stream.carried));
+      stream.carried -= static_cast<double>(n_new);
+    }
     stream.past += n_new;
     if (stream.prompt_left > 0) {
       stream.prompt_left -= n_new;
@@ -242,7 +254,9 @@ Prediction predict_replica(const StepModel& step_model, const Point& point, bool
     const std::int64_t running = std::min(point.concurrency, play.sequences());
     const std::vector<Segment> segments(static_cast<std::size_t>(running),
                                         Segment{.n_past = middle, .n_new = 1});
-    result.decode_step = step_model.price(segments, explain);
+    const bool speculates = step_model.twin().speculation.has_value();
+    result.decode_step = speculates ? speculative_step(step_model, {}, segments, explain)
+                                    : step_model.price(segments, explain);
   }
   result.prefill_step = std::move(play.prefill);
   result.memory = plan_memory(step_model.twin(), step_model.footprint(),
@@ -262,7 +276,13 @@ Interval interval_of(const TwinModel& twin, Metric metric, const Point& point) {
     width *= kBeyondWidth;
   }
   if (twin.parallel.boxes() > 1) width *= kUnfittedWidth;
-  return {.low = std::pow(base.low, width), .high = std::pow(base.high, width)};
+  Interval interval{.low = std::pow(base.low, width), .high = std::pow(base.high, width)};
+  // The spread of speculating rows has that of the plain ones in it.
+  if (twin.speculation && metric != Metric::Prefill && metric != Metric::Ttft) {
+    interval.low = std::min(interval.low, twin.speculation->interval.low);
+    interval.high = std::max(interval.high, twin.speculation->interval.high);
+  }
+  return interval;
 }
 
 Prediction predict(const StepModel& step_model, const Point& point, bool explain) {

@@ -315,9 +315,11 @@ std::string_view default_stack(std::string_view weights_name) {
   const auto begins = [&](std::string_view prefix, std::size_t at) {
     return name.starts_with(prefix) && name.size() > at && name[at] >= '0' && name[at] <= '9';
   };
-  const bool gguf = begins("q", 1) || begins("iq", 2) || begins("ds4_q", 5) ||
-                    name.starts_with("ud-") || name == "f16" || name == "mxfp4" ||
-                    name.starts_with("mlx_");
+  if (name.starts_with("mlx_")) return "mlx";
+  if (name.starts_with("ds4_")) return "ds4";
+  if (name.starts_with("exl3")) return "exl3";
+  const bool gguf = begins("q", 1) || begins("iq", 2) || name.starts_with("ud-") || name == "f16" ||
+                    name == "mxfp4";
   return gguf ? "llama.cpp" : "vllm";
 }
 

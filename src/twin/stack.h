@@ -154,7 +154,7 @@ std::vector<StackParameter> parameters(Stack& stack);
 std::vector<StackParameter> parameters(Machine& machine);
 
 // The stack that usually runs a weights format: "llama.cpp" for the formats of GGUF files and
-// mxfp4, else "vllm".
+// mxfp4, "mlx", "ds4" and "exl3" for their own, else "vllm".
 std::string_view default_stack(std::string_view weights_name);
 
 }  // namespace tinderbox

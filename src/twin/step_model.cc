@@ -1,6 +1,7 @@
 #include "twin/step_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -38,11 +39,11 @@ void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
 struct Counts {
   double tokens = 0, sampled = 0, segments = 0;
 };
-Counts counts_of(std::span<const Segment> segments) {
+Counts counts_of(std::span<const Segment> segments, bool verifies) {
   Counts n{.segments = static_cast<double>(segments.size())};
   for (const Segment& s : segments) {
     n.tokens += s.n_new;
-    n.sampled += s.samples ? 1 : 0;
+    n.sampled += !s.samples ? 0 : verifies ? s.n_new : 1;
   }
   return n;
 }
@@ -84,6 +85,31 @@ void check_kernels(const Graph& graph, const Stack& stack) {
 
 }  // namespace
 
+void add_scaled(StepCost& sum, const StepCost& step, double n) {
+  sum.time += step.time * n;
+  sum.overhead += step.overhead * n;
+  sum.communication += step.communication * n;
+  for (const ClassCost& c : step.classes) {
+    auto found = std::ranges::lower_bound(sum.classes, c.op_class, {}, &ClassCost::op_class);
+    if (found == sum.classes.end() || found->op_class != c.op_class) {
+      found = sum.classes.insert(found, ClassCost{.op_class = c.op_class});
+    }
+    found->n_ops += static_cast<int>(std::lround(c.n_ops * n));
+    found->work.matmul += c.work.matmul * n;
+    found->work.vector += c.work.vector * n;
+    found->work.weights += c.work.weights * n;
+    found->work.kv_read += c.work.kv_read * n;
+    found->work.kv_write += c.work.kv_write * n;
+    found->work.activations += c.work.activations * n;
+    found->work.weight_dtype = c.work.weight_dtype;
+    found->time += c.time * n;
+    found->compute += c.compute * n;
+    found->memory += c.memory * n;
+    found->launch += c.launch * n;
+    found->bound = c.bound;
+  }
+}
+
 StepModel::StepModel(TwinModel twin)
     : twin_(std::move(twin)),
       footprint_(std::make_shared<const Footprint>(footprint_of_box(twin_))) {
@@ -122,6 +148,13 @@ StepModel StepModel::with_machine(Machine machine) const {
   return other;
 }
 
+StepModel StepModel::with_accepted(double accepted) const {
+  CHECK(twin_.speculation);
+  StepModel other = *this;
+  other.twin_.speculation->accepted = accepted;
+  return other;
+}
+
 // The layer's blocks each end in a sum over boxes; so does the embedding, split by vocabulary.
 Seconds StepModel::communication(double n_tokens, double n_sampled) const {
   const Parallel& p = twin_.parallel;
@@ -156,10 +189,10 @@ Work StepModel::work_of(const OpShape& op, const Line& line, StepShape shape,
 }
 
 StepCost StepModel::price_batch(std::span<const Segment> segments, double n_routed,
-                                bool explain) const {
-  const Counts n = counts_of(segments);
+                                bool explain, bool verifies) const {
+  const Counts n = counts_of(segments, verifies);
   const double n_tokens = n.tokens, n_sampled = n.sampled, n_segments = n.segments;
-  const bool decode = n_tokens == n_segments;
+  const bool decode = verifies || n_tokens == n_segments;
 
   std::array<ClassCost, kOpClasses> classes{};
   std::array<Seconds, kBounds> bound_time{};
@@ -195,25 +228,26 @@ StepCost StepModel::price_batch(std::span<const Segment> segments, double n_rout
   return step;
 }
 
-StepCost StepModel::price(std::span<const Segment> segments, bool explain) const {
+StepCost StepModel::price(std::span<const Segment> segments, bool explain,
+                           bool verifies) const {
   CHECK(!segments.empty());
   const Parallel& p = twin_.parallel;
-  const Counts n = counts_of(segments);
+  const Counts n = counts_of(segments, verifies);
   const int turns = p.pp > 1 && twin_.stack.overlaps_stages
                         ? static_cast<int>(std::min<double>(p.pp, n.segments))
                         : 1;
   // Of the first group and its first box, which have most.
   const auto batch = [&](int n_groups) {
     const int every = n_groups * p.ranks();
-    if (every == 1) return price_batch(segments, n.tokens, explain);
-    const double routed = counts_of(every_nth(segments, n_groups)).tokens;
-    return price_batch(every_nth(segments, every), routed, explain);
+    if (every == 1) return price_batch(segments, n.tokens, explain, verifies);
+    const double routed = counts_of(every_nth(segments, n_groups), verifies).tokens;
+    return price_batch(every_nth(segments, every), routed, explain, verifies);
   };
   StepCost whole = batch(1);
   if (p.pp == 1 || !twin_.stack.overlaps_stages) return whole;
   if (n.sampled == 0) return scaled(std::move(whole), 1.0 / p.pp);
   if (turns == 1) return whole;
-  const bool decode = n.tokens == n.segments;
+  const bool decode = verifies || n.tokens == n.segments;
   StepCost group = scaled(batch(turns), decode ? 1.0 : (turns + p.pp - 1.0) / p.pp);
   return group.time < whole.time ? group : whole;
 }

@@ -48,15 +48,22 @@ struct StepCost {
   std::vector<ClassCost> classes{};  // empty unless asked for
 };
 
+// Adds n such steps; n need not be whole, nor above 0.
+void add_scaled(StepCost& sum, const StepCost& step, double n);
+
 class StepModel {
  public:
   // Throws Error::Unsupported if the stack has no kernel for one of the weights, if the model does
   // not split as asked or the machine has no link for it; Error::NotFound for an unknown link.
   explicit StepModel(TwinModel twin);
-  StepCost price(std::span<const Segment> segments, bool explain = false) const;
+  // verifies: all new tokens are drafts or being drafted (twin/speculation.h): each of a segment that samples
+  // is sampled, and the step is one of decode, whatever their number.
+  StepCost price(std::span<const Segment> segments, bool explain = false, bool verifies = false) const;
   // The same model with other numbers in its stack (not other kernels for its formats).
   StepModel with_stack(Stack stack) const;
   StepModel with_machine(Machine machine) const;
+  // Speculating as before, but keeping so many drafted tokens a step. Requires a twin that speculates.
+  StepModel with_accepted(double accepted) const;
   const TwinModel& twin() const { return twin_; }
   // Of the fullest box.
   const Footprint& footprint() const { return *footprint_; }
@@ -75,7 +82,8 @@ class StepModel {
 
   // A step of one group of stages that works on all of `segments` at once. n_routed: tokens of all
   // boxes that divide the sequences between them, whose experts are dealt out over them.
-  StepCost price_batch(std::span<const Segment> segments, double n_routed, bool explain) const;
+  StepCost price_batch(std::span<const Segment> segments, double n_routed, bool explain,
+                       bool verifies) const;
   Work work_of(const OpShape& op, const Line& line, StepShape shape, double n_routed) const;
   Seconds communication(double n_tokens, double n_sampled) const;
 

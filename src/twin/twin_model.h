@@ -1,13 +1,15 @@
 // What the twin is a twin of: one model in its formats, served by one stack on one machine or on
-// several alike. A value.
+// several alike, with or without speculation. A value.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "machine/machine.h"
 #include "model/config.h"
 #include "model/weight_format.h"
 #include "twin/parallel.h"
+#include "twin/speculation.h"
 #include "twin/stack.h"
 
 namespace tinderbox {
@@ -20,6 +22,7 @@ struct TwinModel {
   DType kv = DType::F16;
   Parallel parallel{};
   std::string link{};  // between the boxes; empty: the machine's usual one
+  std::optional<Speculation> speculation{};  // how decoding sequences go on
 };
 
 }  // namespace tinderbox
