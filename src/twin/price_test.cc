@@ -230,6 +230,47 @@ TEST(Price, ProductsTakeATimeOfTheirOwn) {
   }
 }
 
+TEST(Price, ScansTakeATimeOfTheirOwn) {
+  TwinModel twin = round_twin();
+  twin.stack.price.scan_time = 5e-6;
+  OpShape op = shape_of(OpClass::Scan);
+  op.kind = OpKind::Scan;
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, true).launch.value(), 6e-6);
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, false).launch.value(), 15e-6);
+  op.kind = OpKind::Conv;  // of the same class: a kernel like others
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, true).launch.value(), 1e-6);
+}
+
+// A head of one row reads its weights at a share of its own; of two rows, or any other product, not.
+TEST(Price, HeadOfOneRowByHand) {
+  TwinModel twin = round_twin();
+  twin.stack.price.single_head_ratio = 0.5;
+  const auto memory = [&](OpClass op_class, double rows) {
+    return price(product(op_class, rows), {.n_tokens = 1}, big(), twin, true).memory.value();
+  };
+  EXPECT_DOUBLE_EQ(memory(OpClass::LmHead, 1), 0.2);
+  EXPECT_DOUBLE_EQ(memory(OpClass::LmHead, 2), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::Expert, 1), 0.1);
+}
+
+TEST(Price, AttentionOverQuantisedKeysByHand) {
+  TwinModel twin = round_twin();
+  twin.stack.price.quantised_kv_ratio = 0.5;
+  twin.stack.price.attention_memory_share = 0.8;
+  const auto memory = [&](OpClass op_class, DType kv) {
+    twin.kv = kv;
+    return price(shape_of(op_class), {.n_tokens = 1}, cache_of(8e9), twin, true).memory.value();
+  };
+  for (const DType kv : {DType::F16, DType::BF16, DType::F32}) {
+    EXPECT_DOUBLE_EQ(memory(OpClass::Attention, kv), 0.1);
+  }
+  for (const DType kv : {DType::FP8, DType::Q8_0, DType::Q4_0}) {
+    EXPECT_DOUBLE_EQ(memory(OpClass::Attention, kv), 0.2);
+  }
+  EXPECT_DOUBLE_EQ(memory(OpClass::Scan, DType::Q8_0), 0.08);  // states are not cached keys
+}
+
 // 8 heads over latent rows of 512 + 64, or of 128 + 64 and 128 widened from them: long prompts are
 // cheaper widened, one token that reads a long cache is not.
 TEST(Price, LatentAttentionTakesTheCheaperWay) {
@@ -288,6 +329,8 @@ RandomPrice random_price(Random& random) {
   for (StackParameter& p : parameters(r.twin.stack)) *p.value = 0.1 + random.uniform();
   r.twin.stack.price.kernel_time = 1e-3 * random.uniform();
   r.twin.stack.price.product_time = 1e-3 * random.uniform();
+  r.twin.stack.price.scan_time = 1e-3 * random.uniform();
+  r.twin.kv = coin(random) ? DType::F16 : DType::Q8_0;
   r.twin.stack.price.graph_kernel_time = 1e-3 * random.uniform();
   r.op = product(static_cast<OpClass>(random.range(0, kOpClasses - 1)),
                  static_cast<double>(random.range(1, 1000)));
@@ -343,9 +386,8 @@ TEST(Price, IsMonotone) {
     RandomPrice other = drawn;
     for (const StackParameter& p : parameters(other.twin.stack)) {
       const double before = *p.value;
-      const bool speeds_up = p.key.find("_share") != std::string::npos ||
-                             p.key.find("expert_memory_ratio") != std::string::npos ||
-                             p.key.find("expert_compute_ratio") != std::string::npos;
+      const bool speeds_up = p.key.ends_with("_share") ||
+                             (p.key.ends_with("_ratio") && p.key != "price.overlap_ratio");
       *p.value = speeds_up ? before / k : before * k;
       EXPECT_GE(other.cost().time.value(), time.value() * (1 - 1e-12)) << p.key;
       *p.value = before;
