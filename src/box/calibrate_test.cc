@@ -403,6 +403,58 @@ TEST(WithFitted, AFitDoesNotDependOnTheValuesInTheFile) {
   }
 }
 
+// Rows of another machine do not move the stacks: they tell what that machine reaches of its own numbers.
+TEST(Calibrate, OtherMachinesAreFittedBesideTheStacks) {
+  const std::vector<RowText> spark = configurations();
+  std::vector<RowText> card = configurations();
+  for (RowText& row : card) {
+    row["machine"] = "rtx-4090";
+    row["id"] = row["group"] = row["id"] + "x";
+  }
+  const TwinCatalogues resources = known().resources();
+  Questioner questioner(resources);
+  Stack stack = questioner.stack("llama.cpp");
+  Machine truth = questioner.machine("rtx-4090");
+  const std::map<std::string, double> ratios = {
+      {"reach.memory_ratio", 0.9}, {"reach.compute_ratio", 1.3}, {"reach.kernel_ratio", 1.4}};
+  for (const StackParameter& p : parameters(truth)) *p.value = ratios.at(p.key);
+  const Csv made = measured_with(spark, kTruth);
+  for (const StackParameter& p : parameters(stack)) {
+    const auto factor = kTruth.find(p.key);
+    if (factor != kTruth.end()) *p.value *= factor->second;
+  }
+  std::vector<RowText> rows = spark;
+  for (std::size_t i = 0; i < spark.size(); ++i) {
+    rows[i]["value"] = made.at(i, "value");
+    const Csv one = csv_of({card[i]});
+    const Measured m = *questioner.question(Cells(one, 0)).measured;
+    const StepModel model = questioner.build(m).model->with_stack(stack).with_machine(truth);
+    card[i]["value"] = format("{}", m.scale * read_off(predict(model, m.point), m, stack));
+  }
+  const Calibration alone = fit(csv_of(rows));
+  EXPECT_TRUE(alone.machines.empty());
+  rows.insert(rows.end(), card.begin(), card.end());
+  const Calibration both = fit(csv_of(rows));
+  for (const FittedParameter& p : alone.stacks[0].parameters) {
+    EXPECT_EQ(parameter(both, p.key).value, p.value) << p.key;
+  }
+  ASSERT_EQ(both.machines.size(), 1U);
+  const FittedMachine& machine = both.machines[0];
+  EXPECT_EQ(machine.id, "rtx-4090");
+  EXPECT_EQ(machine.n_rows, std::ssize(card));
+  ASSERT_EQ(machine.parameters.size(), ratios.size());
+  for (const FittedParameter& p : machine.parameters) {
+    EXPECT_NEAR(p.value / ratios.at(p.key), 1, 0.1) << p.key;
+    EXPECT_GT(p.n_rows, 0) << p.key;
+  }
+  const std::string toml = known().machines.text("rtx-4090");
+  Machine written = parse_machine(with_fitted(toml, machine), "written");
+  for (const StackParameter& p : parameters(written)) {
+    EXPECT_NEAR(*p.value / ratios.at(p.key), 1, 0.1) << p.key;
+  }
+  EXPECT_EQ(split(with_fitted(toml, machine), '\n').size(), split(toml, '\n').size());
+}
+
 // A stack that runs another's kernels begins where that one's fit ends: by key, and written as its prior.
 TEST(Calibrate, AStackLikeAnotherBelievesItsFit) {
   std::vector<RowText> rows = configurations();
@@ -435,7 +487,7 @@ TEST(WithFitted, NamesAKeyThatHasNoLine) {
   const std::string toml = known().stacks.text("llama.cpp");
   const auto refusal = [&](const FittedParameter& p, const std::string& text) -> std::string {
     try {
-      with_fitted(text, {.id = "llama.cpp", .parameters = {p}});
+      with_fitted(text, FittedStack{.id = "llama.cpp", .parameters = {p}});
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Error::Code::Invalid);
       return error.what();

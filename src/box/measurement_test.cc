@@ -146,6 +146,10 @@ TEST(Question, StreamsOfOtherServersReadTheirPrompts) {
 
 TEST(Question, PrefillAsksForAPromptAlone) {
   EXPECT_STREQ(question(prefill_row({{"prompt_tokens", ""}})).refused, "missing column");
+  // How many streams start at once must be stated, but by tools that decode.
+  EXPECT_STREQ(question(prefill_row({{"concurrency", ""}})).refused, "missing column");
+  EXPECT_STREQ(question(serve_row({{"concurrency", ""}})).refused, "missing column");
+  EXPECT_EQ(measured(decode_row({{"concurrency", ""}})).point.concurrency, 1);
   EXPECT_EQ(measured(prefill_row({{"ubatch", "2048"}})).point.step_tokens, 2048);
   EXPECT_EQ(measured(prefill_row({{"max_batched_tokens", "4096"}})).point.step_tokens, 4096);
   EXPECT_EQ(measured(prefill_row({{"max_num_seqs", "9"}})).point.sequences, 9);

@@ -216,7 +216,8 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
                    "Cross-validate: leave each model, source or group out in turn")
       ->check(CLI::IsMember({"model", "source", "group", "nothing"}))
       ->capture_default_str();
-  verb->add_option("--out", o.out, "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
+  verb->add_option("--out", o.out,
+                   "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
                    "it, and as the one that has not seen its model, source or group does");
   verb->add_flag("--dry-run", o.dry_run, "Print the numbers and leave the files alone");
   verb->add_flag("--json", o.json, "One JSON document on stdout");

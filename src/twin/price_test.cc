@@ -42,6 +42,15 @@ Work activations_of(double bytes) {
   return work;
 }
 
+struct RandomPrice {
+  TwinModel twin = round_twin();
+  OpShape op;
+  StepShape step;
+  Work work;
+  bool decode = false;
+  Cost cost() const { return price(op, step, work, twin, decode); }
+};
+
 TEST(Price, ProductByHand) {
   const TwinModel twin = round_twin();
   for (const OpClass op_class : {OpClass::MatMul, OpClass::LmHead, OpClass::Expert}) {
@@ -98,6 +107,47 @@ TEST(Price, ArithmeticWidens) {
   lose(MathType::TF32);
   EXPECT_DOUBLE_EQ(seconds(MathType::FP4), 4.0);
   EXPECT_DOUBLE_EQ(seconds(MathType::F32), 4.0);
+}
+
+// A machine without a kernel's arithmetic computes as the 16-bit kernel does, with its share; the bytes are
+// those of the format all the same.
+TEST(Price, KernelsWithoutTheirArithmeticComputeInSixteenBits) {
+  TwinModel twin = round_twin();
+  twin.stack.kernels[0].compute_share = 0.5;  // of F16
+  twin.stack.kernels.push_back(
+      {.name = "fp4", .math = MathType::FP4, .memory_share = 0.25, .compute_share = 0.8});
+  twin.stack.format_kernels[static_cast<std::size_t>(DType::NVFP4)] = 1;
+  const auto cost = [&] {
+    return price(product(OpClass::MatMul, 1, DType::NVFP4), {.n_tokens = 1}, big(), twin, true);
+  };
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 0.25 / 0.8);
+  EXPECT_DOUBLE_EQ(cost().memory.value(), 0.4);
+  twin.machine.flops_per_clock[static_cast<std::size_t>(MathType::FP4)] = 0;
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 1 / 0.5);
+  EXPECT_DOUBLE_EQ(cost().memory.value(), 0.4);
+  twin.stack.format_kernels[static_cast<std::size_t>(DType::F16)] = -1;  // nor a 16-bit kernel
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 1 / 0.8);
+}
+
+// What stacks reach on a machine beside the one that they were fitted on: of its bandwidth and arithmetic, and
+// how long its kernels take, in every class.
+TEST(Price, MachinesReachMoreOrLess) {
+  for (int i = 0; i < kOpClasses; ++i) {
+    RandomPrice base;
+    base.op = shape_of(static_cast<OpClass>(i));
+    base.op.kind = OpKind::Scan;  // also takes scan_time
+    base.step = {.n_tokens = 1};
+    base.work = {Flops(1e12), Flops(0), Bytes(1e9), Bytes(1e9), Bytes(1e9), Bytes(1e9), DType::F16};
+    base.twin.stack.price.product_time = base.twin.stack.price.scan_time = 7e-6;
+    RandomPrice other = base;
+    other.twin.machine.memory_ratio = 0.5;
+    other.twin.machine.compute_ratio = 0.25;
+    other.twin.machine.kernel_ratio = 3;
+    EXPECT_DOUBLE_EQ(other.cost().memory.value(), 2 * base.cost().memory.value());
+    EXPECT_DOUBLE_EQ(other.cost().compute.value(), 4 * base.cost().compute.value());
+    EXPECT_DOUBLE_EQ(other.cost().launch.value(), 3 * base.cost().launch.value());
+    EXPECT_GT(base.cost().memory.value(), 0);
+  }
 }
 
 // At half_rows a product takes twice the time of its share, far above no longer.
@@ -314,15 +364,6 @@ TEST(Price, BoundIsTheLargest) {
   EXPECT_EQ(largest(Seconds(2), Seconds(1), Seconds(3)), Bound::Launch);
   EXPECT_EQ(bound_name(Bound::Launch), "launch");
 }
-
-struct RandomPrice {
-  TwinModel twin = round_twin();
-  OpShape op;
-  StepShape step;
-  Work work;
-  bool decode = false;
-  Cost cost() const { return price(op, step, work, twin, decode); }
-};
 
 RandomPrice random_price(Random& random) {
   RandomPrice r;
