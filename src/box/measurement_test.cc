@@ -146,9 +146,15 @@ TEST(Question, StreamsOfOtherServersReadTheirPrompts) {
 
 TEST(Question, PrefillAsksForAPromptAlone) {
   EXPECT_STREQ(question(prefill_row({{"prompt_tokens", ""}})).refused, "missing column");
+  // How many streams start at once must be stated, but by tools that decode.
+  EXPECT_STREQ(question(prefill_row({{"concurrency", ""}})).refused, "missing column");
+  EXPECT_STREQ(question(serve_row({{"concurrency", ""}})).refused, "missing column");
+  EXPECT_EQ(measured(decode_row({{"concurrency", ""}})).point.concurrency, 1);
   EXPECT_EQ(measured(prefill_row({{"ubatch", "2048"}})).point.step_tokens, 2048);
   EXPECT_EQ(measured(prefill_row({{"max_batched_tokens", "4096"}})).point.step_tokens, 4096);
   EXPECT_EQ(measured(prefill_row({{"max_num_seqs", "9"}})).point.sequences, 9);
+  // Whoever measures n streams gives the server room for n.
+  EXPECT_EQ(measured(serve_row({{"max_num_seqs", "4"}})).point.sequences, 8);
   EXPECT_EQ(measured(prefill_row({{"prompt_tokens", ""}, {"prompt_mean", "300.4"}})).point.prompt, 300);
   EXPECT_EQ(measured(serve_row({{"gen_tokens", ""}, {"gen_mean", "99.6"}})).point.gen, 100);
 }
@@ -187,7 +193,7 @@ TEST(Question, KeysTellTwinsAndLoadsApart) {
             base.load_key());
   for (const auto& [column, cell] : std::vector<std::pair<std::string, std::string>>{
            {"prompt_tokens", "2049"}, {"gen_tokens", "129"}, {"depth", "1"}, {"concurrency", "9"},
-           {"ubatch", "512"},         {"max_num_seqs", "5"}, {"test", "decode"}}) {
+           {"ubatch", "512"},         {"max_num_seqs", "16"}, {"test", "decode"}}) {
     RowText changed = with(row, {{column, cell}});
     if (column == "test") changed = with(changed, {{"metric", "tpot_ms"}, {"concurrency", "1"}});
     EXPECT_NE(measured(changed).load_key(), base.load_key()) << column;
@@ -313,6 +319,30 @@ TEST(ReadOff, EveryReadingByHand) {
   EXPECT_DOUBLE_EQ(value(Reading::OutputStreamRate), 50 / 20.0);
   EXPECT_DOUBLE_EQ(value(Reading::TotalRate), 8 * 1050 / 20.0);
   EXPECT_DOUBLE_EQ(value(Reading::RequestRate), 8 / 20.0);
+}
+
+// Streams whose answers end by themselves finish one after another: the tokens of all over the time of
+// the longest are fewer than the streams' rates add up to, the more streams the fewer.
+TEST(ReadOff, AnswersEndByThemselves) {
+  Measured m;
+  m.reading = Reading::DecodeRate;
+  Stack stack = round_stack();
+  const auto share = [&](std::int64_t streams, std::int64_t asked, double mean_answer) {
+    m.point = {.prompt = 100, .gen = asked, .concurrency = streams};
+    stack.price.answer_tokens = mean_answer;
+    return read_off(round_prediction(), m, stack) / 30;
+  };
+  EXPECT_NEAR(share(8, 1000, 1e9), 1, 1e-4);  // as long as asked for
+  EXPECT_NEAR(share(1, 1000, 300), 1, 1e-12);
+  // Unlimited, the longest of n exponential answers is 1 + 1/2 + ... + 1/n means long.
+  EXPECT_NEAR(share(2, 30'000, 1000), 1 / 1.5, 0.01);
+  EXPECT_NEAR(share(4, 30'000, 1000), 12 / 25.0, 0.01);
+  for (std::int64_t n = 1; n < 64; n *= 2) {
+    EXPECT_LT(share(2 * n, 1000, 500), share(n, 1000, 500) + 1e-12);
+    EXPECT_GT(share(2 * n, 500, 500), share(2 * n, 1000, 500));
+  }
+  m.alone = true;  // a bench that makes them all as long as asked for
+  EXPECT_DOUBLE_EQ(read_off(round_prediction(), m, stack), 30);
 }
 
 // n tokens over the time of n - 1.

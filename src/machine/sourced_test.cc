@@ -38,9 +38,11 @@ void expect_words(const std::string& message, const std::vector<std::string>& wo
 }
 
 const std::string kShare =
-    R"(disk_share = { value = 0.8, kind = "fitted", prior = 0.75, spread = 0.3, error = 0.05, rows = 12, source = "S" })";
+    R"(disk_share = { value = 0.8, kind = "fitted", prior = 0.75, )"
+    R"(spread = 0.3, error = 0.05, rows = 12, source = "S" })";
 const std::string kTime =
-    R"(step_time = { value = "2 ms", kind = "fitted", prior = "300 us", spread = 1, error = 0, rows = 0, source = "S" })";
+    R"(step_time = { value = "2 ms", kind = "fitted", prior = "300 us", )"
+    R"(spread = 1, error = 0, rows = 0, source = "S" })";
 
 std::string without(const std::string& line, const std::string& attribute) {
   const std::size_t begin = line.find(" " + attribute + " = ");

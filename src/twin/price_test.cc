@@ -42,6 +42,15 @@ Work activations_of(double bytes) {
   return work;
 }
 
+struct RandomPrice {
+  TwinModel twin = round_twin();
+  OpShape op;
+  StepShape step;
+  Work work;
+  bool decode = false;
+  Cost cost() const { return price(op, step, work, twin, decode); }
+};
+
 TEST(Price, ProductByHand) {
   const TwinModel twin = round_twin();
   for (const OpClass op_class : {OpClass::MatMul, OpClass::LmHead, OpClass::Expert}) {
@@ -98,6 +107,47 @@ TEST(Price, ArithmeticWidens) {
   lose(MathType::TF32);
   EXPECT_DOUBLE_EQ(seconds(MathType::FP4), 4.0);
   EXPECT_DOUBLE_EQ(seconds(MathType::F32), 4.0);
+}
+
+// A machine without a kernel's arithmetic computes as the 16-bit kernel does, with its share; the bytes are
+// those of the format all the same.
+TEST(Price, KernelsWithoutTheirArithmeticComputeInSixteenBits) {
+  TwinModel twin = round_twin();
+  twin.stack.kernels[0].compute_share = 0.5;  // of F16
+  twin.stack.kernels.push_back(
+      {.name = "fp4", .math = MathType::FP4, .memory_share = 0.25, .compute_share = 0.8});
+  twin.stack.format_kernels[static_cast<std::size_t>(DType::NVFP4)] = 1;
+  const auto cost = [&] {
+    return price(product(OpClass::MatMul, 1, DType::NVFP4), {.n_tokens = 1}, big(), twin, true);
+  };
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 0.25 / 0.8);
+  EXPECT_DOUBLE_EQ(cost().memory.value(), 0.4);
+  twin.machine.flops_per_clock[static_cast<std::size_t>(MathType::FP4)] = 0;
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 1 / 0.5);
+  EXPECT_DOUBLE_EQ(cost().memory.value(), 0.4);
+  twin.stack.format_kernels[static_cast<std::size_t>(DType::F16)] = -1;  // nor a 16-bit kernel
+  EXPECT_DOUBLE_EQ(cost().compute.value(), 1 / 0.8);
+}
+
+// What stacks reach on a machine beside the one that they were fitted on: of its bandwidth and arithmetic, and
+// how long its kernels take, in every class.
+TEST(Price, MachinesReachMoreOrLess) {
+  for (int i = 0; i < kOpClasses; ++i) {
+    RandomPrice base;
+    base.op = shape_of(static_cast<OpClass>(i));
+    base.op.kind = OpKind::Scan;  // also takes scan_time
+    base.step = {.n_tokens = 1};
+    base.work = {Flops(1e12), Flops(0), Bytes(1e9), Bytes(1e9), Bytes(1e9), Bytes(1e9), DType::F16};
+    base.twin.stack.price.product_time = base.twin.stack.price.scan_time = 7e-6;
+    RandomPrice other = base;
+    other.twin.machine.memory_ratio = 0.5;
+    other.twin.machine.compute_ratio = 0.25;
+    other.twin.machine.kernel_ratio = 3;
+    EXPECT_DOUBLE_EQ(other.cost().memory.value(), 2 * base.cost().memory.value());
+    EXPECT_DOUBLE_EQ(other.cost().compute.value(), 4 * base.cost().compute.value());
+    EXPECT_DOUBLE_EQ(other.cost().launch.value(), 3 * base.cost().launch.value());
+    EXPECT_GT(base.cost().memory.value(), 0);
+  }
 }
 
 // At half_rows a product takes twice the time of its share, far above no longer.
@@ -230,6 +280,47 @@ TEST(Price, ProductsTakeATimeOfTheirOwn) {
   }
 }
 
+TEST(Price, ScansTakeATimeOfTheirOwn) {
+  TwinModel twin = round_twin();
+  twin.stack.price.scan_time = 5e-6;
+  OpShape op = shape_of(OpClass::Scan);
+  op.kind = OpKind::Scan;
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, true).launch.value(), 6e-6);
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, false).launch.value(), 15e-6);
+  op.kind = OpKind::Conv;  // of the same class: a kernel like others
+  EXPECT_DOUBLE_EQ(price(op, {.n_tokens = 1}, big(), twin, true).launch.value(), 1e-6);
+}
+
+// A head of one row reads its weights at a share of its own; of two rows, or any other product, not.
+TEST(Price, HeadOfOneRowByHand) {
+  TwinModel twin = round_twin();
+  twin.stack.price.single_head_ratio = 0.5;
+  const auto memory = [&](OpClass op_class, double rows) {
+    return price(product(op_class, rows), {.n_tokens = 1}, big(), twin, true).memory.value();
+  };
+  EXPECT_DOUBLE_EQ(memory(OpClass::LmHead, 1), 0.2);
+  EXPECT_DOUBLE_EQ(memory(OpClass::LmHead, 2), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::Expert, 1), 0.1);
+}
+
+TEST(Price, AttentionOverQuantisedKeysByHand) {
+  TwinModel twin = round_twin();
+  twin.stack.price.quantised_kv_ratio = 0.5;
+  twin.stack.price.attention_memory_share = 0.8;
+  const auto memory = [&](OpClass op_class, DType kv) {
+    twin.kv = kv;
+    return price(shape_of(op_class), {.n_tokens = 1}, cache_of(8e9), twin, true).memory.value();
+  };
+  for (const DType kv : {DType::F16, DType::BF16, DType::F32}) {
+    EXPECT_DOUBLE_EQ(memory(OpClass::Attention, kv), 0.1);
+  }
+  for (const DType kv : {DType::FP8, DType::Q8_0, DType::Q4_0}) {
+    EXPECT_DOUBLE_EQ(memory(OpClass::Attention, kv), 0.2);
+  }
+  EXPECT_DOUBLE_EQ(memory(OpClass::Scan, DType::Q8_0), 0.08);  // states are not cached keys
+}
+
 // 8 heads over latent rows of 512 + 64, or of 128 + 64 and 128 widened from them: long prompts are
 // cheaper widened, one token that reads a long cache is not.
 TEST(Price, LatentAttentionTakesTheCheaperWay) {
@@ -274,20 +365,13 @@ TEST(Price, BoundIsTheLargest) {
   EXPECT_EQ(bound_name(Bound::Launch), "launch");
 }
 
-struct RandomPrice {
-  TwinModel twin = round_twin();
-  OpShape op;
-  StepShape step;
-  Work work;
-  bool decode = false;
-  Cost cost() const { return price(op, step, work, twin, decode); }
-};
-
 RandomPrice random_price(Random& random) {
   RandomPrice r;
   for (StackParameter& p : parameters(r.twin.stack)) *p.value = 0.1 + random.uniform();
   r.twin.stack.price.kernel_time = 1e-3 * random.uniform();
   r.twin.stack.price.product_time = 1e-3 * random.uniform();
+  r.twin.stack.price.scan_time = 1e-3 * random.uniform();
+  r.twin.kv = coin(random) ? DType::F16 : DType::Q8_0;
   r.twin.stack.price.graph_kernel_time = 1e-3 * random.uniform();
   r.op = product(static_cast<OpClass>(random.range(0, kOpClasses - 1)),
                  static_cast<double>(random.range(1, 1000)));
@@ -343,9 +427,8 @@ TEST(Price, IsMonotone) {
     RandomPrice other = drawn;
     for (const StackParameter& p : parameters(other.twin.stack)) {
       const double before = *p.value;
-      const bool speeds_up = p.key.find("_share") != std::string::npos ||
-                             p.key.find("expert_memory_ratio") != std::string::npos ||
-                             p.key.find("expert_compute_ratio") != std::string::npos;
+      const bool speeds_up = p.key.ends_with("_share") ||
+                             (p.key.ends_with("_ratio") && p.key != "price.overlap_ratio");
       *p.value = speeds_up ? before / k : before * k;
       EXPECT_GE(other.cost().time.value(), time.value() * (1 - 1e-12)) << p.key;
       *p.value = before;

@@ -96,6 +96,32 @@ TEST(Stack, ParametersAreTheFittedKeysAndNoOthers) {
   }
 }
 
+// Of machines, likewise: what they reach, all three or none, and only of those that stacks were not fitted on.
+TEST(Stack, ParametersOfMachinesAreTheirFittedKeys) {
+  int n = 0;
+  const auto folder = std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".toml") continue;
+    Machine machine = parse_machine(read_file(entry.path()), entry.path().string());
+    std::set<std::string> fitted, listed;
+    for (const Fact& fact : machine.facts) {
+      if (fact.kind == FactKind::Fitted) fitted.insert(fact.key);
+    }
+    for (const StackParameter& p : parameters(machine)) listed.insert(p.key);
+    EXPECT_EQ(listed, fitted) << machine.id;
+    EXPECT_EQ(listed.size(), machine.id == "dgx-spark" ? 0U : 3U) << machine.id;
+    double next = 2;
+    for (const StackParameter& p : parameters(machine)) *p.value = next++;
+    n += listed.empty() ? 0 : 1;
+    if (!listed.empty()) {
+      EXPECT_EQ(machine.memory_ratio, 2);
+      EXPECT_EQ(machine.compute_ratio, 3);
+      EXPECT_EQ(machine.kernel_ratio, 4);
+    }
+  }
+  EXPECT_GT(n, 5);
+}
+
 TEST(Stack, ParametersPointAtTheStacksOwnNumbers) {
   Stack stack = load("vllm");
   double next = 2;

@@ -17,12 +17,15 @@ void randomise(Random& random, Stack& stack) {
   stack.kernels.push_back({.name = "wide", .math = MathType::F32});
   for (StackParameter& p : parameters(stack)) *p.value = share();
   for (int& k : stack.format_kernels) k = static_cast<int>(random.range(0, 1));
+  // Below 1 the second row of a head would make a step shorter, as it does in such libraries.
+  stack.price.single_head_ratio = 1 + random.uniform();
   stack.price.half_rows = 40 * random.uniform();
   stack.price.expert_half_rows = 40 * random.uniform();
   stack.price.graph_kernel_time = 5e-6 * random.uniform();
   // Replaying a graph is never dearer than launching its kernels one by one.
   stack.price.kernel_time = stack.price.graph_kernel_time * (1 + random.uniform());
   stack.price.product_time = 1e-5 * random.uniform();
+  stack.price.scan_time = 1e-5 * random.uniform();
   stack.price.step_time = 1e-3 * random.uniform();
   stack.price.sequence_time = 1e-4 * random.uniform();
   for (double& n : stack.launches) n = static_cast<double>(random.range(0, 3));
