@@ -108,12 +108,19 @@ void Execution::execute(const Op& op) {
     case OpKind::SelectRows:
       select_rows(op);
       break;
+    case OpKind::LayerNorm:
+    case OpKind::PoolStore:
+    case OpKind::Select:
+    case OpKind::Dot:
+    case OpKind::StreamGates:
+    case OpKind::StreamRead:
+    case OpKind::StreamWrite:
     case OpKind::BlockMatMul:
     case OpKind::Conv:
     case OpKind::Scan:
     case OpKind::Scale:
     case OpKind::Slice:
-          CHECK(runs(op, graph_->model));  // Engine refuses models that need it
+      CHECK(runs(op, graph_->model));  // Engine refuses models that need it
       break;
   }
 }
@@ -124,7 +131,7 @@ bool Execution::runs(const Op& op, const ModelConfig& model) {
   switch (op.kind) {
     case OpKind::Embed:
     case OpKind::Add:
-      return plain;
+      return plain && at.n_used == 0 && !at.positions;
     case OpKind::RmsNorm:
       return op.in[1] != kNoValue;
     case OpKind::MatMul:
@@ -133,7 +140,7 @@ bool Execution::runs(const Op& op, const ModelConfig& model) {
     case OpKind::SelectRows:
       return true;
     case OpKind::Rope:
-      return at.rope == LayerRope::Global && at.width == model.head_dim && at.begin == 0;
+      return at.rope == LayerRope::Global && at.width == model.head_dim && at.begin == 0 && !at.inverse;
     case OpKind::KvStore:
     case OpKind::Attention:
       return !at.latent && at.qk_dim == model.head_dim && at.v_dim == model.head_dim &&
@@ -142,6 +149,13 @@ bool Execution::runs(const Op& op, const ModelConfig& model) {
       return op.in[1] != kNoValue && at.activation == model.activation;
     case OpKind::MoeRoute:
       return at.routing == Routing{} && op.in[1] == kNoValue && op.in[2] == kNoValue;
+    case OpKind::LayerNorm:
+    case OpKind::PoolStore:
+    case OpKind::Select:
+    case OpKind::Dot:
+    case OpKind::StreamGates:
+    case OpKind::StreamRead:
+    case OpKind::StreamWrite:
     case OpKind::BlockMatMul:
     case OpKind::Conv:
     case OpKind::Scan:

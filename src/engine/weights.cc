@@ -44,6 +44,13 @@ Weights::Weights(const Gguf& file, const Graph& graph, ThreadPool& pool) {
       case OpKind::MoeCombine:
       case OpKind::SelectRows:
         break;
+      case OpKind::LayerNorm:
+      case OpKind::PoolStore:
+      case OpKind::Select:
+      case OpKind::Dot:
+      case OpKind::StreamGates:
+      case OpKind::StreamRead:
+      case OpKind::StreamWrite:
       case OpKind::BlockMatMul:
       case OpKind::Conv:
       case OpKind::Scan:

@@ -15,13 +15,16 @@ ValueId Builder::mixer(ValueId h, const LayerConfig& layer) {
       return attention(h, layer);
     case Mixer::Latent:
       return latent_attention(h, layer);
+    case Mixer::Pooled:
+      return pooled_attention(h, layer);
     case Mixer::GatedDelta:
-    case Mixer::KimiDelta:
       return gated_delta(h);
+    case Mixer::KimiDelta:
+      return kimi_delta(h);
     case Mixer::Mamba2:
       return mamba2(h);
     case Mixer::ShortConv:
-      break;
+      return short_conv(h);
   }
   std::abort();
 }
@@ -31,12 +34,13 @@ ValueId Builder::query_norm(ValueId x, std::string_view name, std::int32_t width
   return rms_norm(x, model_.norm_weights ? vector(name, width) : kNoValue, width);
 }
 
-ValueId Builder::attend(ValueId q, ValueId q_rope, const LayerConfig& layer,
+ValueId Builder::attend(ValueId q, ValueId q_rope, ValueId selected, const LayerConfig& layer,
                         const OpAttributes& at) {
   const ValueId sinks = model_.attn_sinks ? vector("attn_sinks.weight", at.n_heads) : kNoValue;
   Op& mixed = op(OpKind::Attention, OpClass::Attention,
-                 activation(rows(q), std::int64_t{at.n_heads} * at.v_dim), {q, sinks, q_rope});
+                 activation(rows(q), std::int64_t{at.n_heads} * at.v_dim), {q, sinks, q_rope, selected});
   mixed.cache = layer.kv_layer >= 0 ? layer.kv_layer : layer_;
+  if (at.ratio > 0) mixed.pooled = layer.pool_layer >= 0 ? layer.pool_layer : layer_;
   mixed.at = at;
   return mixed.out;
 }
@@ -79,7 +83,9 @@ ValueId Builder::attention(ValueId h, const LayerConfig& layer) {
   at.scale = model_.attn_scale > 0 ? model_.attn_scale
                                    : 1.0 / std::sqrt(static_cast<double>(head_dim));
   at.softcap = model_.attn_softcap;
-  ValueId mixed = attend(q, kNoValue, layer, at);
+  const ValueId selected = selection(h, h, h, layer);
+  select_blocks(selected, at);
+  ValueId mixed = attend(q, kNoValue, selected, layer, at);
   if (model_.attn_gate == AttentionGate::Wide) gate = linear(h, "attn_gate", attn, q_dim);
   if (model_.attn_gate == AttentionGate::PerHead) {
     gate = linear(h, "attn_gate", attn, layer.n_heads);
@@ -95,10 +101,11 @@ ValueId Builder::latent_attention(ValueId h, const LayerConfig& layer) {
   const LatentConfig& c = model_.latent;
   const std::int32_t n_heads = layer.n_heads, q_head = c.qk_nope + c.qk_rope;
   const std::int64_t q_dim = std::int64_t{n_heads} * q_head;
-  ValueId q = kNoValue;
+  ValueId q = kNoValue, q_latent = h;
   if (c.q_lora > 0) {
     const ValueId down = linear(h, "attn_q_a", latent, c.q_lora, model_.qkv_bias);
-    q = linear(norm(down, "attn_q_a_norm.weight"), "attn_q_b", latent, q_dim);
+    q_latent = norm(down, "attn_q_a_norm.weight");
+    q = linear(q_latent, "attn_q_b", latent, q_dim);
   } else {
     q = linear(h, "attn_q", latent, q_dim);
   }
@@ -122,8 +129,10 @@ ValueId Builder::latent_attention(ValueId h, const LayerConfig& layer) {
   q = block_linear(slice(q, q_head, 0, c.qk_nope), "attn_k_b.weight", n_heads, c.kv_lora);
   at.scale = model_.attn_scale > 0 ? model_.attn_scale
                                    : 1.0 / std::sqrt(static_cast<double>(q_head));
-  const ValueId mixed = block_linear(attend(q, q_rope, layer, at), "attn_v_b.weight", n_heads,
-                                     c.v_dim);
+  const ValueId selected = selection(h, q_latent, h, layer);
+  select_blocks(selected, at);
+  const ValueId mixed = block_linear(attend(q, q_rope, selected, layer, at), "attn_v_b.weight",
+                                     n_heads, c.v_dim);
   return linear(mixed, "attn_output", WeightClass::Attention, model_.d_model,
                 model_.attn_out_bias);
 }

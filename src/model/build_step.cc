@@ -1,5 +1,5 @@
 // The transformer as a list of ops: what all blocks share, in reading order; the blocks themselves
-// stand in build_attention.cc, build_linear_attention.cc and build_mlp.cc.
+// stand in the other build_*.cc.
 #include "model/build_step.h"
 
 #include <algorithm>
@@ -55,21 +55,24 @@ ValueId Builder::linear(ValueId x, std::string_view stem, WeightClass weight_cla
 }
 
 ValueId Builder::block_linear(ValueId x, std::string_view name, std::int32_t n_blocks,
-                              std::int64_t m) {
-  const ValueId w = weight(name, WeightClass::Latent, n_blocks * m, cols(x) / n_blocks);
+                              std::int64_t m, WeightClass weight_class) {
+  const ValueId w = weight(name, weight_class, n_blocks * m, cols(x) / n_blocks);
   Op& product =
       op(OpKind::BlockMatMul, OpClass::MatMul, activation(rows(x), n_blocks * m), {x, w});
   product.at.n_heads = n_blocks;
   return product.out;
 }
 
+ValueId Builder::layer_norm(ValueId x, ValueId w, ValueId bias) {
+  return like(x, OpKind::LayerNorm, OpClass::Norm, {x, w, bias}).out;
+}
+
 ValueId Builder::rope(ValueId x, const LayerConfig& layer, std::int32_t width) {
   if (layer.rope == LayerRope::None) return x;
-  const Rope& rope = layer.rope == LayerRope::Local ? model_.rope_local : model_.rope;
   Op& rotation = like(x, OpKind::Rope, OpClass::Elementwise, {x});
   rotation.at.rope = layer.rope;
   rotation.at.width = width;
-  rotation.at.n_dims = rope.n_dims;
+  rotation.at.n_dims = rope_of(layer).n_dims;
   return rotation.out;
 }
 
@@ -134,31 +137,37 @@ ValueId Builder::add_layer_embedding(ValueId x) {
   return add(x, norm(back, "post_norm.weight"));
 }
 
-ValueId Builder::residual(ValueId x, ValueId y, std::string_view post_norm) {
-  if (model_.norms != Norms::Before) y = norm(y, post_norm);
-  return add(x, y, model_.residual_scale);
+ValueId Builder::block_norm(ValueId x, std::string_view name) {
+  // Reading low-rank streams normalises.
+  const bool normed = model_.streams.n > 1 && model_.streams.kind == StreamConfig::Kind::LowRank;
+  return model_.norms == Norms::After || normed ? x : norm(x, name);
+}
+
+ValueId Builder::post_norm(ValueId y, std::string_view name) {
+  return model_.norms == Norms::Before ? y : norm(y, name);
 }
 
 ValueId Builder::layer(ValueId x) {
   const LayerConfig layer = model_.layer(layer_);
-  const bool before = model_.norms != Norms::After;
+  x = ngrams(x);
   if (layer.mixer != Mixer::None) {
-    const ValueId h = before ? norm(x, "attn_norm.weight") : x;
-    x = residual(x, mixer(h, layer), "post_attention_norm.weight");
+    const Site site = enter(x, "attn");
+    const ValueId y = mixer(block_norm(site.read, "attn_norm.weight"), layer);
+    x = leave(site, post_norm(y, "post_attention_norm.weight"));
   }
   if (layer.d_ff > 0 || layer.experts) {
     // llama.cpp names the second norm after the attention where an MLP always follows one; it is
     // the same norm.
     const bool gpt_oss = model_.family == "gpt_oss" || model_.family == "gpt-oss";
     const bool after = gpt_oss || (model_.linear.conv_kernel > 0 && model_.norms == Norms::Before);
-    const std::string_view name = after ? "post_attention_norm.weight" : "ffn_norm.weight";
     const bool alone = layer.mixer == Mixer::None;  // Nemotron-H: one norm a layer
-    if (layer.d_ff > 0 && layer.experts) {
-      x = residual(x, dense_and_experts(x, layer), "post_ffw_norm.weight");
-    } else {
-      const ValueId h = before ? norm(x, alone ? "attn_norm.weight" : name) : x;
-      x = residual(x, mlp(h, layer), "post_ffw_norm.weight");
-    }
+    const std::string_view name = alone   ? "attn_norm.weight"
+                                  : after ? "post_attention_norm.weight"
+                                          : "ffn_norm.weight";
+    const Site site = enter(x, "ffn");
+    const ValueId y = layer.d_ff > 0 && layer.experts ? dense_and_experts(site.read, layer)
+                                                      : mlp(block_norm(site.read, name), layer);
+    x = leave(site, post_norm(y, "post_ffw_norm.weight"));
   }
   if (model_.d_layer_embedding > 0) x = add_layer_embedding(x);
   if (model_.layer_scale) x = scale(x, vector("layer_output_scale.weight", 1), 1.0);
@@ -167,9 +176,9 @@ ValueId Builder::layer(ValueId x) {
 
 void Builder::head(ValueId x, ValueId embedding) {
   const ValueId last = op(OpKind::SelectRows, OpClass::Elementwise,
-                          activation(graph_.n_sampled, model_.d_model), {x})
+                          activation(graph_.n_sampled, cols(x)), {x})
                            .out;
-  const ValueId h = norm(last, "output_norm.weight");
+  const ValueId h = norm(last_read(last), "output_norm.weight");
   const ValueId w = model_.tied_embeddings ? embedding
                                            : weight("output.weight", WeightClass::LmHead,
                                                     model_.n_vocab, model_.d_model);
@@ -192,6 +201,7 @@ void Builder::build() {
   lookup.at.scale = model_.embedding_scale;
   ValueId x = lookup.out;
   if (model_.d_layer_embedding > 0) layer_embeddings_ = layer_embeddings(x);
+  if (model_.streams.n > 1) x = stream_write(x, kNoValue, kNoValue, kNoValue);
   for (layer_ = 0; layer_ < model_.n_layers; ++layer_) x = layer(x);
   layer_ = -1;
   if (graph_.n_sampled > 0) head(x, embedding);

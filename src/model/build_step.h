@@ -3,6 +3,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <string_view>
 
 #include "model/graph.h"
@@ -35,7 +36,12 @@ class Builder {
   // x w^T + b for the matrix "<stem>.weight" (m, k) and, if wanted, "<stem>.bias".
   ValueId linear(ValueId x, std::string_view stem, WeightClass weight_class, std::int64_t m,
                  bool bias = false);
-  ValueId block_linear(ValueId x, std::string_view name, std::int32_t n_blocks, std::int64_t m);
+  ValueId block_linear(ValueId x, std::string_view name, std::int32_t n_blocks, std::int64_t m,
+                       WeightClass weight_class = WeightClass::Latent);
+  ValueId layer_norm(ValueId x, ValueId w, ValueId bias);
+  const Rope& rope_of(const LayerConfig& layer) const {
+    return layer.rope == LayerRope::Local ? model_.rope_local : model_.rope;
+  }
   ValueId rope(ValueId x, const LayerConfig& layer, std::int32_t width);
   ValueId add(ValueId a, ValueId b, double scale = 1.0);
   ValueId glu(Activation activation, ValueId gate, ValueId up);
@@ -49,9 +55,35 @@ class Builder {
   ValueId attention(ValueId h, const LayerConfig& layer);
   ValueId latent_attention(ValueId h, const LayerConfig& layer);
   ValueId query_norm(ValueId x, std::string_view name, std::int32_t width);
-  ValueId attend(ValueId q, ValueId q_rope, const LayerConfig& layer, const OpAttributes& at);
+  ValueId attend(ValueId q, ValueId q_rope, ValueId selected, const LayerConfig& layer,
+                 const OpAttributes& at);
+  // build_sparse.cc
+  ValueId pooled_attention(ValueId h, const LayerConfig& layer);
+  ValueId store_far_rows(ValueId h, const LayerConfig& layer);
+  void store_pooled(ValueId x, ValueId gates, ValueId bias, ValueId norm_weight,
+                    const OpAttributes& at);
+  OpAttributes index_row(const LayerConfig& layer) const;
+  void store_index_keys(ValueId h, ValueId row, const LayerConfig& layer);
+  ValueId selection(ValueId h, ValueId q_latent, ValueId row, const LayerConfig& layer);
+  void select_blocks(ValueId selected, OpAttributes& at) const;
+  // build_streams.cc: what a block reads of the residual, and what it needs to write its own part.
+  struct Site {
+    ValueId streams = kNoValue, read = kNoValue, weights = kNoValue, mixing = kNoValue;
+  };
+  Site enter(ValueId x, std::string_view site);
+  ValueId leave(const Site& site, ValueId y);
+  ValueId last_read(ValueId x);
+  Site low_rank_site(ValueId x, std::string_view site, bool writes);
+  ValueId sinkhorn_gates(ValueId x, std::string_view site, bool all);
+  ValueId stream_read(ValueId x, ValueId weights);
+  ValueId stream_write(ValueId y, ValueId streams, ValueId weights, ValueId mixing);
+  ValueId ngrams(ValueId x);
+  ValueId add_ngrams(ValueId x, std::int64_t n_rows);
   // build_linear_attention.cc
   ValueId gated_delta(ValueId h);
+  ValueId kimi_delta(ValueId h);
+  ValueId short_conv(ValueId h);
+  ValueId through_rank(ValueId h, std::string_view stem, int rank, std::int64_t m);
   ValueId mamba2(ValueId h);
   // build_mlp.cc
   ValueId mlp(ValueId h, const LayerConfig& layer);
@@ -61,7 +93,8 @@ class Builder {
   ValueId dense_and_experts(ValueId x, const LayerConfig& layer);
   // build_step.cc
   ValueId layer(ValueId x);
-  ValueId residual(ValueId x, ValueId y, std::string_view post_norm);
+  ValueId block_norm(ValueId x, std::string_view name);
+  ValueId post_norm(ValueId y, std::string_view name);
   ValueId layer_embeddings(ValueId x);
   ValueId add_layer_embedding(ValueId x);
   void head(ValueId x, ValueId embedding);
@@ -74,6 +107,7 @@ class Builder {
   const WeightFormat& weights_;
   std::int32_t layer_ = -1;
   ValueId layer_embeddings_ = kNoValue;  // (T, n_layers * d_layer_embedding)
+  std::map<std::int32_t, ValueId> selections_;  // by the layer that selected
 };
 
 }  // namespace tinderbox::build

@@ -43,6 +43,7 @@ enum class Mixer : std::uint8_t {
   None,        // an MLP alone
   Attention,   // keys and values of n_kv_heads heads
   Latent,      // multi-head latent attention (DeepSeek-V2): one cached row for all heads
+  Pooled,      // DeepSeek-V4: one row for all heads, key and value in one; near tokens by themselves, far ones pooled
   GatedDelta,  // Gated DeltaNet (Yang et al. 2024): a matrix a head, decayed as a whole
   KimiDelta,   // Kimi Delta Attention: the same, each key channel decayed apart
   Mamba2,      // state-space duality (Dao and Gu 2024)
@@ -61,6 +62,11 @@ struct LayerConfig {
   bool k_is_v = false;   // no value projection: values are the keys before norm and rotation
   int d_ff = 0;          // width of the dense MLP; 0: none
   bool experts = false;  // a mixture of experts, beside the dense MLP if there is one
+  int ratio = 0;         // Pooled: tokens a pooled row stands for; 0: no pooled rows, the window alone
+  int pool_layer = -1;   // Pooled: the earlier layer whose pooled rows it reads; -1: its own
+  bool sparse = false;   // attends to what an index selects
+  int index_layer = -1;  // sparse: the earlier layer whose selection it takes; -1: it selects
+  int keys_layer = -1;   // sparse: the earlier layer whose index keys it scores; -1: its own
   friend bool operator==(const LayerConfig&, const LayerConfig&) = default;
 };
 
@@ -94,6 +100,50 @@ struct Routing {
 struct LatentConfig {
   int q_lora = 0;  // 0: queries straight from the hidden state
   int kv_lora = 0, qk_nope = 0, qk_rope = 0, v_dim = 0;
+  int o_groups = 0, o_lora = 0;  // Pooled: output through a matrix a group of heads, then one of all
+  // Pooled: V4's rows have a learnt bias for each place in the window and overlap by a window in sparse layers,
+  // whose index keys are pooled by themselves. V4.1: neither; index keys are projected from what is pooled.
+  bool pool_bias = false;
+};
+
+// The index of sparse attention: small keys, scored against small queries; only the best blocks of
+// complete `block` tokens are attended, and the tokens of the block that is not complete yet.
+struct IndexConfig {
+  enum class Kind : std::uint8_t {
+    Lightning,  // DeepSeek-V3.2, GLM: queries from the latent ones, scores of heads weighted by the token
+    Plain,      // Qwen3.8, MiniMax M3: queries from the hidden state, scores of heads summed
+  };
+  Kind kind = Kind::Lightning;
+  int n_heads = 0, head_dim = 0;
+  int top_k = 0;       // blocks
+  int block = 1;       // tokens
+  int ratio = 1;       // tokens a key stands for; divides block
+  bool gates = false;  // keys are pooled by a learnt softmax instead of a mean
+  bool key_bias = false;  // the keys' norm is a LayerNorm
+};
+
+// Residual streams in place of one residual: n times as wide between the blocks.
+struct StreamConfig {
+  enum class Kind : std::uint8_t {
+    Sinkhorn,  // manifold-constrained hyper-connections (Xie et al. 2026): doubly stochastic mixing
+    LowRank,   // Qwen3.8: a gate an element through a bottleneck, no mixing
+  };
+  Kind kind = Kind::Sinkhorn;
+  int n = 1;
+  int lowrank = 0;      // LowRank: width of the bottleneck
+  int iterations = 0;   // Sinkhorn
+  bool head = false;    // Sinkhorn: the last read has learnt weights, otherwise it is a mean
+};
+
+// Tables of rows for the last few tokens together, read by hash, added to the streams of some layers.
+struct NgramConfig {
+  struct Table {
+    int layer = 0;
+    std::int64_t n_rows = 0;
+  };
+  std::vector<Table> tables;  // in order of layers
+  int n_lookups = 0, width = 0;  // rows a token reads, and their width
+  int conv_kernel = 0;           // of a convolution over what is added; 0: none
 };
 
 // Layers with a recurrent state. Mamba-2: v heads are its heads, v_dim their width, k heads its
@@ -102,6 +152,8 @@ struct LinearConfig {
   int n_k_heads = 0, n_v_heads = 0, k_dim = 0, v_dim = 0;
   int conv_kernel = 0;
   bool conv_bias = false;
+  // KimiDelta: rank of the projections of decay and output gate; 0: one matrix each.
+  int decay_rank = 0, gate_rank = 0;
   int conv_dim() const { return 2 * n_k_heads * k_dim + n_v_heads * v_dim; }
 };
 
@@ -149,6 +201,9 @@ struct ModelConfig {
   Routing routing;
   LatentConfig latent;
   LinearConfig linear;
+  IndexConfig index;
+  StreamConfig streams;
+  NgramConfig ngrams;
 
   int window(int layer) const {
     return layer_window.empty() ? 0 : layer_window[static_cast<std::size_t>(layer)];

@@ -79,6 +79,8 @@ void read_mixtral(const Fields& f, ModelConfig& m) {
   read_experts(f, "num_local_experts", "intermediate_size", m);
 }
 
+}  // namespace
+
 // Qwen3-Next, 3.5, 3.6, 3.8: Gated DeltaNet, gated attention, one shared expert with its gate.
 void read_qwen_hybrid(const Fields& f, ModelConfig& m) {
   m.qk_norm = true;
@@ -91,6 +93,8 @@ void read_qwen_hybrid(const Fields& f, ModelConfig& m) {
   }
   read_qwen_hybrid_layers(f, m);
 }
+
+namespace {
 
 // The parts that Gemma 2, 3 and 4 have in common.
 void read_gemma(const Fields& f, ModelConfig& m) {
@@ -128,6 +132,8 @@ void read_gemma4(const Fields& f, ModelConfig& m) {
   read_gemma_layers(f, m);
 }
 
+}  // namespace
+
 // DeepSeek-V3's router, which many took over: a sigmoid an expert, a bias that only chooses.
 void read_routing(const Fields& f, ModelConfig& m) {
   const std::string scoring = f.string("scoring_func").value_or("softmax");
@@ -152,10 +158,16 @@ void read_routing(const Fields& f, ModelConfig& m) {
   }
 }
 
+namespace {
+
+}  // namespace
+
 void read_shared_experts(const Fields& f, ModelConfig& m) {
   const int n = f.integer("n_shared_experts", 0, 64).value_or(0);
   m.d_ff_shared = n * m.d_ff_expert;
 }
+
+namespace {
 
 void read_nemotron_h(const Fields& f, ModelConfig& m) {
   m.mlp_gated = false;
@@ -184,6 +196,8 @@ void read_muse(const Fields& f, ModelConfig& m) {
   read_muse_layers(f, m);
 }
 
+}  // namespace
+
 // DeepSeek-V2 and V3, Kimi K2, GLM-4.7-Flash, Mistral Small 4.
 void read_deepseek(const Fields& f, ModelConfig& m) {
   if (f.has("n_routed_experts")) {
@@ -202,6 +216,8 @@ void read_deepseek(const Fields& f, ModelConfig& m) {
     m.attn_scale = temperature * temperature / std::sqrt(m.latent.qk_nope + m.latent.qk_rope);
   }
 }
+
+namespace {
 
 struct Family {
   std::string_view name;
@@ -237,6 +253,12 @@ constexpr std::array kFamilies = {
     Family{"kimi_k2", read_deepseek},
     Family{"glm4_moe_lite", read_deepseek},
     Family{"mistral4", read_deepseek},
+    Family{"deepseek_v32", read_sparse_latent},
+    Family{"glm_moe_dsa", read_sparse_latent},
+    Family{"glm5_next_text", read_glm5_next},
+    Family{"deepseek_v4", read_deepseek_v4},
+    Family{"deepseek_v41_text", read_deepseek_v41},
+    Family{"qwen4_exp_text", read_qwen4_exp},
 };
 
 [[noreturn]] void unknown_family(const Fields& f, const std::string& family) {
@@ -264,6 +286,7 @@ void read_family(const Fields& f, ModelConfig& m) {
 
 ClassDefaults class_defaults(std::string_view family) {
   if (family == "ministral3") return {.n_ctx = 262144, .norm_eps = 1e-5};
+  if (family == "glm5_next_text") return {.n_ctx = 1048576, .norm_eps = 1e-5};
   if (family.starts_with("gemma4")) return {.n_ctx = 131072, .norm_eps = 1e-6};
   return {};
 }

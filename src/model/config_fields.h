@@ -77,7 +77,22 @@ ClassDefaults class_defaults(std::string_view family);
 // config_rope.cc: rotations of all layers.
 void read_ropes(const Fields& f, ModelConfig& m);
 
+// config_families.cc: parts that several families share.
+void read_routing(const Fields& f, ModelConfig& m);
+void read_shared_experts(const Fields& f, ModelConfig& m);
+void read_deepseek(const Fields& f, ModelConfig& m);
+void read_qwen_hybrid(const Fields& f, ModelConfig& m);
+
+// config_sparse.cc
+void read_sparse_latent(const Fields& f, ModelConfig& m);
+void read_glm5_next(const Fields& f, ModelConfig& m);
+void read_deepseek_v4(const Fields& f, ModelConfig& m);
+void read_deepseek_v41(const Fields& f, ModelConfig& m);
+void read_qwen4_exp(const Fields& f, ModelConfig& m);
+void read_kimi_delta(const Fields& f, ModelConfig& m);
+
 // config_layers.cc
+LayerConfig plain_layer(const ModelConfig& m);  // of attention as the scalars say, with an MLP or experts
 void read_windows(const Fields& f, ModelConfig& m);
 void read_experts(const Fields& f, std::string_view n_experts_key, std::string_view d_ff_key,
                   ModelConfig& m);

@@ -6,16 +6,12 @@
 #include "model/config_fields.h"
 
 namespace tinderbox::config {
-namespace {
 
-// A layer of attention as the scalars say, with an MLP of d_ff or experts.
 LayerConfig plain_layer(const ModelConfig& m) {
   ModelConfig uniform = m;
   uniform.layers.clear();
   return uniform.layer(0);
 }
-
-}  // namespace
 
 // One window a layer: from layer_types, else Qwen2's and gpt-oss's rules, else the same for all.
 void read_windows(const Fields& f, ModelConfig& m) {

@@ -104,6 +104,8 @@ void read_ropes(const Fields& f, ModelConfig& m) {
     return;
   }
   m.rope = read_rope(f, parameters ? parameters : f.object("rope_scaling"), global_dim, m);
+  // DeepSeek-V4: of layers with far rows; the others keep rope_theta and never stretch.
+  m.rope.theta = f.number("compress_rope_theta", 1.0, 1e12).value_or(m.rope.theta);
   if (!m.layers.empty()) {  // Gemma 2 and 3: windowed layers never stretch
     m.rope_local = read_rope(f, std::nullopt, head_dim, m);
     m.rope_local.theta =

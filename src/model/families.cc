@@ -12,7 +12,7 @@ namespace {
 struct MissingOps {
   std::string_view family, missing;
 };
-constexpr std::array<MissingOps, 20> kMissing = {{
+constexpr std::array<MissingOps, 19> kMissing = {{
     {"deepseek", "multi-head latent attention and shared experts"},
     {"kimi", "multi-head latent attention and shared experts"},
     {"glm4_moe_lite", "multi-head latent attention and shared experts"},
@@ -30,7 +30,6 @@ constexpr std::array<MissingOps, 20> kMissing = {{
     {"minimax", "q and k norms across heads and sigmoid routing"},
     {"qwen3_next", "Gated DeltaNet layers"},
     {"qwen3_5", "Gated DeltaNet layers"},
-    {"qwen4_exp", "its attention layers"},
     {"muse_glimmer",
      "norms after attention and MLP, layers without positions and soft-capped logits"},
     {"laguna", "gated attention, layers of different shape and shared experts"},

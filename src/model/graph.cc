@@ -1,6 +1,5 @@
 #include "model/graph.h"
 
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -21,7 +20,11 @@ class Verifier {
  private:
   void check_values();
   void check_op(const Op& op);
+  void check_store(const Op& op);
+  void check_cache(const Op& op, std::int32_t layer, CacheKind kind);
+  void check_select(const Op& op);
   void check_attention(const Op& op);
+  void check_streams(const Op& op);
   void check_recurrence(const Op& op);
   void check_groups(const Op& op);
   void check_elementwise(const Op& op);
@@ -45,8 +48,10 @@ class Verifier {
 
   const Graph& graph_;
   std::vector<bool> written_;
-  std::map<std::int32_t, OpAttributes> stored_;  // caches by layer
-  std::set<std::int32_t> attended_layers_, read_;
+  using CacheId = std::pair<std::int32_t, CacheKind>;
+  std::map<CacheId, OpAttributes> stored_;
+  std::set<CacheId> read_;
+  std::set<std::int32_t> attended_layers_;
 };
 
 const Value& Verifier::activation(const Op& op, std::size_t i) const {
@@ -85,34 +90,98 @@ void Verifier::check_values() {
 }
 
 // Cached rows are written once a layer and read by that layer or a later one.
+void Verifier::check_store(const Op& op) {
+  const OpAttributes& at = op.at;
+  const std::int64_t tokens = graph_.n_tokens;
+  const Value& x = activation(op, 0);
+  CHECK(x.rows == tokens && op.out == kNoValue && op.layer >= 0);
+  CHECK(at.window >= 0 && at.n_kv_heads > 0 && at.qk_dim > 0 && at.v_dim > 0);
+  CHECK(stored_.emplace(CacheId(op.layer, at.store), at).second);
+  if (op.kind == OpKind::PoolStore) {
+    const std::int64_t cols = std::int64_t{at.overlap} * at.qk_dim;
+    CHECK(at.ratio > 1 && (at.overlap == 1 || at.overlap == 2) && at.latent);
+    CHECK(at.n_kv_heads == 1 && at.store != CacheKind::Main && x.cols == cols);
+    CHECK(at.n_dims % 2 == 0 && at.begin >= 0 && at.begin + at.n_dims <= at.qk_dim);
+    if (op.in[1] != kNoValue) check_shape(activation(op, 1), tokens, cols);
+    if (op.in[2] != kNoValue) check_shape(weight(op, 2), at.ratio, cols);
+    CHECK(op.in[1] != kNoValue || op.in[2] == kNoValue);
+    if (op.in[3] != kNoValue) check_shape(weight(op, 3), 1, at.qk_dim);
+    return check_none(op, 4);
+  }
+  const std::int64_t rest = op.in[1] == kNoValue ? 0 : activation(op, 1).cols;
+  const std::int64_t v = at.latent ? 0 : at.v_dim;
+  CHECK(x.cols + rest == std::int64_t{at.n_kv_heads} * (at.qk_dim + v) && at.ratio == 0);
+  check_none(op, 2);
+}
+
+// The cache of that layer and kind exists and its rows are what the op takes them for.
+void Verifier::check_cache(const Op& op, std::int32_t layer, CacheKind kind) {
+  const OpAttributes& at = op.at;
+  const auto cache = stored_.find(CacheId(layer, kind));
+  CHECK(cache != stored_.end() && layer <= op.layer);
+  const OpAttributes& row = cache->second;
+  CHECK(row.n_kv_heads == at.n_kv_heads && row.qk_dim == at.qk_dim && row.v_dim == at.v_dim);
+  CHECK(row.latent == at.latent);
+  if (kind == CacheKind::Main) CHECK(row.window == at.window);
+  // A store without ratio keeps every token.
+  if (kind != CacheKind::Main) CHECK(row.ratio == at.ratio || (row.ratio == 0 && at.ratio == 1));
+  read_.insert(CacheId(layer, kind));
+}
+
+void Verifier::check_select(const Op& op) {
+  const OpAttributes& at = op.at;
+  check_shape(activation(op, 0), graph_.n_tokens, std::int64_t{at.n_heads} * at.qk_dim);
+  if (op.in[1] != kNoValue) check_shape(activation(op, 1), graph_.n_tokens, at.n_heads);
+  CHECK(at.top_k > 0 && at.ratio > 0 && at.block > 0 && at.block % at.ratio == 0);
+  check_shape(output(op), graph_.n_tokens, at.top_k);
+  check_cache(op, op.cache, CacheKind::Index);
+  check_none(op, 2);
+}
+
 void Verifier::check_attention(const Op& op) {
   const OpAttributes& at = op.at;
   const std::int64_t tokens = graph_.n_tokens;
   CHECK(op.layer >= 0 && op.layer < graph_.model.n_layers);
-  CHECK(at.window >= 0 && at.n_kv_heads > 0 && at.qk_dim > 0 && at.v_dim > 0);
-  if (op.kind == OpKind::KvStore) {
-    const Value& k = activation(op, 0);
-    const std::int64_t rest = op.in[1] == kNoValue ? 0 : activation(op, 1).cols;
-    const std::int64_t v = at.latent ? 0 : at.v_dim;
-    CHECK(k.rows == tokens && k.cols + rest == std::int64_t{at.n_kv_heads} * (at.qk_dim + v));
-    CHECK(op.out == kNoValue);
-    CHECK(stored_.emplace(op.layer, op.at).second);
-    return check_none(op, 2);
-  }
   const Value& q = activation(op, 0);
   const std::int64_t rotated = op.in[2] == kNoValue ? 0 : activation(op, 2).cols;
   CHECK(q.rows == tokens && q.cols + rotated == std::int64_t{at.n_heads} * at.qk_dim);
   if (op.in[1] != kNoValue) check_shape(weight(op, 1), 1, at.n_heads);
+  CHECK((op.in[3] != kNoValue) == (at.top_k > 0));
+  if (at.top_k > 0) {
+    check_shape(activation(op, 3), tokens, at.top_k);
+    CHECK(at.block > 0 && (at.ratio > 0 ? at.block == at.ratio : at.window == 0));
+  }
   check_shape(output(op), tokens, std::int64_t{at.n_heads} * at.v_dim);
   CHECK(at.n_heads % at.n_kv_heads == 0);
-  const auto cache = stored_.find(op.cache);
-  CHECK(cache != stored_.end() && op.cache <= op.layer);
-  const OpAttributes& row = cache->second;
-  CHECK(row.n_kv_heads == at.n_kv_heads && row.qk_dim == at.qk_dim && row.v_dim == at.v_dim);
-  CHECK(row.latent == at.latent && row.window == at.window);
+  check_cache(op, op.cache, CacheKind::Main);
+  if (at.ratio > 0) check_cache(op, op.pooled, CacheKind::Pooled);
   CHECK(attended_layers_.insert(op.layer).second);
-  read_.insert(op.cache);
-  check_none(op, 3);
+  check_none(op, 4);
+}
+
+void Verifier::check_streams(const Op& op) {
+  const Value& x = activation(op, 0);
+  const Value& y = output(op);
+  const std::int64_t n = op.at.n_streams;
+  CHECK(n > 1 && x.rows == y.rows);
+  if (op.kind == OpKind::StreamGates) {
+    CHECK(x.cols == n || (x.cols == (2 + n) * n && op.at.iterations > 0));
+    check_shape(weight(op, 1), 1, x.cols);
+    check_shape(weight(op, 2), 1, x.cols == n ? 1 : 3);
+    check_shape(y, x.rows, x.cols);
+    return check_none(op, 3);
+  }
+  if (op.kind == OpKind::StreamRead) {
+    CHECK(x.cols == n * y.cols);
+    if (op.in[1] != kNoValue) check_shape(activation(op, 1), x.rows, n);
+    return check_none(op, 2);
+  }
+  CHECK(y.cols == n * x.cols && x.cols > 1);
+  if (op.in[1] != kNoValue) check_shape(activation(op, 1), x.rows, y.cols);
+  if (op.in[2] != kNoValue) check_shape(activation(op, 2), x.rows, n);
+  if (op.in[3] != kNoValue) check_shape(activation(op, 3), x.rows, n * n);
+  CHECK(op.in[3] == kNoValue || (op.in[1] != kNoValue && op.in[2] != kNoValue));
+  check_none(op, 4);
 }
 
 void Verifier::check_recurrence(const Op& op) {
@@ -187,6 +256,11 @@ void Verifier::check_groups(const Op& op) {
     return check_none(op, 2);
   }
   CHECK(at.width > 0 && x.cols % at.width == 0);
+  if (op.kind == OpKind::Dot) {
+    check_shape(activation(op, 1), x.rows, x.cols);
+    check_shape(output(op), x.rows, x.cols / at.width);
+    return check_none(op, 2);
+  }
   if (op.kind == OpKind::Slice) {
     const Value& y = output(op);
     const std::int64_t n_groups = x.cols / at.width;
@@ -230,10 +304,18 @@ void Verifier::check_elementwise(const Op& op) {
 
 void Verifier::check_op(const Op& op) {
   switch (op.kind) {
-    case OpKind::Embed:
-      CHECK(weight(op, 0).rows == graph_.model.n_vocab);
-      check_shape(output(op), graph_.n_tokens, weight(op, 0).cols);
+    case OpKind::Embed: {
+      const Value& w = weight(op, 0);
+      const std::int64_t n = op.at.n_used > 0 ? op.at.n_used : 1;
+      CHECK(op.at.n_used > 0 || op.at.positions || w.rows == graph_.model.n_vocab);
+      check_shape(output(op), graph_.n_tokens, n * w.cols);
       return check_none(op, 1);
+    }
+    case OpKind::LayerNorm:
+      check_shape(weight(op, 1), 1, activation(op, 0).cols);
+      if (op.in[2] != kNoValue) check_shape(weight(op, 2), 1, activation(op, 0).cols);
+      check_shape(output(op), activation(op, 0).rows, activation(op, 0).cols);
+      return check_none(op, 3);
     case OpKind::MatMul: {
       const Value &x = activation(op, 0), &w = weight(op, 1);
       CHECK(w.cols == x.cols);
@@ -244,11 +326,20 @@ void Verifier::check_op(const Op& op) {
     case OpKind::RmsNorm:
     case OpKind::BlockMatMul:
     case OpKind::Rope:
+    case OpKind::Dot:
     case OpKind::Slice:
       return check_groups(op);
     case OpKind::KvStore:
+    case OpKind::PoolStore:
+      return check_store(op);
+    case OpKind::Select:
+      return check_select(op);
     case OpKind::Attention:
       return check_attention(op);
+    case OpKind::StreamGates:
+    case OpKind::StreamRead:
+    case OpKind::StreamWrite:
+      return check_streams(op);
     case OpKind::Conv:
     case OpKind::Scan:
       return check_recurrence(op);
@@ -290,71 +381,5 @@ void Verifier::run() {
 }  // namespace
 
 void verify(const Graph& graph) { Verifier(graph).run(); }
-
-std::string_view op_name(OpKind kind) {
-  switch (kind) {
-    case OpKind::Embed:
-      return "embed";
-    case OpKind::RmsNorm:
-      return "rms_norm";
-    case OpKind::MatMul:
-      return "mat_mul";
-    case OpKind::BlockMatMul:
-      return "block_mat_mul";
-    case OpKind::Rope:
-      return "rope";
-    case OpKind::KvStore:
-      return "kv_store";
-    case OpKind::Attention:
-      return "attention";
-    case OpKind::Conv:
-      return "conv";
-    case OpKind::Scan:
-      return "scan";
-    case OpKind::Glu:
-      return "glu";
-    case OpKind::Add:
-      return "add";
-    case OpKind::Scale:
-      return "scale";
-    case OpKind::Slice:
-      return "slice";
-    case OpKind::MoeRoute:
-      return "moe_route";
-    case OpKind::MoeMatMul:
-      return "moe_mat_mul";
-    case OpKind::MoeCombine:
-      return "moe_combine";
-    case OpKind::SelectRows:
-      return "select_rows";
-  }
-  std::abort();
-}
-
-std::string_view op_class_name(OpClass op_class) {
-  switch (op_class) {
-    case OpClass::Embed:
-      return "embed";
-    case OpClass::Norm:
-      return "norm";
-    case OpClass::MatMul:
-      return "mat_mul";
-    case OpClass::LmHead:
-      return "lm_head";
-    case OpClass::Attention:
-      return "attention";
-    case OpClass::KvStore:
-      return "kv_store";
-    case OpClass::Elementwise:
-      return "elementwise";
-    case OpClass::Expert:
-      return "expert";
-    case OpClass::Route:
-      return "route";
-    case OpClass::Scan:
-      return "scan";
-  }
-  std::abort();
-}
 
 }  // namespace tinderbox

@@ -21,22 +21,38 @@ namespace tinderbox {
 
 enum class OpKind : std::uint8_t {
   // token ids -> rows
-  Embed,       // in: weight (n_vocab, d); out (T, d), times scale
+  Embed,       // in: weight (n_vocab, d); out (T, d), times scale. n_used > 0: weight (n, w) of rows found by a
+               // hash of the last tokens; out (T, n_used * w). positions: row n_past + i of a segment
   // rows -> rows
   RmsNorm,     // in: x (T, n*width), weight (1, width) or (1, n*width) or none; groups of width columns normalised
                // apart; out like x
+  LayerNorm,   // in: x (T, c), weight (1, c), bias (1, c) or none; out like x
   MatMul,      // in: x (T, k), weight (m, k), bias (1, m) or none; out (T, m) = x w^T + b
   BlockMatMul, // in: x (T, n*k), weight (n*m, k); out (T, n*m): block i of x times block i of w, transposed
   Rope,        // in: x (T, heads*width); out like x; positions n_past + i of each segment
   KvStore,     // in: k (T, kv_dim), v (T, v_dim) or none; appends a row of both to the layer's cache; no out
-  Attention,   // in: q (T, heads*qk_dim), sinks (1, n_heads) or none, rotated part of q or none;
-               // reads the cache of layer `cache`; out (T, heads*v_dim)
+  PoolStore,   // in: x (T, o*c), gates (T, o*c) or none, their bias (ratio, o*c) or none, norm weight (1, c) or
+               // none; for each `ratio` tokens that are complete appends one row (c) to the layer's cache: their
+               // softmax-weighted sum by channel (mean without gates), normalised, rotated. o = overlap: 2 takes
+               // the first half of the columns from the window before. Keeps the last o*ratio rows; no out
+  Select,      // in: q (T, heads*qk_dim), weights (T, heads) or none; reads index keys of layer `cache`;
+               // a key's score is the sum over heads of max(q k, 0), weighted; a block's the largest of its keys';
+               // out (T, top_k): the best complete blocks of each token, -1 beyond
+  Attention,   // in: q (T, heads*qk_dim), sinks (1, n_heads) or none, rotated part of q or none, selected blocks
+               // (T, top_k) or none; reads the cache of layer `cache` and, with a ratio, the pooled rows of layer
+               // `pooled`; out (T, heads*v_dim). See attended_rows
   Conv,        // in: x (T, c), weight (c, kernel), bias (1, c) or none; out (T, c): causal, each channel apart;
                // keeps the last kernel - 1 rows; then its activation
   Scan,        // recurrent state of v_heads matrices, see ScanRule; out (T, v_heads*v_dim)
   Glu,         // in: gate (T, g), up (T, f) or none; out f(gate) * up; each gate covers f / g columns
   Add,         // in: a, b; out a + scale b
   Scale,       // in: x, weight (1, 1) or (1, d) or none; out softcap(scale w x)
+  Dot,         // in: a, b (T, n*width); out (T, n) = scale * a b of each group
+  StreamGates, // in: x (T, m), bias (1, m), scale (1, 3) or (1, 1); out (T, m): n read weights, sigmoid; with m =
+               // (2 + n) n also n write weights, sigmoid, and an n by n matrix made doubly stochastic (Sinkhorn)
+  StreamRead,  // in: x (T, n*d), weights (T, n) or none; out (T, d): weighted sum of the n streams, or their mean
+  StreamWrite, // in: y (T, d), streams (T, n*d) or none, weights (T, n) or none, mixing (T, n*n) or none; out
+               // (T, n*d): stream j is sum_i m_ij s_i + w_j y
   Slice,       // in: x (T, n*width); out (T, n*take): columns begin ... of each group; a view, no work
   // experts: E experts, K used a token
   MoeRoute,    // in: router logits (T, E), selection bias (1, E) or none, expert factors (1, E) or none;
@@ -46,7 +62,7 @@ enum class OpKind : std::uint8_t {
   // rows -> fewer rows
   SelectRows,  // in: x (T, d); out (S, d): the last row of each segment that samples
 };
-inline constexpr int kOpKinds = 17;
+inline constexpr int kOpKinds = 24;
 
 // How a Scan updates its state S (k_dim, v_dim) of each value head from a token; value heads share key heads in
 // equal runs. in: x = q | k | v of all heads, decay, beta, A, dt bias, D.
@@ -63,10 +79,14 @@ enum class ScanRule : std::uint8_t {
 // Groups of ops that share their physics; prices and reports are per class. Router matrices are MatMul,
 // MoeRoute and MoeCombine are Route; Rope, Glu, Add, Scale, Slice and SelectRows are Elementwise; Scan and
 // Conv are Scan.
+// PoolStore is KvStore, Select Attention; Dot and streams are Elementwise.
 enum class OpClass : std::uint8_t {
   Embed, Norm, MatMul, LmHead, Attention, KvStore, Elementwise, Expert, Route, Scan,
 };
 inline constexpr int kOpClasses = 10;
+
+// A layer may keep three caches: of tokens, of pooled tokens, of index keys.
+enum class CacheKind : std::uint8_t { Main, Pooled, Index };
 
 enum class Role : std::uint8_t { Weight, Activation };
 
@@ -87,18 +107,25 @@ struct OpAttributes {
   // Attention, KvStore: heads of queries and of a cached row, and a head's widths. Scan: value heads and key heads.
   // BlockMatMul: n_heads blocks.
   std::int32_t n_heads = 0, n_kv_heads = 0, qk_dim = 0, v_dim = 0;
-  bool latent = false;          // Attention, KvStore: a cached row is a key whose first v_dim columns are the value
+  bool latent = false;          // caches: a row is a key whose first v_dim columns are the value
   std::int32_t window = 0;      // Attention, KvStore: 0 or the sliding window in tokens
-  double scale = 1.0;           // Attention: of q k; Embed, Add, Scale: a factor
+  double scale = 1.0;           // Attention, Dot: of q k; Embed, Add, Scale: a factor
   double softcap = 0.0;         // Attention, Scale: c tanh(x / c); 0: off
-  std::int32_t width = 0;       // RmsNorm, Rope, Slice: columns of a group
+  CacheKind store = CacheKind::Main;  // KvStore, PoolStore, Select
+  std::int32_t ratio = 0;       // PoolStore, Select, Attention (0: no pooled rows): tokens of a row
+  std::int32_t overlap = 0;     // PoolStore
+  std::int32_t top_k = 0, block = 0;  // Select, Attention: blocks selected, tokens of a block
+  std::int32_t n_streams = 0, iterations = 0;  // StreamGates, StreamRead, StreamWrite
+  bool inverse = false;         // Rope: backwards
+  bool positions = false;       // Embed: rows are found by position
+  std::int32_t width = 0;       // RmsNorm, Rope, Slice, Dot: columns of a group
   std::int32_t begin = 0;       // Slice: first column taken of each group; Rope: first rotated one
   std::int32_t n_dims = 0;      // Rope: rotated columns of a group
   LayerRope rope = LayerRope::None;  // Rope
   Activation activation = Activation::Identity;  // Glu, Conv
   ScanRule rule = ScanRule::GatedDelta;          // Scan
   DType state = DType::F32;                      // Scan, Conv: format of the kept state
-  std::int32_t n_experts = 0, n_used = 0;        // MoeRoute, MoeMatMul, MoeCombine
+  std::int32_t n_experts = 0, n_used = 0;        // MoeRoute, MoeMatMul, MoeCombine; Embed: rows a token
   bool norm_topk = false;                        // MoeRoute
   Routing routing{};                             // MoeRoute
   bool operator==(const OpAttributes&) const = default;
@@ -110,7 +137,8 @@ struct Op {
   OpKind kind{};
   OpClass op_class{};
   std::int32_t layer = -1;      // -1: before the first or after the last layer
-  std::int32_t cache = -1;      // Attention: layer whose cache it reads
+  std::int32_t cache = -1;      // Attention, Select: layer whose cache it reads
+  std::int32_t pooled = -1;     // Attention: layer whose pooled rows it reads
   ValueId out = kNoValue;
   std::array<ValueId, kInputsMax> in{kNoValue, kNoValue, kNoValue, kNoValue, kNoValue, kNoValue};
   OpAttributes at{};
@@ -148,6 +176,22 @@ std::string_view op_class_name(OpClass op_class);
 inline std::int64_t visible_keys(const Segment& s, std::int64_t i, std::int32_t window) {
   const std::int64_t keys = s.n_past + i + 1;
   return window > 0 && keys > window ? window : keys;
+}
+
+// Rows that a query reads of n visible tokens. Without a selection: the window's and all pooled ones. With one:
+// of the cache itself (no ratio) the selected blocks and the tokens of the incomplete one, otherwise the window
+// and the selected pooled rows, a block of which is one.
+struct AttendedRows {
+  std::int64_t main = 0, pooled = 0;
+};
+inline AttendedRows attended_rows(const OpAttributes& at, std::int64_t n) {
+  const std::int64_t near = at.window > 0 && n > at.window ? at.window : n;
+  const auto best = [&](std::int64_t n_blocks) {
+    return at.top_k > 0 && n_blocks > at.top_k ? std::int64_t{at.top_k} : n_blocks;
+  };
+  if (at.ratio > 0) return {near, best(n / at.ratio)};
+  if (at.top_k > 0) return {best(n / at.block) * at.block + n % at.block, 0};
+  return {near, 0};
 }
 
 }  // namespace tinderbox

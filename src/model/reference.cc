@@ -25,7 +25,10 @@ Interpreter::Interpreter(const Graph& graph, const Reference::WeightSource& weig
   const auto n_layers = static_cast<std::size_t>(model_.n_layers);
   for (std::size_t i = 0; i < kv.size(); ++i) {
     const Segment& s = graph.segments[i];
-    for (auto* part : {&kv[i].k, &kv[i].v, &kv[i].state, &kv[i].conv}) part->resize(n_layers);
+    for (auto* part : {&kv[i].k, &kv[i].v, &kv[i].pooled, &kv[i].index, &kv[i].pooled_inputs,
+                       &kv[i].index_inputs, &kv[i].state}) {
+      part->resize(n_layers);
+    }
     for (std::int64_t j = 0; j < s.n_new; ++j) positions_.push_back(s.n_past + j);
   }
 }
@@ -52,6 +55,9 @@ Tally Interpreter::execute(const Op& op) {
     case OpKind::RmsNorm:
       rms_norm(op);
       break;
+    case OpKind::LayerNorm:
+      layer_norm(op);
+      break;
     case OpKind::MatMul:
       mat_mul(op);
       break;
@@ -63,6 +69,12 @@ Tally Interpreter::execute(const Op& op) {
       break;
     case OpKind::KvStore:
       kv_store(op);
+      break;
+    case OpKind::PoolStore:
+      pool_store(op);
+      break;
+    case OpKind::Select:
+      select(op);
       break;
     case OpKind::Attention:
       attention(op);
@@ -81,6 +93,18 @@ Tally Interpreter::execute(const Op& op) {
       break;
     case OpKind::Scale:
       scale(op);
+      break;
+    case OpKind::Dot:
+      dot(op);
+      break;
+    case OpKind::StreamGates:
+      stream_gates(op);
+      break;
+    case OpKind::StreamRead:
+      stream_read(op);
+      break;
+    case OpKind::StreamWrite:
+      stream_write(op);
       break;
     case OpKind::Slice:
       slice(op);
@@ -104,16 +128,53 @@ Tally Interpreter::execute(const Op& op) {
 void Interpreter::embed(const Op& op) {
   Input w = in(op, 0);
   Output y = out(op);
+  const std::int64_t n_used = std::max(op.at.n_used, 1);
+  const auto width = static_cast<std::size_t>(w.cols());
   for (std::int64_t t = 0; t < y.rows(); ++t) {
-    const TokenId token = tokens_[static_cast<std::size_t>(t)];
-    CHECK(token >= 0 && token < w.rows());
-    std::ranges::copy(w.row(token), y.row(t).begin());
+    for (std::int64_t j = 0; j < n_used; ++j) {
+      std::int64_t row = tokens_[static_cast<std::size_t>(t)];
+      // A hash of the token alone: which rows are found is no property of the graph.
+      if (op.at.n_used > 0) row = row * (2 * j + 3) % w.rows();
+      if (op.at.positions) row = positions_[static_cast<std::size_t>(t)];
+      CHECK(row >= 0 && row < w.rows());
+      std::ranges::copy(w.row(row), y.row(t).subspan(static_cast<std::size_t>(j) * width).begin());
+    }
     if (op.at.scale == 1.0) continue;
     for (float& a : y.row(t)) a = static_cast<float>(meter_.mul(a, op.at.scale));
   }
   // Rows of repeated tokens count again: which tokens repeat is no property of the graph.
-  meter_.tally.weight_bytes = y.rows() * static_cast<std::int64_t>(dtype_bytes(
-                                             value(op.in[0]).dtype, static_cast<double>(w.cols())));
+  meter_.tally.weight_bytes =
+      n_used * y.rows() *
+      static_cast<std::int64_t>(
+          dtype_bytes(value(op.in[0]).dtype, static_cast<double>(w.cols())));
+}
+
+void Interpreter::layer_norm(const Op& op) {
+  Input x = in(op, 0), w = in(op, 1);
+  Output y = out(op);
+  Meter& m = meter_;
+  std::span<const float> bias;
+  if (op.in[2] != kNoValue) bias = in(op, 2).row(0);
+  const auto n = static_cast<double>(x.cols());
+  for (std::int64_t t = 0; t < x.rows(); ++t) {
+    const auto from = x.row(t);
+    const auto to = y.row(t);
+    double sum = 0.0, squares = 0.0;
+    for (const float a : from) sum = m.add(sum, a);
+    const double mean = m.div(sum, n);
+    std::vector<double> centred;
+    for (const float a : from) {
+      centred.push_back(m.sub(a, mean));
+      squares = m.add(squares, m.mul(centred.back(), centred.back()));
+    }
+    const double inverse =
+        m.div(1.0, m.sqrt(m.add(m.div(squares, n), model_.norm_eps)));
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      double a = m.mul(m.mul(centred[i], inverse), w.row(0)[i]);
+      if (!bias.empty()) a = m.add(a, bias[i]);
+      to[i] = static_cast<float>(a);
+    }
+  }
 }
 
 void Interpreter::rms_norm(const Op& op) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -26,11 +27,18 @@ namespace tinderbox {
 //   Embed       0             0, with scale 1 for each element T (repeats count)     out
 //   RmsNorm     0             4 n + 4 for each n normalised,   1                     x + out
 //                               without weight 3 n + 4
+//   LayerNorm   0             6 n + 5 for each row, 7 n + 5    1, bias 1             x + out
+//                               with bias
 //   MatMul      2 T m k       T m with bias                    m, bias 1             x + out
 //   BlockMatMul 2 T n m k     0                                n m                   x + out
 //   Rope        0             3 r T heads                      0                     x + out
 //   KvStore     0             0                                0                     k + v
-//   Attention   2 (qk + v) L  6 L, with softcap 9 L, with      sinks 1               q + out
+//   PoolStore   0             twin/work.cc: pool_flops for     bias ratio, norm 1    x + gates
+//                               each row completed
+//   Select      2 qk L for    2 L for each head, weighted 3 L; 0                     q + weights + out
+//                 each head     1 for each block; with more
+//                               keys to a block L more
+//   Attention   2 (qk + v) L  6 L, with softcap 9 L, with      sinks 1               q + out + selected
 //                               sinks 4 more
 //                 (both for each query and head)
 //   Conv        0             2 kernel + f for each element,   c, bias 1             x + out
@@ -44,6 +52,14 @@ namespace tinderbox {
 //   Add         0             1 for each element, 2 scaled     0                     a + b + out
 //   Scale       0             1 each for weight and factor, 3  1 with weight         x + out
 //                               for softcap
+//   Dot         0             2 for each element, 1 for each   0                     a + b + out
+//                               group that is scaled
+//   StreamGates 0             twin/work.cc: gates_flops        2                     x + out
+//   StreamRead  0             n + 1, weighted 2 n, for each    0                     x + weights + out
+//                               element of out
+//   StreamWrite 0             for each element of out 2 n with 0                     y + streams + weights
+//                               mixing, 1 with weights, 1 with                         + mixing + out
+//                               streams
 //   Slice       0             0                                0                     0
 //   MoeRoute    0             T times route_flops of           bias, factors 1       logits + out
 //                               twin/work.cc; plain softmax:
@@ -55,7 +71,9 @@ namespace tinderbox {
 //   SelectRows  0             0                                0                     S rows of x + out
 //
 // kv_write: T rows of key and value. kv_read: a row for each position that any query of a segment sees:
-// n_past + n_new, or min(that, window + n_new - 1). Scan and Conv read and write their state once a segment.
+// n_past + n_new, or min(that, window + n_new - 1). Of selected rows each query's count again, up to all there
+// are: which are the same is no property of the graph. Scan and Conv read and write their state once a segment;
+// PoolStore writes what it keeps of the new tokens and reads the kept rows in segments that complete a row.
 struct Tally {
   std::int64_t matmul_flops = 0;  // products with weights, q·k and p·v
   std::int64_t vector_flops = 0;  // everything else
@@ -64,10 +82,12 @@ struct Tally {
   std::int64_t experts_touched = 0;   // MoeMatMul: distinct experts
 };
 
-// What one sequence keeps: per layer, row-major (n_past, cols), k and v (latent attention: all in k); of Scan
-// (v_heads, k_dim, v_dim); of Conv the last inputs (kernel - 1, c). Default-constructed: nothing.
+// What one sequence keeps: per layer, row-major (n_past, cols), k and v (latent attention: all in k), pooled rows
+// and index keys, and every x | gates of PoolStore; of Scan (v_heads, k_dim, v_dim); of Conv, by its weight, the
+// last inputs (kernel - 1, c). Default-constructed: nothing.
 struct ReferenceKv {
-  std::vector<std::vector<float>> k, v, state, conv;
+  std::vector<std::vector<float>> k, v, pooled, index, pooled_inputs, index_inputs, state;
+  std::map<std::string, std::vector<float>> conv;
 };
 
 class Reference {

@@ -23,6 +23,18 @@ float round_to_f16(float x) {
   return static_cast<float>(rounded);
 }
 
+std::vector<std::vector<float>>& cache_of(ReferenceKv& kv, CacheKind kind) {
+  switch (kind) {
+    case CacheKind::Main:
+      break;
+    case CacheKind::Pooled:
+      return kv.pooled;
+    case CacheKind::Index:
+      return kv.index;
+  }
+  return kv.k;
+}
+
 }  // namespace
 
 void Interpreter::rope(const Op& op) {
@@ -43,7 +55,7 @@ void Interpreter::rope(const Op& op) {
         const std::size_t a = begin + (table.interleaved ? 2 * i : i);
         const std::size_t b = begin + (table.interleaved ? 2 * i + 1 : i + pairs);
         const double c = std::cos(position * frequencies[i]) * factor;
-        const double s = std::sin(position * frequencies[i]) * factor;
+        const double s = std::sin(position * frequencies[i]) * (op.at.inverse ? -factor : factor);
         to[a] = static_cast<float>(meter_.sub(meter_.mul(from[a], c), meter_.mul(from[b], s)));
         to[b] = static_cast<float>(meter_.add(meter_.mul(from[a], s), meter_.mul(from[b], c)));
       }
@@ -68,21 +80,22 @@ void Interpreter::kv_store(const Op& op) {
   std::int64_t t = 0;
   for (std::size_t i = 0; i < graph_.segments.size(); ++i) {
     const Segment& s = graph_.segments[i];
-    CHECK(static_cast<std::int64_t>(kv_[i].k[layer].size()) == s.n_past * k_cols);
-    CHECK(static_cast<std::int64_t>(kv_[i].v[layer].size()) == s.n_past * v_cols);
+    std::vector<float>& k = cache_of(kv_[i], at.store)[layer];
+    std::vector<float>& v = kv_[i].v[layer];
+    CHECK(static_cast<std::int64_t>(k.size()) == s.n_past * k_cols);
+    if (!at.latent) CHECK(static_cast<std::int64_t>(v.size()) == s.n_past * v_cols);
     for (std::int32_t j = 0; j < s.n_new; ++j, ++t) {
-      append(kv_[i].k[layer], first.row(t));
-      if (split) append(at.latent ? kv_[i].k[layer] : kv_[i].v[layer], second.row(t));
+      append(k, first.row(t));
+      if (split) append(at.latent ? k : v, second.row(t));
       meter_.tally.kv_write_bytes += bytes(k_cols) + (at.latent ? 0 : bytes(v_cols));
     }
   }
 }
 
-std::vector<double> Interpreter::scores(const Head& head, std::int64_t first, std::int64_t last) {
+std::vector<double> Interpreter::scores(const Head& head) {
   std::vector<double> p;
-  for (std::int64_t j = first; j <= last; ++j) {
-    const auto key = head.k.subspan(static_cast<std::size_t>(j) * head.k_stride, head.q.size());
-    double score = meter_.mul(meter_.dot(head.q, key), head.scale);
+  for (const float* key : head.k) {
+    double score = meter_.mul(meter_.dot(head.q, {key, head.q.size()}), head.scale);
     if (head.softcap > 0.0) {
       score = meter_.mul(head.softcap, meter_.tanh(meter_.div(score, head.softcap)));
     }
@@ -91,9 +104,8 @@ std::vector<double> Interpreter::scores(const Head& head, std::int64_t first, st
   return p;
 }
 
-void Interpreter::attend(const Head& head, std::int64_t first, std::int64_t last,
-                         std::span<float> result) {
-  std::vector<double> p = scores(head, first, last);
+void Interpreter::attend(const Head& head, std::span<float> result) {
+  std::vector<double> p = scores(head);
   double top = -std::numeric_limits<double>::infinity();
   for (const double a : p) top = meter_.max(a, top);
   if (head.sink != nullptr) top = meter_.max(*head.sink, top);
@@ -104,12 +116,47 @@ void Interpreter::attend(const Head& head, std::int64_t first, std::int64_t last
   }
   if (head.sink != nullptr) sum = meter_.add(sum, meter_.exp(meter_.sub(*head.sink, top)));
   std::vector<double> mixed(result.size(), 0.0);
-  for (std::int64_t j = first; j <= last; ++j) {
-    const double weight = meter_.div(p[static_cast<std::size_t>(j - first)], sum);
-    const auto row = head.v.subspan(static_cast<std::size_t>(j) * head.v_stride, mixed.size());
-    for (std::size_t i = 0; i < mixed.size(); ++i) mixed[i] = meter_.fma(mixed[i], weight, row[i]);
+  for (std::size_t j = 0; j < p.size(); ++j) {
+    const double weight = meter_.div(p[j], sum);
+    for (std::size_t i = 0; i < mixed.size(); ++i) {
+      mixed[i] = meter_.fma(mixed[i], weight, head.v[j][i]);
+    }
   }
   std::ranges::transform(mixed, result.begin(), [](double a) { return static_cast<float>(a); });
+}
+
+// By the definition of attended_rows, whose numbers must be these.
+Interpreter::Attended Interpreter::attended(const Op& op, std::int64_t t, std::int64_t n_visible) {
+  const OpAttributes& at = op.at;
+  Attended rows;
+  std::vector<std::int64_t> blocks;
+  if (at.top_k > 0) {
+    const std::vector<float>& selected = activations_[static_cast<std::size_t>(op.in[3])];
+    for (std::int64_t j = 0; j < at.top_k; ++j) {
+      const float block = selected[static_cast<std::size_t>(t * at.top_k + j)];
+      if (block >= 0) blocks.push_back(static_cast<std::int64_t>(block));
+    }
+  }
+  if (at.top_k > 0 && at.ratio == 0) {
+    for (const std::int64_t b : blocks) {
+      for (std::int64_t r = b * at.block; r < (b + 1) * at.block; ++r) rows.main.push_back(r);
+    }
+    for (std::int64_t r = n_visible - n_visible % at.block; r < n_visible; ++r) {
+      rows.main.push_back(r);
+    }
+  } else {
+    const std::int64_t first =
+        at.window > 0 ? std::max<std::int64_t>(n_visible - at.window, 0) : 0;
+    for (std::int64_t r = first; r < n_visible; ++r) rows.main.push_back(r);
+  }
+  if (at.ratio > 0 && at.top_k > 0) rows.pooled = blocks;
+  if (at.ratio > 0 && at.top_k == 0) {
+    for (std::int64_t r = 0; r < n_visible / at.ratio; ++r) rows.pooled.push_back(r);
+  }
+  const AttendedRows expected = attended_rows(at, n_visible);
+  CHECK(static_cast<std::int64_t>(rows.main.size()) == expected.main);
+  CHECK(static_cast<std::int64_t>(rows.pooled.size()) == expected.pooled);
+  return rows;
 }
 
 void Interpreter::attention(const Op& op) {
@@ -141,28 +188,52 @@ void Interpreter::attention(const Op& op) {
   for (std::size_t i = 0; i < graph_.segments.size(); ++i) {
     const Segment& s = graph_.segments[i];
     const std::span<const float> k = kv_[i].k[layer], v = at.latent ? k : kv_[i].v[layer];
-    std::set<std::int64_t> seen;
+    std::span<const float> far;
+    if (at.ratio > 0) far = kv_[i].pooled[static_cast<std::size_t>(op.pooled)];
+    std::set<std::int64_t> seen, seen_far;
+    std::int64_t selected = 0;
     for (std::int64_t j = 0; j < s.n_new; ++j, ++t) {
-      const std::int64_t last = s.n_past + j, first = last + 1 - visible_keys(s, j, at.window);
-      for (std::int64_t p = first; p <= last; ++p) seen.insert(p);
+      const std::int64_t position = s.n_past + j;
+      const Attended rows = attended(op, t, position + 1);
+      seen.insert(rows.main.begin(), rows.main.end());
+      seen_far.insert(rows.pooled.begin(), rows.pooled.end());
+      selected += static_cast<std::int64_t>(at.ratio > 0 ? rows.pooled.size() : rows.main.size());
       for (std::size_t head = 0; head < n_heads; ++head) {
         const std::size_t kv_head = head * n_kv_heads / n_heads;
         const std::vector<float> whole = query(t, head);
-        const Head one{.q = whole,
-                       .k = k.subspan(kv_head * qk_dim),
-                       .v = v.subspan(at.latent ? 0 : kv_head * v_dim),
-                       .k_stride = n_kv_heads * qk_dim,
-                       .v_stride = at.latent ? n_kv_heads * qk_dim : n_kv_heads * v_dim,
-                       .scale = at.scale * attention_temperature(model_, last),
-                       .softcap = at.softcap,
-                       .sink = op.in[1] == kNoValue ? nullptr
-                                                    : &weights_(value(op.in[1]).name)[head]};
-        attend(one, first, last, y.row(t).subspan(head * v_dim, v_dim));
+        Head one{.q = whole,
+                 .k = {},
+                 .v = {},
+                 .scale = at.scale * attention_temperature(model_, position),
+                 .softcap = at.softcap,
+                 .sink = op.in[1] == kNoValue ? nullptr : &weights_(value(op.in[1]).name)[head]};
+        const std::size_t v_cols = at.latent ? n_kv_heads * qk_dim : n_kv_heads * v_dim;
+        for (const std::int64_t r : rows.main) {
+          const auto row = static_cast<std::size_t>(r);
+          one.k.push_back(&k[(row * n_kv_heads + kv_head) * qk_dim]);
+          one.v.push_back(&v[row * v_cols + (at.latent ? 0 : kv_head * v_dim)]);
+        }
+        for (const std::int64_t r : rows.pooled) {
+          one.k.push_back(&far[static_cast<std::size_t>(r) * qk_dim]);
+          one.v.push_back(one.k.back());
+        }
+        attend(one, y.row(t).subspan(head * v_dim, v_dim));
       }
     }
-    meter_.tally.kv_read_bytes += static_cast<std::int64_t>(seen.size()) * row_bytes;
+    const std::int64_t n_all = s.n_past + s.n_new;
+    std::int64_t n_read = static_cast<std::int64_t>(seen.size() + seen_far.size());
+    if (at.top_k > 0) {
+      n_read = at.ratio > 0
+                   ? static_cast<std::int64_t>(seen.size()) + std::min(n_all / at.ratio, selected)
+                   : std::min(n_all, selected);
+    }
+    meter_.tally.kv_read_bytes += n_read * row_bytes;
   }
   if (op.in[1] != kNoValue) in(op, 1).row(0);
+  if (op.in[3] != kNoValue) {
+    Input blocks = in(op, 3);
+    for (std::int64_t r = 0; r < blocks.rows(); ++r) blocks.row(r);
+  }
 }
 
 }  // namespace tinderbox::reference

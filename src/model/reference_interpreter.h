@@ -1,5 +1,4 @@
-// Inside of reference.cc: the interpreter's state and the counting arithmetic, shared by its three
-// files.
+// Inside of reference.cc: the interpreter's state and the counting arithmetic, shared by its files.
 #pragma once
 
 #include <cmath>
@@ -96,6 +95,7 @@ class Interpreter {
   Output out(const Op& op);
 
   void embed(const Op& op);
+  void layer_norm(const Op& op);
   void rms_norm(const Op& op);
   void mat_mul(const Op& op);
   void block_mat_mul(const Op& op);
@@ -110,16 +110,34 @@ class Interpreter {
   void slice(const Op& op);
   void rope(const Op& op);
   void kv_store(const Op& op);
+  void pool_store(const Op& op);
+  std::vector<double> pool(const Op& op, std::span<const float> inputs, std::int64_t row);
+  void rotate(const Rope& table, std::span<const double> from, double position,
+              std::span<double> to);
+  void select(const Op& op);
+  std::vector<double> block_scores(const OpAttributes& at, std::span<const float> q,
+                                   std::span<const float> weights, std::span<const float> keys,
+                                   std::int64_t n_blocks);
   void attention(const Op& op);
-  // One query head over cached rows; k and v start at that head's first column.
+  // The rows a query reads, as indices of the cache and of the pooled rows.
+  struct Attended {
+    std::vector<std::int64_t> main, pooled;
+  };
+  Attended attended(const Op& op, std::int64_t t, std::int64_t n_visible);
+  // One query head over keys and values of n rows.
   struct Head {
-    std::span<const float> q, k, v;
-    std::size_t k_stride, v_stride;
+    std::span<const float> q;
+    std::vector<const float*> k, v;
     double scale, softcap;
     const float* sink;
   };
-  void attend(const Head& head, std::int64_t first, std::int64_t last, std::span<float> result);
-  std::vector<double> scores(const Head& head, std::int64_t first, std::int64_t last);
+  void attend(const Head& head, std::span<float> result);
+  std::vector<double> scores(const Head& head);
+  void dot(const Op& op);
+  void stream_gates(const Op& op);
+  void sinkhorn(std::span<double> matrix, std::size_t n, int iterations);
+  void stream_read(const Op& op);
+  void stream_write(const Op& op);
   void glu(const Op& op);
   void add(const Op& op);
   void moe_route(const Op& op);

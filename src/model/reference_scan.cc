@@ -17,7 +17,7 @@ void Interpreter::conv(const Op& op) {
       static_cast<double>(kernel - 1) * dtype_bytes(op.at.state, static_cast<double>(channels)));
   std::int64_t t = 0;
   for (std::size_t i = 0; i < graph_.segments.size(); ++i) {
-    std::vector<float>& kept = kv_[i].conv[static_cast<std::size_t>(op.layer)];
+    std::vector<float>& kept = kv_[i].conv[value(op.in[1]).name];
     kept.resize((kernel - 1) * channels, 0.0f);
     for (std::int32_t j = 0; j < graph_.segments[i].n_new; ++j, ++t) {
       const auto row = x.row(t);

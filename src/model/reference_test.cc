@@ -280,6 +280,13 @@ TEST(Reference, TalliesOfOneDenseStep) {
       case OpKind::Add:
         EXPECT_EQ(t.vector_flops, 3 * 16);
         break;
+      case OpKind::LayerNorm:
+      case OpKind::PoolStore:
+      case OpKind::Select:
+      case OpKind::Dot:
+      case OpKind::StreamGates:
+      case OpKind::StreamRead:
+      case OpKind::StreamWrite:
       case OpKind::MoeRoute:
       case OpKind::MoeMatMul:
       case OpKind::MoeCombine:

@@ -307,7 +307,24 @@ std::vector<std::string> weight_format_names() {
   return all;
 }
 
-ModelKind kind_of(const ModelConfig& model) { return {.experts = model.is_moe()}; }
+ModelKind kind_of(const ModelConfig& model) {
+  const auto linear = [](const LayerConfig& layer) {
+    switch (layer.mixer) {
+      case Mixer::None:
+      case Mixer::Attention:
+      case Mixer::Latent:
+      case Mixer::Pooled:
+        return false;
+      case Mixer::GatedDelta:
+      case Mixer::KimiDelta:
+      case Mixer::Mamba2:
+      case Mixer::ShortConv:
+        return true;
+    }
+    std::abort();
+  };
+  return {.experts = model.is_moe(), .linear_attention = std::ranges::any_of(model.layers, linear)};
+}
 
 WeightFormat weight_format(std::string_view name, bool gguf, ModelKind kind) {
   for (const Checkpoint& c : kCheckpoints) {

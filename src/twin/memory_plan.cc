@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 #include <span>
 
 #include "base/check.h"
@@ -24,12 +25,13 @@ Bytes weight_bytes(const Graph& graph) {
 std::vector<Footprint::Layers> cached_layers(const Graph& graph) {
   std::vector<Footprint::Layers> layers;
   for (const Op& op : graph.ops) {
-    if (op.kind != OpKind::KvStore) continue;
+    if (op.kind != OpKind::KvStore && op.kind != OpKind::PoolStore) continue;
     const Footprint::Layers one{.window = op.at.window,
                                 .n = 1,
-                                .row = Bytes(kv_row_bytes(op.at, graph.kv_dtype))};
+                                .row = Bytes(kv_row_bytes(op.at, graph.kv_dtype)),
+                                .ratio = std::max(op.at.ratio, 1)};
     const auto same = std::ranges::find_if(layers, [&](const Footprint::Layers& l) {
-      return l.window == one.window && l.row == one.row;
+      return l.window == one.window && l.row == one.row && l.ratio == one.ratio;
     });
     if (same == layers.end()) {
       layers.push_back(one);
@@ -40,6 +42,16 @@ std::vector<Footprint::Layers> cached_layers(const Graph& graph) {
   return layers;
 }
 
+std::vector<std::int64_t> bends_of(const Graph& graph) {
+  std::set<std::int64_t> bends;
+  for (const Op& op : graph.ops) {
+    if (op.kind != OpKind::Attention) continue;
+    if (op.at.window > 0) bends.insert(op.at.window);
+    if (op.at.top_k > 0) bends.insert(std::int64_t{op.at.top_k} * op.at.block);
+  }
+  return {bends.begin(), bends.end()};
+}
+
 Bytes recurrent_state(const Graph& graph) {
   double bytes = 0;
   for (const Op& op : graph.ops) bytes += state_bytes(shape_of(graph, op));
@@ -47,7 +59,8 @@ Bytes recurrent_state(const Graph& graph) {
 }
 
 std::int64_t rows_kept(const Footprint::Layers& layers, std::int64_t context) {
-  return layers.window > 0 ? std::min<std::int64_t>(layers.window, context) : context;
+  const std::int64_t rows = context / layers.ratio;
+  return layers.window > 0 ? std::min<std::int64_t>(layers.window, rows) : rows;
 }
 
 Bytes sequence_bytes(std::span<const Footprint::Layers> groups, Bytes state, std::int64_t context) {
@@ -258,6 +271,7 @@ Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType
   return {.weights = weight_bytes(graph),
           .state = recurrent_state(graph),
           .layers = cached_layers(graph),
+          .bends = bends_of(graph),
           .live = live_activations(graph)};
 }
 
@@ -285,7 +299,7 @@ Bytes kv_of_pool_token(const Footprint& model) {
   const int group = most < 1.25 * fewest ? most : fewest;
   Bytes row;  // with padding
   for (const Footprint::Layers& layers : model.layers)
-    row += layers.row * ((layers.n + group - 1) / group * group);
+    row += layers.row * ((layers.n + group - 1) / group * group) / static_cast<double>(layers.ratio);
   return row;
 }
 

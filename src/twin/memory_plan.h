@@ -73,9 +73,12 @@ struct Footprint {
   struct Layers {
     std::int32_t window = 0;  // 0: full attention
     int n = 0;
-    Bytes row{};  // of one token in one layer
+    Bytes row{};              // of one token in one layer
+    std::int32_t ratio = 1;   // tokens of a row
   };
-  std::vector<Layers> layers;
+  std::vector<Layers> layers;  // of caches: a layer may have several
+  // Contexts at which the cost of a step bends: windows that are full, selections that begin to leave out.
+  std::vector<std::int64_t> bends{};
   // Activations alive at once, in bytes; the peak of a step is the largest of these.
   std::vector<Rows> live;
 };

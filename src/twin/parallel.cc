@@ -166,9 +166,16 @@ Split split_of(const Graph& graph, const Op& op) {
                  ? Split::Width
                  : Split::None;
     case OpKind::KvStore:
+    case OpKind::PoolStore:
       return Split::KvHeads;
     case OpKind::MoeMatMul:
       return Split::Experts;
+    case OpKind::LayerNorm:
+    case OpKind::Select:  // every box picks the keys for itself
+    case OpKind::Dot:
+    case OpKind::StreamGates:
+    case OpKind::StreamRead:
+    case OpKind::StreamWrite:
     case OpKind::Add:
     case OpKind::Scale:
     case OpKind::Slice:

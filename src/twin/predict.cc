@@ -90,16 +90,15 @@ double Play::advance_of(const Segment& segment, const Stream& stream) const {
 }
 
 // How often a step with this segment may repeat before something changes: a stream ends, a prompt
-// is in (its last chunk samples), or the context outgrows a sliding window, where the cost bends.
+// is in (its last chunk samples), or the context outgrows a window or a selection, where the cost bends.
 std::int64_t Play::repeats(const Segment& segment, const Stream& stream) const {
   const bool reads = stream.prompt_left > 0;
   std::int64_t n =
       reads ? std::max<std::int64_t>(1, (stream.prompt_left - 1) / segment.n_new)
             : std::llround(std::ceil(static_cast<double>(stream.gen_left) / advance_of(segment, stream)));
-  for (const Footprint::Layers& layers : model_.footprint().layers) {
-    if (layers.window <= segment.n_past) continue;
-    n = std::min<std::int64_t>(
-        n, (layers.window - segment.n_past + segment.n_new - 1) / segment.n_new);
+  for (const std::int64_t bend : model_.footprint().bends) {
+    if (bend <= segment.n_past) continue;
+    n = std::min<std::int64_t>(n, (bend - segment.n_past + segment.n_new - 1) / segment.n_new);
   }
   return n;
 }

@@ -18,7 +18,8 @@ std::size_t index(Bound bound) { return static_cast<std::size_t>(bound); }
 
 // Its count depends on more than how many tokens and sequences the step has.
 bool needs_segments(const OpShape& op) {
-  return op.kind == OpKind::Attention || op.kind == OpKind::MoeMatMul;
+  return op.kind == OpKind::Attention || op.kind == OpKind::MoeMatMul || op.kind == OpKind::Select ||
+         op.kind == OpKind::PoolStore;
 }
 
 void add(ClassCost& sum, const Cost& cost, const Work& work, int n_ops) {
@@ -203,7 +204,7 @@ StepCost StepModel::price_batch(std::span<const Segment> segments, double n_rout
     op.x_rows = line.x.of(n_tokens, n_sampled);
     op.out_rows = line.out.of(n_tokens, n_sampled);
     StepShape shape = needs_segments(op)
-                          ? shape_of(segments, op.at)
+                          ? shape_of(segments, op.at, op.kind)
                           : StepShape{.n_tokens = n_tokens, .n_sequences = n_segments};
     if (op.op_class == OpClass::Expert) shape.experts = experts_touched(op.at, n_routed, twin_.stack);
     const Work work = work_of(op, line, shape, n_routed);

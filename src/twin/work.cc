@@ -74,43 +74,10 @@ ScanFlops scan_flops(const OpAttributes& at) {
     case ScanRule::GatedDelta:  // norms of q and k, decay, sigmoid, decay of the state, delta
       return {6 * heads * state, k_heads * (6 * k + 7) + heads * (6 + 3 + state + 2 * v)};
     case ScanRule::ChannelDelta:
-      return {6 * heads * state, k_heads * (6 * k + 7) + 6 * k_heads * k +
-                                     heads * (3 + state + 2 * v)};
+      return {6 * heads * state,
+              k_heads * (6 * k + 7) + heads * (3 + 6 * k + state + 2 * v)};
     case ScanRule::Mamba2:
       return {4 * heads * state, heads * (6 + state + 3 * v)};
-  }
-  std::abort();
-}
-
-// Operands of each kind: where its weight and its bias stand among the inputs.
-struct Operands {
-  int weight = -1, bias = -1;
-};
-Operands operands_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::Embed:
-      return {.weight = 0};
-    case OpKind::RmsNorm:
-    case OpKind::BlockMatMul:
-    case OpKind::Scale:
-      return {.weight = 1};
-    case OpKind::MatMul:
-    case OpKind::Conv:
-      return {.weight = 1, .bias = 2};
-    case OpKind::MoeMatMul:
-      return {.weight = 1, .bias = 3};
-    case OpKind::Attention:
-    case OpKind::MoeRoute:
-      return {.bias = 1};
-    case OpKind::Rope:
-    case OpKind::KvStore:
-    case OpKind::Scan:
-    case OpKind::Glu:
-    case OpKind::Add:
-    case OpKind::Slice:
-    case OpKind::MoeCombine:
-    case OpKind::SelectRows:
-      return {};
   }
   std::abort();
 }
@@ -129,8 +96,64 @@ Counts attention_counts(const OpShape& op, const StepShape& step, DType kv) {
   n.vector = heads * (per_pair * step.pairs + per_query * tokens);
   n.weights = op.bias_bytes;
   n.kv_read = step.keys * kv_row_bytes(at, kv);
-  n.activations = tokens * heads * (at.qk_dim + at.v_dim);
+  n.activations = tokens * (heads * (at.qk_dim + at.v_dim) + at.top_k);
   return n;
+}
+
+Counts select_counts(const OpShape& op, const StepShape& step, DType kv) {
+  const OpAttributes& at = op.at;
+  const double per_pair = op.extra_cols > 0 ? 3 : 2, many_keys = at.block > at.ratio ? 1 : 0;
+  return {.matmul = 2 * step.pairs * at.n_heads * at.qk_dim,
+          .vector = step.pairs * (at.n_heads * per_pair + many_keys) + step.blocks,
+          .kv_read = step.keys * kv_row_bytes(at, kv),
+          .activations = step.n_tokens * (op.x_cols + op.extra_cols + at.top_k)};
+}
+
+// Of one pooled row: for each channel the softmax of its tokens' gates and their weighted sum, or their mean; then
+// norm and rotation.
+double pool_flops(const OpShape& op) {
+  const OpAttributes& at = op.at;
+  const double tokens = at.ratio * at.overlap, width = at.qk_dim;
+  const bool gated = op.extra_cols > 0, biased = op.w_row_bytes > 0, normed = op.bias_bytes > 0;
+  double flops = width * (gated ? tokens * (biased ? 8 : 7) : tokens + 1);
+  if (normed) flops += 4 * width + 4;
+  return flops + (at.rope != LayerRope::None ? 3.0 * at.n_dims : 0);
+}
+
+Counts pool_counts(const OpShape& op, const StepShape& step, DType kv) {
+  const double kept_row = dtype_bytes(op.at.state, op.x_cols + op.extra_cols);
+  return {.vector = step.completed * pool_flops(op),
+          .weights = op.w_rows * op.w_row_bytes + op.bias_bytes,
+          .kv_read = step.kept_read * kept_row,
+          .kv_write = step.completed * kv_row_bytes(op.at, kv) + step.kept_written * kept_row,
+          .activations = step.n_tokens * (op.x_cols + op.extra_cols)};
+}
+
+// Of one token: an affine map and a sigmoid for each weight; softmax by row and the normalisations that make the
+// mixing matrix doubly stochastic.
+double gates_flops(const OpAttributes& at, double cols) {
+  const double n = at.n_streams;
+  if (cols == n) return 6 * n;
+  const double passes = 2.0 * at.iterations - 1;
+  return 12 * n + 8 * n * n + passes * (2 * n * n + n);
+}
+
+Counts stream_counts(const OpShape& op) {
+  const double x = op.x_rows * op.x_cols, out = op.out_rows * op.out_cols, n = op.at.n_streams;
+  const double extra = op.x_rows * op.extra_cols;
+  if (op.kind == OpKind::StreamGates) {
+    return {.vector = op.x_rows * gates_flops(op.at, op.x_cols),
+            .weights = op.bias_bytes + op.extra_bytes,
+            .activations = x + out};
+  }
+  if (op.kind == OpKind::StreamRead) {
+    return {.vector = out * (extra > 0 ? 2 * n : n + 1), .activations = x + extra + out};
+  }
+  // Further inputs are any of streams (n d), weights (n) and mixing (n n, with both others).
+  const bool streams = op.extra_cols >= op.out_cols;
+  const double rest = op.extra_cols - (streams ? op.out_cols : 0);
+  const double per_element = (rest > n ? 2 * n : 0) + (rest > 0 ? 1 : 0) + (streams ? 1 : 0);
+  return {.vector = out * per_element, .activations = x + extra + out};
 }
 
 Counts recurrence_counts(const OpShape& op, const StepShape& step) {
@@ -182,8 +205,13 @@ Counts counts_of(const OpShape& op, const StepShape& step, DType kv) {
   const bool scaled = op.at.scale != 1.0;
   switch (op.kind) {
     case OpKind::Embed:
-      return {.vector = scaled ? out : 0, .weights = op.out_rows * op.w_row_bytes,
+      return {.vector = scaled ? out : 0,
+              .weights = op.out_rows * std::max(op.at.n_used, 1) * op.w_row_bytes,
               .activations = out};
+    case OpKind::LayerNorm:
+      return {.vector = (op.bias_bytes > 0 ? 7 : 6) * x + 5 * op.x_rows,
+              .weights = op.w_row_bytes + op.bias_bytes,
+              .activations = x + out};
     case OpKind::RmsNorm:
       return {.vector = (op.w_row_bytes > 0 ? 4 : 3) * x + 4 * (x / op.at.width),
               .weights = op.w_row_bytes,
@@ -199,8 +227,18 @@ Counts counts_of(const OpShape& op, const StepShape& step, DType kv) {
     case OpKind::KvStore:
       return {.kv_write = op.x_rows * kv_row_bytes(op.at, kv),
               .activations = op.x_rows * kv_row_elements(op.at)};
+    case OpKind::PoolStore:
+      return pool_counts(op, step, kv);
+    case OpKind::Select:
+      return select_counts(op, step, kv);
     case OpKind::Attention:
       return attention_counts(op, step, kv);
+    case OpKind::Dot:
+      return {.vector = 2 * x + (scaled ? out : 0), .activations = 2 * x + out};
+    case OpKind::StreamGates:
+    case OpKind::StreamRead:
+    case OpKind::StreamWrite:
+      return stream_counts(op);
     case OpKind::Conv:
     case OpKind::Scan:
       return recurrence_counts(op, step);
@@ -246,64 +284,12 @@ double kv_row_bytes(const OpAttributes& at, DType kv) {
 double state_bytes(const OpShape& op) {
   const OpAttributes& at = op.at;
   if (op.kind == OpKind::Conv) return (op.w_cols - 1) * dtype_bytes(at.state, op.w_rows);
+  if (op.kind == OpKind::PoolStore) {
+    return static_cast<double>(at.ratio) * at.overlap *
+           dtype_bytes(at.state, op.x_cols + op.extra_cols);
+  }
   if (op.kind != OpKind::Scan) return 0;
   return at.n_heads * static_cast<double>(at.qk_dim) * dtype_bytes(at.state, at.v_dim);
-}
-
-OpShape shape_of(const Graph& graph, const Op& op) {
-  const auto value = [&](int i) -> const Value* {
-    const ValueId id = i < 0 ? kNoValue : op.in[static_cast<std::size_t>(i)];
-    return id == kNoValue ? nullptr : &graph.values[static_cast<std::size_t>(id)];
-  };
-  const auto bytes = [](const Value* v) {
-    return v == nullptr ? 0 : dtype_bytes(v->dtype, static_cast<double>(v->cols));
-  };
-  const Operands operands = operands_of(op.kind);
-  OpShape shape{.kind = op.kind, .op_class = op.op_class, .at = op.at};
-  if (const Value* x = value(0); x->role == Role::Activation) {
-    shape.x_rows = static_cast<double>(x->rows);
-    shape.x_cols = static_cast<double>(x->cols);
-  }
-  if (op.out != kNoValue) {
-    const Value& out = graph.values[static_cast<std::size_t>(op.out)];
-    shape.out_rows = static_cast<double>(out.rows);
-    shape.out_cols = static_cast<double>(out.cols);
-  }
-  if (const Value* w = value(operands.weight)) {
-    const int n_matrices = op.kind == OpKind::MoeMatMul ? op.at.n_experts : 1;
-    shape.w_rows = static_cast<double>(w->rows / n_matrices);
-    shape.w_cols = static_cast<double>(w->cols);
-    shape.w_row_bytes = dtype_bytes(w->dtype, shape.w_cols);
-    shape.w_dtype = w->dtype;
-  }
-  shape.bias_bytes = bytes(value(operands.bias));
-  if (op.kind == OpKind::MoeRoute) shape.extra_bytes = bytes(value(2));
-  if (op.kind == OpKind::Glu && value(1) != nullptr) {
-    shape.extra_cols = static_cast<double>(value(1)->cols);
-  }
-  if (op.kind == OpKind::Scan) {
-    for (const int i : {1, 2}) {
-      if (value(i) != nullptr) shape.extra_cols += static_cast<double>(value(i)->cols);
-    }
-    for (const int i : {3, 4, 5}) shape.extra_bytes += bytes(value(i));
-  }
-  return shape;
-}
-
-StepShape shape_of(std::span<const Segment> segments, const OpAttributes& at) {
-  StepShape step;
-  for (const Segment& s : segments) {
-    const double past = s.n_past, n = s.n_new;
-    const double reach = at.window > 0 ? at.window : past + n;  // keys that a query sees at most
-    // The first `growing` queries see everything before them, the others `reach` keys.
-    const double growing = std::clamp(reach - past, 0.0, n);
-    step.n_sequences += 1;
-    step.n_tokens += n;
-    step.pairs += growing * past + growing * (growing + 1) / 2 + (n - growing) * reach;
-    step.keys += std::min(past + n, reach + n - 1);
-  }
-  if (at.n_experts > 0) step.experts = expected_experts(at.n_experts, at.n_used, step.n_tokens);
-  return step;
 }
 
 Work count(const OpShape& op, const StepShape& step, DType kv) {
@@ -318,7 +304,7 @@ Work count(const OpShape& op, const StepShape& step, DType kv) {
 }
 
 Work count(const Graph& graph, const Op& op, double experts) {
-  StepShape step = shape_of(graph.segments, op.at);
+  StepShape step = shape_of(graph.segments, op.at, op.kind);
   if (experts >= 0) step.experts = experts;
   return count(shape_of(graph, op), step, graph.kv_dtype);
 }

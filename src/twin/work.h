@@ -33,8 +33,8 @@ struct OpShape {
   double x_rows = 0, x_cols = 0, out_rows = 0, out_cols = 0;  // first input and output
   double w_rows = 0, w_cols = 0, w_row_bytes = 0;             // weight; of MoeMatMul one expert's
   double bias_bytes = 0;   // bias, or sinks of Attention; 0: none
-  double extra_cols = 0;   // further inputs: up of Glu, decay and beta of Scan
-  double extra_bytes = 0;  // further weights: expert factors of MoeRoute, vectors of Scan
+  double extra_cols = 0;   // further inputs: up of Glu, decay and beta of Scan, ...
+  double extra_bytes = 0;  // further weights: expert factors of MoeRoute, vectors of Scan, scale of StreamGates
   DType w_dtype = DType::F32;
   friend bool operator==(const OpShape&, const OpShape&) = default;
 };
@@ -45,17 +45,22 @@ struct StepShape {
   double n_tokens = 0;     // T
   double n_sequences = 0;  // segments
   double experts = 0;      // distinct experts a MoeMatMul touches, expected
-  double pairs = 0;        // sum over new tokens of their visible keys, within the op's window
-  double keys = 0;         // sum over segments of distinct keys read, within the op's window
+  // Attention, Select: sum over new tokens of the rows they read; sum over segments of the rows read, where rows
+  // that queries select count again, up to all there are.
+  double pairs = 0, keys = 0;
+  double blocks = 0;                           // Select: sum over new tokens of the blocks scored
+  double completed = 0;                        // PoolStore: pooled rows appended
+  double kept_written = 0, kept_read = 0;      // PoolStore: rows of inputs kept for later
 };
-StepShape shape_of(std::span<const Segment> segments, const OpAttributes& at);
+StepShape shape_of(std::span<const Segment> segments, const OpAttributes& at,
+                   OpKind kind = OpKind::Attention);
 
 Work count(const OpShape& op, const StepShape& step, DType kv);
 
-// A cached row of KvStore or Attention: key and value of one token.
+// A cached row of KvStore, PoolStore, Select or Attention: key and value of one token, or of a pooled window.
 double kv_row_elements(const OpAttributes& at);
 double kv_row_bytes(const OpAttributes& at, DType kv);
-// What a Scan or Conv keeps of one sequence; 0 for other ops.
+// What a Scan, Conv or PoolStore keeps of one sequence beside cached rows; 0 for other ops.
 double state_bytes(const OpShape& op);
 
 // A step of one sampling sequence with so many tokens that every row count tells what it grows
