@@ -67,6 +67,10 @@ constexpr MetricReading kReadings[] = {
     {"prefill", "tok_per_s", Reading::PrefillRate, 1},
     {"prefill", "ttft_ms", Reading::Ttft, 1e3},
     {"serve", "ttft_ms", Reading::Ttft, 1e3},
+    {"prefill", "ttft_p50_ms", Reading::TtftP50, 1e3},
+    {"serve", "ttft_p50_ms", Reading::TtftP50, 1e3},
+    {"prefill", "ttft_p95_ms", Reading::TtftP95, 1e3},
+    {"serve", "ttft_p95_ms", Reading::TtftP95, 1e3},
     {"decode", "tok_per_s", Reading::DecodeRate, 1},
     {"decode", "tok_per_s_per_stream", Reading::DecodeStreamRate, 1},
     {"decode", "tpot_ms", Reading::Tpot, 1e3},
@@ -139,7 +143,8 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
   if (point.prompt == 0) return kMissing;
   // Streams at once are not stated where requests came as they came, or as fast as the box took them.
   if (!cells.has("concurrency") && !decode) return kMissing;
-  if (measured.reading == Reading::Ttft || measured.reading == Reading::PrefillRate) return nullptr;
+  const Metric metric = metric_of(measured);
+  if (metric == Metric::Ttft || metric == Metric::Prefill) return nullptr;
   return point.gen >= 2 ? nullptr : kMissing;
 }
 
@@ -147,6 +152,10 @@ std::optional<double> read_off(const Report& report, Reading reading) {
   switch (reading) {
     case Reading::Ttft:
       return report.ttft.mean.value();
+    case Reading::TtftP50:
+      return report.ttft.p50.value();
+    case Reading::TtftP95:
+      return report.ttft.p95.value();
     case Reading::Tpot:
       return report.tpot.mean.value();
     case Reading::OutputRate:
@@ -251,6 +260,8 @@ Metric metric_of(const Measured& m) {
     case Reading::PrefillRate:
       return Metric::Prefill;
     case Reading::Ttft:
+    case Reading::TtftP50:
+    case Reading::TtftP95:
       return Metric::Ttft;
     case Reading::DecodeRate:
     case Reading::DecodeStreamRate:
@@ -369,6 +380,10 @@ double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
     }
     case Reading::Ttft:
       return p.ttft.value();
+    case Reading::TtftP50:
+      return p.ttft_p50.value();
+    case Reading::TtftP95:
+      return p.ttft_p95.value();
     case Reading::DecodeRate:
       if (m.server_clock) return p.decode_tok_per_s * (gen > 1 ? gen / (gen - 1) : 1);
       return p.decode_tok_per_s *

@@ -53,6 +53,7 @@ class Cells {
 enum class Reading : std::uint8_t {
   PrefillRate,        // prompt tokens of all streams over the time until the last prompt is read
   Ttft,               // mean, s
+  TtftP50, TtftP95,   // s
   DecodeRate,         // all streams
   DecodeStreamRate,   // 1 / TPOT
   Tpot,               // mean, s

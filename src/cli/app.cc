@@ -221,7 +221,7 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
       "calibrate", "Fits the numbers of the stack files to published measurements");
   CalibrateOptionsCli& o = a.calibrate;
   verb->add_option("--measurements", o.measurements,
-                   "CSV files (default: the built-in inference.csv and machines.csv)");
+                   "CSV files (default: the built-in inference.csv, machines.csv, cluster.csv)");
   verb->add_option("--only", o.only, "Fit these stacks alone")->delimiter(',');
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
       ->capture_default_str();

@@ -46,6 +46,7 @@ Context load_context() {
           catalogue_of("model", embedded_models::assets()),
           embedded_measurements::assets()[0].body,
           embedded_measurements::assets()[1].body,
+          embedded_measurements::assets()[2].body,
           catalogue_of("trainer", embedded_trainers::assets()),
 
           catalogue_of("speculation", embedded_speculation::assets())};

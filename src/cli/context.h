@@ -16,7 +16,8 @@ namespace tinderbox::cli {
 struct Context {
   Catalogue machines, stacks, models;
   std::string_view measurements;          // data/measurements/inference.csv
-  std::string_view machine_measurements;  // data/measurements/machines.csv
+  std::string_view machine_measurements;  // machines.csv beside it
+  std::string_view cluster_measurements;  // cluster.csv
   Catalogue trainers, speculation;
 };
 

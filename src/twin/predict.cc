@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/quantile.h"
 #include "base/text.h"
 
 namespace tinderbox {
@@ -238,7 +239,13 @@ Prediction predict_replica(const StepModel& step_model, const Point& point, bool
     first_min = std::min(first_min, s.first);
   }
   const Seconds request_time(step_model.twin().stack.price.request_time);
-  if (point.prompt > 0) result.ttft += request_time;
+  if (point.prompt > 0) {
+    std::vector<double> firsts;
+    for (const Stream& s : play.streams) firsts.push_back((s.first + request_time).value());
+    result.ttft += request_time;
+    result.ttft_p50 = Seconds(quantile(firsts, 0.5));
+    result.ttft_p95 = Seconds(quantile(std::move(firsts), 0.95));
+  }
   result.total = play.now + request_time;
   result.prompts_read = play.prompts_read;
   result.first_decode_step =
