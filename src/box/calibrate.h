@@ -70,7 +70,7 @@ struct Calibration {
 // Called with what is being done.
 using CalibrationProgress = std::function<void(const std::string& what)>;
 
-// Throws Error::Invalid naming row and column of a cell that does not parse.
+// Rows with a cell that does not parse are left out; validate lists them.
 Calibration calibrate(const Csv& rows, const TwinCatalogues& catalogues,
                       const CalibrationOptions& options, const CalibrationProgress& progress = {});
 

@@ -220,9 +220,8 @@ TEST(Calibrate, LeavesOutOpenLoopsAndWhatCannotBePredicted) {
   EXPECT_EQ(calibration.stacks.at(0).n_rows, static_cast<std::int64_t>(n));
   ASSERT_EQ(calibration.rows.size(), n);
   for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(calibration.rows[i].index, i);
-  EXPECT_THROW(fit(csv_of({decode_row({{"depth", "?"}})})), Error);
-  EXPECT_THROW(fit(csv_of({decode_row({{"value", "fast"}})})), Error);
   EXPECT_TRUE(fit(csv_of({})).stacks.empty());
+  EXPECT_TRUE(fit(csv_of({decode_row({{"depth", "?"}}), decode_row({{"value", "fast"}})})).stacks.empty());
 }
 
 // Every row has an answer of a fit that has not seen its key: changing the values under one key
