@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/quantile.h"
 #include "base/text.h"
 #include "box/measurement.h"
 #include "box/validate_memory.h"
@@ -49,33 +48,13 @@ class Cache {
   Answers answers_;
 };
 
-Score score(const std::vector<const ValidationRow*>& rows) {
-  std::map<std::string_view, std::vector<double>> errors;  // by group
-  Score s;
+Score score_of(const std::vector<const ValidationRow*>& rows) {
+  std::vector<Sample> samples;
   for (const ValidationRow* row : rows) {
-    if (!row->predicted) continue;
-    errors[row->group].push_back(row->error());
-    ++s.rows;
-    if (row->value >= row->low && row->value <= row->high) s.interval_coverage += 1;
+    if (row->predicted)
+      samples.push_back({row->group, row->value, *row->predicted, row->low, row->high});
   }
-  if (errors.empty()) return s;
-  std::vector<double> medians, biases;
-  for (const auto& [group, signed_errors] : errors) {
-    biases.push_back(quantile(signed_errors, 0.5));
-    std::vector<double> absolute;
-    for (const double e : signed_errors) absolute.push_back(std::abs(e));
-    medians.push_back(quantile(std::move(absolute), 0.5));
-  }
-  s.interval_coverage /= static_cast<double>(s.rows);
-  s.groups = static_cast<std::int64_t>(medians.size());
-  for (const double m : medians) {
-    s.mean_ape += m / static_cast<double>(s.groups);
-    s.within_10pct += (m <= 0.1 ? 1.0 : 0.0) / static_cast<double>(s.groups);
-  }
-  s.median_ape = quantile(medians, 0.5);
-  s.p90_ape = quantile(medians, 0.9);
-  s.bias = quantile(biases, 0.5);
-  return s;
+  return score(samples);
 }
 
 ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
@@ -113,10 +92,10 @@ Score score_part(const ValidationReport& report, bool speculates, std::vector<Va
     slices[row.key].push_back(&row);
   }
   for (const auto& [key, members] : slices) {
-    const Score s = score(members);
+    const Score s = score_of(members);
     if (s.rows > 0) out.push_back({key, static_cast<std::int64_t>(members.size()), s});
   }
-  return score(all);
+  return score_of(all);
 }
 
 }  // namespace

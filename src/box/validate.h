@@ -13,6 +13,7 @@
 
 #include "base/csv.h"
 #include "box/measurement.h"
+#include "box/score.h"
 
 namespace tinderbox {
 
@@ -21,21 +22,12 @@ struct ValidationRow {
   std::vector<std::string> key{};     // values of the slicing keys
   double value = 0;                   // measured, in the unit of the file
   std::optional<double> predicted{};  // same unit
-  double low = 0, high = 0;           // nine in ten such values lie between the two
+  double low = 0, high = 0;           // nine in ten such values lie between the two; equal: unknown
   std::string reason{};               // why not, if not
   bool speculates = false;
 
   // Relative: predicted / value - 1.
   double error() const { return *predicted / value - 1; }
-};
-
-// Errors are fractions. Over groups that have at least one predicted row.
-struct Score {
-  std::int64_t groups = 0, rows = 0;  // rows: predicted
-  double median_ape = 0, mean_ape = 0, p90_ape = 0;
-  double within_10pct = 0;  // share of groups
-  double interval_coverage = 0;  // share of rows within their interval
-  double bias = 0;          // median over groups of their median error with its sign
 };
 
 struct ValidationSlice {
@@ -67,9 +59,7 @@ ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
 std::string validation_json(const ValidationReport& report);
 // Aligned text: totals, slices, refusals.
 std::string validation_table(const ValidationReport& report);
-// id,predicted,low,high,ape,reason; low and high stay empty until predictions carry intervals.
+// id,predicted,low,high,ape,reason
 std::string validation_csv(const ValidationReport& report);
-// VALIDATION.md. title names the measurement file; the same report gives the same bytes.
-std::string validation_markdown(const ValidationReport& report, const std::string& title);
 
 }  // namespace tinderbox

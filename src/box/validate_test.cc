@@ -238,9 +238,6 @@ TEST(Validate, FormsSayTheSame) {
   EXPECT_EQ(out.at(2, "low"), "");
   EXPECT_EQ(out.at(2, "reason"), "speculation");
   EXPECT_NE(validation_table(report).find("speculation"), std::string::npos);
-  EXPECT_EQ(
-      validation_markdown(report, "x.csv"),
-      validation_markdown(validate(csv, Catalogues().resources(), {"test", "model"}), "x.csv"));
 }
 
 TEST(Validate, NoRowsIsNoError) {

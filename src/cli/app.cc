@@ -251,8 +251,13 @@ void add_validate(CLI::App& app, Arguments& a, const Context& context) {
       ->delimiter(',')
       ->capture_default_str();
   verb->add_option("--out", o.out, "Write id,predicted,low,high,ape,reason to this CSV file");
-  verb->add_option("--report", o.report, "Write the report as Markdown to this file");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->add_option("--document", o.document,
+                   "Of this checkout: cross-validate, then write VALIDATION.md, docs/validation/*.svg and "
+                   "the README's table of predictions")
+      ->excludes("--measurements")
+      ->excludes("--out")
+      ->excludes("--json");
   verb->callback([&] { a.action = [&] { return cmd_validate(context, a.validate); }; });
 }
 

@@ -59,7 +59,8 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
 struct ValidateOptionsCli {
   std::vector<std::string> measurements;  // empty: the embedded inference.csv
   std::vector<std::string> by = {"test", "metric", "stack"};
-  std::string out, report;
+  std::string out;
+  std::string document;  // a checkout; empty: report only
   bool json = false;
 };
 int cmd_validate(const Context& context, const ValidateOptionsCli& options);
