@@ -1,17 +1,16 @@
 #include "box/probe.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
-#include "base/quantile.h"
 #include "base/text.h"
 #include "engine/dequantise.h"
 #include "engine/float_bits.h"
@@ -27,7 +26,7 @@ constexpr int kThreadsMax = 1024;
 constexpr std::size_t kStorageBytes = std::size_t{128} << 20;
 constexpr std::size_t kTransferBytes = std::size_t{4} << 20;  // of one read or write
 constexpr std::size_t kPageBytes = 4096;                      // alignment that direct reads need
-constexpr int kRegions = 1000;                                // parallel regions of one repetition
+constexpr int kRegions = 50;                                  // parallel regions of one repetition
 constexpr std::uint64_t kProducts = 2'000'000;                // dependent products of one repetition
 
 // Calls once(), which returns a reading, until the seconds are over and often enough.
@@ -190,8 +189,10 @@ void measure_storage(const Clock& clock, const fs::path& folder, double seconds,
   if (direct >= 0) ::close(direct);
 }
 
+// A file of /proc or /sys, which cannot be mapped; empty if there is none.
 std::string read_system(const char* path) {
-  return fs::exists(path) ? read_file(path) : std::string();
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 // The value of the first line "key : value".

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
