@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 
 #include <nlohmann/json.hpp>
 
@@ -97,11 +99,11 @@ void write_random(const fs::path& file, const ModelConfig& m, const std::string&
   for (const Value& v : graph.values) {
     if (v.role != Role::Weight) continue;
     const double spread = 1.0 / std::sqrt(static_cast<double>(v.cols));
-    const std::vector<std::byte> some = test::random_weights(v.dtype, std::min<std::int64_t>(v.rows, 8), v.cols, spread,
-                                                             random);
+    const std::int64_t n_rows = std::min<std::int64_t>(v.rows, 8);
+    const std::vector<std::byte> some = test::random_weights(v.dtype, n_rows, v.cols, spread, random);
     std::vector<std::byte> data(static_cast<std::size_t>(v.rows) * row_bytes(v.dtype, v.cols));
     for (std::size_t at = 0; at < data.size(); at += some.size()) {
-      std::copy_n(some.begin(), std::min(some.size(), data.size() - at), data.begin() + static_cast<std::ptrdiff_t>(at));
+      std::memcpy(&data[at], some.data(), std::min(some.size(), data.size() - at));
     }
     if (v.rows == 1) {
       out.add_tensor(v.name, v.dtype, {v.cols}, data);
@@ -121,8 +123,9 @@ struct Measured {
 };
 
 void bench(const std::string& tinderbox, const Subject& subject, Measured& best) {
-  const Json rows = Json::parse(run(
-      format("{} bench {} --json -r {} --context 1024", shell_word(tinderbox), shell_word(subject.file), kRepetitions)));
+  const std::string command = format("{} bench {} --json -r {} --context 1024", shell_word(tinderbox),
+                                     shell_word(subject.file), kRepetitions);
+  const Json rows = Json::parse(run(command));
   for (const Json& row : rows) {
     double& rate = row["n_prompt"] > 0 ? best.pp512 : best.tg128;
     for (const double sample : row["samples_ts"]) rate = std::max(rate, sample);
@@ -137,16 +140,12 @@ void add_rows(const Subject& subject, const Measured& measured, const Machine& m
                          .model = config,
                          .weights = weight_format(subject.weights, true, kind_of(config)),
                          .kv = kv_format(stack.kv_default)});
-  result.rows.push_back({.model = subject.name,
-                         .weights = subject.weights,
-                         .test = "pp512",
-                         .predicted = predict_bench(model, 512, 0),
-                         .measured = measured.pp512});
-  result.rows.push_back({.model = subject.name,
-                         .weights = subject.weights,
-                         .test = "tg128",
-                         .predicted = predict_bench(model, 0, 128),
-                         .measured = measured.tg128});
+  for (const auto& [prompt, gen, rate] : {std::tuple(512, 0, measured.pp512), std::tuple(0, 128, measured.tg128)}) {
+    OwnEngineRow& row = result.rows.emplace_back(predict_bench(model, prompt, gen));
+    row.model = subject.name;
+    row.weights = subject.weights;
+    row.measured = rate;
+  }
 }
 
 int compare(const std::string& tinderbox, const fs::path& model_file, const std::string& seconds, bool write,

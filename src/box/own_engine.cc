@@ -59,10 +59,17 @@ std::string optional_number(const std::optional<double>& value) {
 
 }  // namespace
 
-double predict_bench(const StepModel& model, std::int64_t prompt, std::int64_t gen) {
+OwnEngineRow predict_bench(const StepModel& model, std::int64_t prompt, std::int64_t gen) {
   CHECK((prompt > 0) != (gen > 0));
-  const Prediction p = predict(model, {.prompt = prompt, .gen = gen});
-  return prompt > 0 ? p.prefill_tok_per_s : p.decode_tok_per_s;
+  const Point point{.prompt = prompt, .gen = gen};
+  const Prediction p = predict(model, point);
+  const Interval interval = interval_of(model.twin(), prompt > 0 ? Metric::Prefill : Metric::Decode, point);
+  OwnEngineRow row;
+  row.test = prompt > 0 ? format("pp{}", prompt) : format("tg{}", gen);
+  row.predicted = prompt > 0 ? p.prefill_tok_per_s : p.decode_tok_per_s;
+  row.low = row.predicted * interval.low;
+  row.high = row.predicted * interval.high;
+  return row;
 }
 
 std::string own_engine_table(const OwnEngineResult& result) {

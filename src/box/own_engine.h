@@ -33,9 +33,9 @@ struct OwnEngineResult {
   std::vector<OwnEngineRow> rows{};
 };
 
-// What `tinderbox bench -p prompt` or `-n gen` prints, tokens a second; exactly one of them is above 0. Throws as
-// predict().
-double predict_bench(const StepModel& model, std::int64_t prompt, std::int64_t gen);
+// What `tinderbox bench -p prompt` or `-n gen` prints; exactly one of them is above 0. Fills test, predicted, low and
+// high. Throws as predict().
+OwnEngineRow predict_bench(const StepModel& model, std::int64_t prompt, std::int64_t gen);
 
 std::string own_engine_table(const OwnEngineResult& result);
 // A section of VALIDATION.md, beginning with its heading.

@@ -54,12 +54,12 @@ inline constexpr int kProbeRepetitions = 3;
 // Called with what is being measured.
 using ProbeProgress = std::function<void(const std::string& what)>;
 
-// Throws Error::Invalid if seconds or threads are out of range or nothing can be written to the folder, Error::NotFound
-// without /proc, Error::TooLarge without memory for the arrays.
+// Throws Error::Invalid if seconds or threads are out of range or the folder takes no file, Error::NotFound without
+// /proc, Error::TooLarge without memory for the arrays.
 Probe probe_computer(const ProbeOptions& options, const Clock& clock, const ProbeProgress& progress = {});
 
-// A file that parse_machine accepts. date: of the measurement, "2026-11-02". Powers and prices, which no probe reads,
-// are 0 and say so.
+// A file that parse_machine accepts. date: of the measurement, "2026-11-02". Powers, which no probe reads, are 0 and say
+// so.
 std::string machine_toml(const Probe& probe, std::string_view id, std::string_view date);
 // One JSON document in one line, in base units.
 std::string probe_json(const Probe& probe);

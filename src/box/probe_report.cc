@@ -39,43 +39,33 @@ std::string spread(const Reading& reading, std::string_view what) {
   return format("{}; best of {}, median {:.1f} % off", what, reading.n, 100 * off);
 }
 
-// All of the caches of one level that the cores have.
-Bytes level_size(const Probe& probe, int level) {
-  for (const CacheLevel& c : probe.caches) {
-    if (c.level == level) return c.size * std::ceil(probe.n_cores / static_cast<double>(std::max(1, c.n_cores)));
-  }
-  return {};
+// All of the caches of the last level that the cores have.
+Bytes last_level(const Probe& probe) {
+  if (probe.caches.empty()) return {};
+  const CacheLevel& last = *std::ranges::max_element(probe.caches, {}, &CacheLevel::level);
+  return last.size * std::ceil(probe.n_cores / static_cast<double>(std::max(1, last.n_cores)));
 }
 
 std::string cpu_section(const Probe& probe) {
   std::string out = "[cpu]\n";
   out += fact("n_cores", format("{}", probe.n_cores), "measured", "that this process may use");
-  for (const CacheLevel& c : probe.caches) {
-    out += fact(format("l{}_size", c.level), whole_bytes(c.size), "claimed",
-                format("of one, shared by {}; as the system tells", c.n_cores));
-  }
-  return out;
-}
-
-std::string unit_section(const Probe& probe) {
-  std::string out = "# The units are the cores; flops per clock are those that the engine's products reach.\n[gpu]\n";
-  out += fact("n_units", format("{}", probe.n_cores), "measured", "cores that this process may use");
   const std::string clock = unit(probe.clock.best / 1e6, "MHz");
   out += fact("light_clock", clock, "measured", spread(probe.clock, "all cores in a chain of products of 3 clocks"));
   out += fact("heavy_clock", clock, "measured", "taken as the light one: only clock times rate counts");
-  const Bytes l2 = level_size(probe, 2);
-  out += fact("l2_size", whole_bytes(l2), l2.value() > 0 ? "claimed" : "assumed",
-              l2.value() > 0 ? "all cores together, as the system tells" : "the system does not tell");
+  for (const CacheLevel& c : probe.caches) {
+    if (c.level == 3) continue;
+    out += fact(format("l{}_size", c.level), whole_bytes(c.size), "claimed",
+                format("of one, shared by {}; as the system tells", c.n_cores));
+  }
+  const Bytes last = last_level(probe);
+  out += fact("l3_size", whole_bytes(last), last.value() > 0 ? "claimed" : "assumed",
+              last.value() > 0 ? "last level, all cores together, as the system tells" : "the system does not tell");
   out += fact("kernel_launch_time", unit(probe.fork_join.best * 1e6, "us"), "measured",
               spread(probe.fork_join, "fork and join of the thread pool"));
-  out += fact("graph_gap_time", "\"0 s\"", "assumed", "nothing is launched");
-  out += "\n[gpu.flops_per_clock]\n";
+  out += "\n# What the engine's products reach.\n[cpu.flops_per_clock]\n";
   const double clocks = std::max(1.0, probe.n_cores * probe.clock.best);
   out += fact("f32", unit(probe.f32.best / clocks, "FLOP/clk"), "measured",
               spread(probe.f32, "product with F32 weights, many rows"));
-  for (const char* none : {"tf32", "f16", "fp8", "fp4"}) {
-    out += fact(none, "\"0 FLOP/clk\"", "assumed", "the engine has no such arithmetic");
-  }
   out += fact("int8", unit(probe.int8.best / clocks, "FLOP/clk"), "measured",
               spread(probe.int8, "product with Q8_0 weights and activations of 14 bits in 16-bit lanes, many rows"));
   return out;
@@ -103,17 +93,17 @@ nlohmann::ordered_json json_of(const Reading& r) {
 std::string machine_toml(const Probe& probe, std::string_view id, std::string_view date) {
   std::string out =
       "# Measured by `tinderbox probe`. What other programs did meanwhile makes rates too low, never too high.\n\n";
-  out += format("id = \"{}\"\nname = \"{}\"\n\n", escaped(id), escaped(probe.cpu));
-  out += cpu_section(probe) + "\n" + unit_section(probe) + "\n" + memory_section(probe) + "\n[storage]\n";
+  out += format("id = \"{}\"\nname = \"{}\"\nscope = \"part\"\nstacks = \"tinderbox, llama.cpp\"\n\n", escaped(id),
+                escaped(probe.cpu));
+  out += cpu_section(probe) + "\n" + memory_section(probe) + "\n[storage]\n";
   out += fact("read_bandwidth", unit(probe.storage_read.best / 1e6, "MB/s"), "measured",
               spread(probe.storage_read, "one file, past the page cache where the file system allows it"));
   out += fact("write_bandwidth", unit(probe.storage_write.best / 1e6, "MB/s"), "measured",
               spread(probe.storage_write, "one file, until it is synchronised"));
   out += "\n[power]\n";
-  for (const char* key : {"idle", "module_limit", "system_limit"}) {
+  for (const char* key : {"idle", "load", "module_limit"}) {
     out += fact(key, "\"0 W\"", "assumed", "not measured");
   }
-  out += "\n[price]\n" + fact("list", "\"0 USD\"", "assumed", "not known");
   out += format("\n[sources]\nHERE = {{ address = \"this computer: {}, {} cores\", date = \"{}\" }}\n",
                 escaped(probe.cpu), probe.n_cores, escaped(date));
   return out;

@@ -43,7 +43,7 @@ TEST(Probe, MachineFileReadsBack) {
   EXPECT_NEAR(m.memory_read_bandwidth.value(), 40e9, 1e6);
   EXPECT_EQ(m.memory_size, p.memory_size);
   EXPECT_EQ(m.memory_safe, p.memory_available);
-  EXPECT_EQ(m.l2_size, Bytes(2 * kMiB));  // 4 cores, 2 to a cache
+  EXPECT_EQ(m.l2_size, Bytes(16 * kMiB));  // the last level: one for 8 cores
   EXPECT_NEAR(m.kernel_launch.value(), 1.25e-6, 1e-10);
   EXPECT_NEAR(m.storage_read.value(), 2.5e9, 1e6);
   ASSERT_EQ(m.sources.size(), 1u);
