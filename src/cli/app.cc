@@ -41,6 +41,7 @@ struct Arguments {
   CalibrateOptionsCli calibrate;
   RunOptions run;
   BenchOptions bench;
+  ProbeOptionsCli probe;
   ServeOptions serve;
   InspectOptions inspect;
   std::function<int()> action;
@@ -304,6 +305,16 @@ void add_engine_verbs(CLI::App& app, Arguments& a) {
   bench->callback([&] { a.action = [&] { return cmd_bench(a.bench); }; });
 }
 
+void add_probe(CLI::App& app, ProbeOptionsCli& o, std::function<int()>& action) {
+  auto* verb = app.add_subcommand("probe", "Measures this computer into a machine file");
+  verb->add_option("--out", o.out, "Write the machine file here (default: stdout)");
+  verb->add_option("--id", o.id, "Its id");
+  verb->add_option("--seconds", o.seconds, "Time to measure for, about")->check(CLI::Range(0.1, 3600.0));
+  verb->add_option("--threads", o.threads, "Threads to compute with (0: all processors)")->check(CLI::Range(0, 1024));
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { action = [&] { return cmd_probe(o); }; });
+}
+
 void add_serve(CLI::App& app, Arguments& a, const Context& context) {
   auto* verb = app.add_subcommand(
       "serve", "The box: an OpenAI-compatible API, metrics, and a page to chat on");
@@ -382,6 +393,7 @@ int run_app(int argc, const char* const* argv) {
     app.set_version_flag("--version", TINDERBOX_VERSION);
     app.require_subcommand(1);
     add_engine_verbs(app, arguments);
+    add_probe(app, arguments.probe, arguments.action);
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);

@@ -100,6 +100,14 @@ struct BenchOptions {
 };
 int cmd_bench(const BenchOptions& options);
 
+struct ProbeOptionsCli {
+  std::string out, id = "this-computer";  // out: machine file; empty: stdout
+  double seconds = 20;
+  int threads = 0;  // 0: all processors
+  bool json = false;
+};
+int cmd_probe(const ProbeOptionsCli& options);
+
 struct ServeOptions {
   EngineOptionsCli engine;
   TwinOptions twin;  // stack and formats of --as and --weightless; the machine of --weightless
