@@ -344,10 +344,15 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
     if (!fits_stack && !catalogues.machines.has(m.machine)) continue;
     (fits_stack ? of_stacks[m.stack] : of_machines[m.machine]).push_back(row);
   }
+  const auto wanted = [&](const std::string& id) {
+    return options.only.empty() || std::ranges::find(options.only, id) != options.only.end();
+  };
   for (const std::string& id : in_order(of_stacks, questioner)) {
-    fit_stack(run, id, std::move(of_stacks[id]));
+    if (wanted(id)) fit_stack(run, id, std::move(of_stacks[id]));
   }
-  for (auto& [id, rows] : of_machines) fit_machine(run, id, std::move(rows));
+  for (auto& [id, rows] : of_machines) {
+    if (options.only.empty()) fit_machine(run, id, std::move(rows));
+  }
   if (options.leave_out == LeaveOut::Model) add_intervals(run.misses, run.result.stacks);
   std::ranges::sort(run.result.stacks, {}, &FittedStack::id);
   std::ranges::sort(run.result.rows, {}, &CalibratedRow::index);
