@@ -31,18 +31,50 @@ ValueId Builder::mixer(ValueId h, const LayerConfig& layer) {
 
 ValueId Builder::query_norm(ValueId x, std::string_view name, std::int32_t width) {
   if (!model_.qk_norm) return x;
+  if (model_.qk_norm_wide) return rms_norm(x, vector(name, cols(x)));
   return rms_norm(x, model_.norm_weights ? vector(name, width) : kNoValue, width);
 }
 
-ValueId Builder::attend(ValueId q, ValueId q_rope, ValueId selected, const LayerConfig& layer,
-                        const OpAttributes& at) {
+// What scores gain by distance: queries of their own against one matrix for all heads, a row a distance.
+ValueId Builder::distance_bias(ValueId h, const LayerConfig& layer) {
+  if (layer.bias_extent == 0) return kNoValue;
+  const std::int64_t width = std::int64_t{layer.n_heads} * model_.d_bias;
+  const ValueId r = linear(h, "attn_rel", WeightClass::Attention, width);
+  const ValueId w =
+      weight("attn_rel_bank.weight", WeightClass::NormOrBias, layer.bias_extent, model_.d_bias);
+  Op& product = op(OpKind::BlockMatMul, OpClass::MatMul,
+                   activation(rows(h), std::int64_t{layer.n_heads} * layer.bias_extent), {r, w});
+  product.at.n_heads = layer.n_heads;
+  product.at.n_kv_heads = 1;
+  return product.out;
+}
+
+ValueId Builder::attend(const Attended& in, const LayerConfig& layer, const OpAttributes& at) {
   const ValueId sinks = model_.attn_sinks ? vector("attn_sinks.weight", at.n_heads) : kNoValue;
   Op& mixed = op(OpKind::Attention, OpClass::Attention,
-                 activation(rows(q), std::int64_t{at.n_heads} * at.v_dim), {q, sinks, q_rope, selected});
+                 activation(rows(in.q), std::int64_t{at.n_heads} * at.v_dim),
+                 {in.q, sinks, in.q_rope, in.selected, in.bias});
   mixed.cache = layer.kv_layer >= 0 ? layer.kv_layer : layer_;
   if (at.ratio > 0) mixed.pooled = layer.pool_layer >= 0 ? layer.pool_layer : layer_;
   mixed.at = at;
   return mixed.out;
+}
+
+// A gate of the attended values that comes from the block's input.
+ValueId Builder::gated(ValueId h, ValueId mixed, const LayerConfig& layer) {
+  std::int64_t width = 0;
+  switch (model_.attn_gate) {
+    case AttentionGate::None:
+    case AttentionGate::InQuery:
+      return mixed;
+    case AttentionGate::Wide:
+      width = cols(mixed);
+      break;
+    case AttentionGate::PerHead:
+      width = layer.n_heads;
+      break;
+  }
+  return glu(Activation::Sigmoid, linear(h, "attn_gate", WeightClass::Attention, width), mixed);
 }
 
 ValueId Builder::attention(ValueId h, const LayerConfig& layer) {
@@ -65,6 +97,10 @@ ValueId Builder::attention(ValueId h, const LayerConfig& layer) {
     weight("attn_k.weight", attn, kv_dim, model_.d_model);
     if (!layer.k_is_v) weight("attn_v.weight", attn, kv_dim, model_.d_model);
   }
+  if (layer.kv_layer < 0) {
+    k = with_conv(k, "attn_k_conv");
+    v = with_conv(v, "attn_v_conv");
+  }
   q = query_norm(q, "attn_q_norm.weight", head_dim);
   if (layer.kv_layer < 0) k = query_norm(k, "attn_k_norm.weight", head_dim);
   q = rope(q, layer, head_dim);
@@ -85,12 +121,10 @@ ValueId Builder::attention(ValueId h, const LayerConfig& layer) {
   at.softcap = model_.attn_softcap;
   const ValueId selected = selection(h, h, h, layer);
   select_blocks(selected, at);
-  ValueId mixed = attend(q, kNoValue, selected, layer, at);
-  if (model_.attn_gate == AttentionGate::Wide) gate = linear(h, "attn_gate", attn, q_dim);
-  if (model_.attn_gate == AttentionGate::PerHead) {
-    gate = linear(h, "attn_gate", attn, layer.n_heads);
-  }
-  if (gate != kNoValue) mixed = glu(Activation::Sigmoid, gate, mixed);
+  at.extent = layer.bias_extent;
+  const ValueId bias = distance_bias(h, layer);
+  ValueId mixed = attend({.q = q, .selected = selected, .bias = bias}, layer, at);
+  mixed = in_query ? glu(Activation::Sigmoid, gate, mixed) : gated(h, mixed, layer);
   return linear(mixed, "attn_output", attn, model_.d_model, model_.attn_out_bias);
 }
 
@@ -131,9 +165,9 @@ ValueId Builder::latent_attention(ValueId h, const LayerConfig& layer) {
                                    : 1.0 / std::sqrt(static_cast<double>(q_head));
   const ValueId selected = selection(h, q_latent, h, layer);
   select_blocks(selected, at);
-  const ValueId mixed = block_linear(attend(q, q_rope, selected, layer, at), "attn_v_b.weight",
-                                     n_heads, c.v_dim);
-  return linear(mixed, "attn_output", WeightClass::Attention, model_.d_model,
+  const ValueId seen = attend({.q = q, .q_rope = q_rope, .selected = selected}, layer, at);
+  const ValueId mixed = block_linear(seen, "attn_v_b.weight", n_heads, c.v_dim);
+  return linear(gated(h, mixed, layer), "attn_output", WeightClass::Attention, model_.d_model,
                 model_.attn_out_bias);
 }
 

@@ -61,7 +61,8 @@ ValueId Builder::experts(ValueId x, ValueId router_input) {
   sum.at.n_experts = n_experts;
   sum.at.n_used = n_used;
   if (model_.d_expert == 0) return sum.out;
-  return linear(sum.out, "ffn_latent_up", WeightClass::SharedExpert, model_.d_model);
+  const ValueId out = model_.expert_norm ? norm(sum.out, "ffn_latent_norm.weight") : sum.out;
+  return linear(out, "ffn_latent_up", WeightClass::SharedExpert, model_.d_model);
 }
 
 ValueId Builder::mlp(ValueId h, const LayerConfig& layer) {

@@ -118,7 +118,7 @@ ValueId Builder::pooled_attention(ValueId h, const LayerConfig& layer) {
   at.scale = model_.attn_scale > 0 ? model_.attn_scale : 1.0 / std::sqrt(static_cast<double>(width));
   at.ratio = layer.ratio;
   select_blocks(selected, at);
-  const ValueId mixed = rotate(attend(q, kNoValue, selected, layer, at), true);
+  const ValueId mixed = rotate(attend({.q = q, .selected = selected}, layer, at), true);
   const ValueId low =
       block_linear(mixed, "attn_output_a.weight", c.o_groups, c.o_lora, WeightClass::Attention);
   return linear(low, "attn_output_b", WeightClass::Attention, model_.d_model);

@@ -15,6 +15,8 @@ namespace build {
 
 ValueId Builder::weight(std::string_view name, WeightClass weight_class, std::int64_t rows,
                         std::int64_t cols) {
+  const bool shared = weight_class == WeightClass::Embedding || weight_class == WeightClass::LmHead;
+  if (model_.draft && !shared) weight_class = WeightClass::Mtp;
   const DType dtype = weights_.of(weight_class, name, layer_, model_.n_layers, cols);
   std::string full = layer_ < 0 ? std::string(name) : format("blk.{}.{}", layer_, name);
   graph_.values.push_back({Role::Weight, dtype, rows, cols, std::move(full), weight_class});
@@ -45,6 +47,13 @@ ValueId Builder::rms_norm(ValueId x, ValueId w, std::int64_t width) {
   Op& norm = like(x, OpKind::RmsNorm, OpClass::Norm, {x, w});
   norm.at.width = static_cast<std::int32_t>(width > 0 ? width : cols(x));
   return norm.out;
+}
+
+ValueId Builder::norm(ValueId x, std::string_view name) {
+  const ValueId w = vector(name, cols(x));
+  if (!model_.layer_norm) return rms_norm(x, w);
+  const std::string stem(name.substr(0, name.rfind('.')));
+  return layer_norm(x, w, vector(stem + ".bias", cols(x)));
 }
 
 ValueId Builder::linear(ValueId x, std::string_view stem, WeightClass weight_class, std::int64_t m,
@@ -113,6 +122,11 @@ ValueId Builder::conv(ValueId x, std::string_view stem, int kernel, bool bias,
   return convolution.out;
 }
 
+ValueId Builder::with_conv(ValueId x, std::string_view stem) {
+  const int kernel = model_.residual_kernel;
+  return kernel == 0 ? x : add(x, conv(x, stem, kernel, false, Activation::Identity));
+}
+
 // What every layer adds of its own embedding, computed before the first layer: the token's row of
 // the table and a projection of its embedding, averaged (Gemma 3n; llama.cpp gemma3n-iswa.cpp).
 ValueId Builder::layer_embeddings(ValueId x) {
@@ -147,28 +161,38 @@ ValueId Builder::post_norm(ValueId y, std::string_view name) {
   return model_.norms == Norms::Before ? y : norm(y, name);
 }
 
+// GPT-J: both blocks read one norm and add to one residual.
+ValueId Builder::parallel_layer(ValueId x, const LayerConfig& layer) {
+  const ValueId h = norm(x, "attn_norm.weight");
+  return add(x, add(mixer(h, layer), mlp(h, layer)));
+}
+
+ValueId Builder::feed_layer(ValueId x, const LayerConfig& layer) {
+  // llama.cpp names the second norm after the attention where an MLP always follows one; it is
+  // the same norm.
+  const bool gpt_oss = model_.family == "gpt_oss" || model_.family == "gpt-oss";
+  const bool after = gpt_oss || (model_.linear.conv_kernel > 0 && model_.norms == Norms::Before);
+  const bool alone = layer.mixer == Mixer::None;  // Nemotron-H: one norm a layer
+  const std::string_view name = alone   ? "attn_norm.weight"
+                                : after ? "post_attention_norm.weight"
+                                        : "ffn_norm.weight";
+  const Site site = enter(x, "ffn");
+  ValueId y = layer.d_ff > 0 && layer.experts ? dense_and_experts(site.read, layer)
+                                              : mlp(block_norm(site.read, name), layer);
+  y = with_conv(y, "ffn_conv");
+  return leave(site, post_norm(y, "post_ffw_norm.weight"));
+}
+
 ValueId Builder::layer(ValueId x) {
   const LayerConfig layer = model_.layer(layer_);
+  if (model_.parallel) return parallel_layer(x, layer);
   x = ngrams(x);
   if (layer.mixer != Mixer::None) {
     const Site site = enter(x, "attn");
     const ValueId y = mixer(block_norm(site.read, "attn_norm.weight"), layer);
-    x = leave(site, post_norm(y, "post_attention_norm.weight"));
+    x = leave(site, post_norm(with_conv(y, "attn_conv"), "post_attention_norm.weight"));
   }
-  if (layer.d_ff > 0 || layer.experts) {
-    // llama.cpp names the second norm after the attention where an MLP always follows one; it is
-    // the same norm.
-    const bool gpt_oss = model_.family == "gpt_oss" || model_.family == "gpt-oss";
-    const bool after = gpt_oss || (model_.linear.conv_kernel > 0 && model_.norms == Norms::Before);
-    const bool alone = layer.mixer == Mixer::None;  // Nemotron-H: one norm a layer
-    const std::string_view name = alone   ? "attn_norm.weight"
-                                  : after ? "post_attention_norm.weight"
-                                          : "ffn_norm.weight";
-    const Site site = enter(x, "ffn");
-    const ValueId y = layer.d_ff > 0 && layer.experts ? dense_and_experts(site.read, layer)
-                                                      : mlp(block_norm(site.read, name), layer);
-    x = leave(site, post_norm(y, "post_ffw_norm.weight"));
-  }
+  if (layer.d_ff > 0 || layer.experts) x = feed_layer(x, layer);
   if (model_.d_layer_embedding > 0) x = add_layer_embedding(x);
   if (model_.layer_scale) x = scale(x, vector("layer_output_scale.weight", 1), 1.0);
   return x;
@@ -182,8 +206,9 @@ void Builder::head(ValueId x, ValueId embedding) {
   const ValueId w = model_.tied_embeddings ? embedding
                                            : weight("output.weight", WeightClass::LmHead,
                                                     model_.n_vocab, model_.d_model);
+  const ValueId bias = model_.head_bias ? vector("output.bias", model_.n_vocab) : kNoValue;
   graph_.logits = op(OpKind::MatMul, OpClass::LmHead, activation(graph_.n_sampled, model_.n_vocab),
-                     {h, w})
+                     {h, w, bias})
                       .out;
   if (model_.logits_scale != 1.0 || model_.logits_softcap != 0.0) {
     graph_.logits =
@@ -191,15 +216,40 @@ void Builder::head(ValueId x, ValueId embedding) {
   }
 }
 
+ValueId Builder::embeddings(ValueId embedding) {
+  Op& lookup = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, model_.d_model),
+                  {embedding});
+  lookup.at.scale = model_.embedding_scale;
+  ValueId x = lookup.out;
+  if (model_.positions) {
+    const ValueId table =
+        weight("position_embd.weight", WeightClass::Embedding, model_.n_ctx, model_.d_model);
+    Op& place = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, model_.d_model),
+                   {table});
+    place.at.positions = true;
+    x = add(x, place.out);
+  }
+  return model_.embedding_norm ? norm(x, "token_embd_norm.weight") : x;
+}
+
+// The next token's embedding and the hidden state, each normalised, through one matrix of two halves
+// (DeepSeek-V3 2.2).
+ValueId Builder::draft_input(ValueId x) {
+  const WeightClass mtp = WeightClass::Mtp;
+  graph_.hidden = activation(graph_.n_tokens, model_.d_model);
+  const ValueId token = linear(norm(x, "nextn.enorm.weight"), "nextn.e_proj", mtp, model_.d_model);
+  const ValueId state =
+      linear(norm(graph_.hidden, "nextn.hnorm.weight"), "nextn.h_proj", mtp, model_.d_model);
+  return add(token, state);
+}
+
 void Builder::build() {
   // A tied matrix has one format; the head, which reads all of it, decides (as llama.cpp's
   // quantiser does).
   const WeightClass table = model_.tied_embeddings ? WeightClass::LmHead : WeightClass::Embedding;
   const ValueId embedding = weight("token_embd.weight", table, model_.n_vocab, model_.d_model);
-  Op& lookup = op(OpKind::Embed, OpClass::Embed, activation(graph_.n_tokens, model_.d_model),
-                  {embedding});
-  lookup.at.scale = model_.embedding_scale;
-  ValueId x = lookup.out;
+  ValueId x = embeddings(embedding);
+  if (model_.draft) x = draft_input(x);
   if (model_.d_layer_embedding > 0) layer_embeddings_ = layer_embeddings(x);
   if (model_.streams.n > 1) x = stream_write(x, kNoValue, kNoValue, kNoValue);
   for (layer_ = 0; layer_ < model_.n_layers; ++layer_) x = layer(x);
@@ -228,6 +278,26 @@ Graph build_step(const ModelConfig& model, const WeightFormat& weights, DType kv
   return graph;
 }
 
+ModelConfig draft_model(const ModelConfig& model) {
+  CHECK(model.n_mtp > 0);
+  ModelConfig draft = model;
+  draft.draft = true;
+  draft.n_mtp = 0;
+  draft.n_layers = 1;
+  draft.layers = {model.mtp_layer};
+  draft.layer_window.clear();
+  draft.ngrams = {};
+  draft.positions = false;
+  draft.d_layer_embedding = 0;
+  draft.vision_parameters = 0;
+  return draft;
+}
+
+Graph build_draft_step(const ModelConfig& model, const WeightFormat& weights, DType kv_dtype,
+                       std::vector<Segment> segments) {
+  return build_step(draft_model(model), weights, kv_dtype, std::move(segments));
+}
+
 ParameterCount count_parameters(const ModelConfig& model) {
   const Graph graph =
       build_step(model, WeightFormat{}, DType::F32, {Segment{.n_past = 0, .n_new = 1}});
@@ -245,8 +315,11 @@ ParameterCount count_parameters(const ModelConfig& model) {
     // The bias of experts has a row an expert, as their matrices have m.
     const bool expert = value.name.find("_exps.") != std::string::npos;
     count.total += n;
+    if (value.weight_class == WeightClass::Mtp) count.mtp += n;
     if (multiplied[i]) count.active += expert ? n * model.n_experts_used / model.n_experts : n;
   }
+  if (model.n_mtp > 0) count.mtp = model.n_mtp * count_parameters(draft_model(model)).mtp;
+  count.vision = model.vision_parameters;
   return count;
 }
 

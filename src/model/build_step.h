@@ -32,7 +32,7 @@ class Builder {
   // Groups of `width` columns, 0: all of them; w may be kNoValue.
   ValueId rms_norm(ValueId x, ValueId w, std::int64_t width = 0);
   // The norm with the weight of that name over all columns.
-  ValueId norm(ValueId x, std::string_view name) { return rms_norm(x, vector(name, cols(x))); }
+  ValueId norm(ValueId x, std::string_view name);
   // x w^T + b for the matrix "<stem>.weight" (m, k) and, if wanted, "<stem>.bias".
   ValueId linear(ValueId x, std::string_view stem, WeightClass weight_class, std::int64_t m,
                  bool bias = false);
@@ -49,14 +49,21 @@ class Builder {
   // Columns begin ... begin + take of each group of `width`.
   ValueId slice(ValueId x, std::int64_t width, std::int64_t begin, std::int64_t take);
   ValueId conv(ValueId x, std::string_view stem, int kernel, bool bias, Activation activation);
+  // x with a short convolution of itself, where the model has those.
+  ValueId with_conv(ValueId x, std::string_view stem);
 
   // build_attention.cc. Each takes the normed input and returns what the residual gains.
   ValueId mixer(ValueId h, const LayerConfig& layer);
   ValueId attention(ValueId h, const LayerConfig& layer);
   ValueId latent_attention(ValueId h, const LayerConfig& layer);
+  ValueId distance_bias(ValueId h, const LayerConfig& layer);
   ValueId query_norm(ValueId x, std::string_view name, std::int32_t width);
-  ValueId attend(ValueId q, ValueId q_rope, ValueId selected, const LayerConfig& layer,
-                 const OpAttributes& at);
+  // Operands of attention besides the cache.
+  struct Attended {
+    ValueId q = kNoValue, q_rope = kNoValue, selected = kNoValue, bias = kNoValue;
+  };
+  ValueId attend(const Attended& in, const LayerConfig& layer, const OpAttributes& at);
+  ValueId gated(ValueId h, ValueId mixed, const LayerConfig& layer);
   // build_sparse.cc
   ValueId pooled_attention(ValueId h, const LayerConfig& layer);
   ValueId store_far_rows(ValueId h, const LayerConfig& layer);
@@ -92,7 +99,11 @@ class Builder {
   ValueId expert_linear(ValueId x, std::string_view stem, std::int64_t m, ValueId routes);
   ValueId dense_and_experts(ValueId x, const LayerConfig& layer);
   // build_step.cc
+  ValueId embeddings(ValueId embedding);
+  ValueId draft_input(ValueId x);
   ValueId layer(ValueId x);
+  ValueId parallel_layer(ValueId x, const LayerConfig& layer);
+  ValueId feed_layer(ValueId x, const LayerConfig& layer);
   ValueId block_norm(ValueId x, std::string_view name);
   ValueId post_norm(ValueId y, std::string_view name);
   ValueId layer_embeddings(ValueId x);

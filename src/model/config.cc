@@ -34,7 +34,10 @@ void read_shape(const Fields& f, ModelConfig& m) {
   if (!latent && (m.head_dim < 2 || m.head_dim % 2 != 0)) f.fail("head_dim", "an even width");
   m.d_ff = f.integer("intermediate_size", 1, kFfMax).value_or(0);
   m.n_vocab = f.required("vocab_size", 1, kVocabMax);
-  m.n_ctx = f.integer("max_position_embeddings", 2, kContextMax).value_or(defaults.n_ctx);
+  m.n_ctx = defaults.n_ctx;
+  for (const char* key : {"max_position_embeddings", "model_max_length"}) {
+    m.n_ctx = f.integer(key, 2, kContextMax).value_or(m.n_ctx);
+  }
   m.norm_eps = defaults.norm_eps;
   for (const char* key : {"rms_norm_eps", "layer_norm_epsilon", "norm_eps"}) {
     m.norm_eps = f.number(key, 0.0, 1.0).value_or(m.norm_eps);
@@ -44,17 +47,19 @@ void read_shape(const Fields& f, ModelConfig& m) {
 void read_activation(const Fields& f, ModelConfig& m) {
   if (m.activation == Activation::SwigluOai) return;  // gpt-oss says silu and means its own
   std::string_view key = "hidden_act";
-  for (const char* other : {"hidden_activation", "mlp_hidden_act"}) {
+  for (const char* other : {"hidden_activation", "mlp_hidden_act", "activation_function"}) {
     if (f.has(other)) key = other;
   }
   const auto name = f.string(key);
   if (!name) return;
-  if (*name == "silu" || *name == "swish") {
+  if (*name == "silu" || *name == "swish" || *name == "situ") {
     m.activation = Activation::Silu;
   } else if (*name == "gelu_pytorch_tanh" || *name == "gelu_new") {
     m.activation = Activation::GeluTanh;
   } else if (*name == "gelu") {
     m.activation = Activation::Gelu;
+  } else if (*name == "swigluoai") {
+    m.activation = Activation::SwigluOai;
   } else if (*name == "relu2") {
     m.activation = Activation::Relu2;
   } else {
@@ -89,6 +94,27 @@ ModelConfig read_config(const Fields& f, std::string family, bool tied_outside) 
   return m;
 }
 
+// GPT-2's and GPT-J's names of what all others call as LLaMA does.
+void rename_gpt_fields(json& document) {
+  const auto type = document.find("model_type");
+  if (type == document.end() || (*type != "gpt2" && *type != "gptj")) return;
+  constexpr std::pair<const char*, const char*> kNames[] = {
+      {"n_layer", "num_hidden_layers"}, {"n_embd", "hidden_size"},
+      {"n_head", "num_attention_heads"}, {"n_inner", "intermediate_size"},
+      {"n_positions", "max_position_embeddings"}};
+  for (const auto& [theirs, ours] : kNames) {
+    if (document.contains(theirs) && !document.contains(ours)) document[ours] = document[theirs];
+  }
+  const auto width = document.find("hidden_size");
+  const auto inner = document.find("intermediate_size");
+  const bool missing = inner == document.end() || inner->is_null();
+  // The class's rule: four times as wide.
+  if (missing && width != document.end() && width->is_number_integer() && *width > 0 &&
+      *width < kFfMax / 4) {
+    document["intermediate_size"] = 4 * width->get<int>();
+  }
+}
+
 json parse_json(std::string_view text, std::string_view name) {
   constexpr int kDepthMax = 64;
   const auto limit_depth = [&](int depth, json::parse_event_t, json&) {
@@ -112,7 +138,8 @@ ModelConfig parse_config(std::string_view text, std::string_view name) {
   using namespace config;
   if (text.size() > kFileBytesMax)
     throw_too_large(format("{}: larger than {} bytes", name, kFileBytesMax));
-  const nlohmann::json document = parse_json(text, name);
+  nlohmann::json document = parse_json(text, name);
+  rename_gpt_fields(document);
   const Fields outer(document, std::string(name));
   // Multimodal models keep the language model one level down.
   auto nested = outer.object("text_config");

@@ -67,6 +67,7 @@ struct LayerConfig {
   bool sparse = false;   // attends to what an index selects
   int index_layer = -1;  // sparse: the earlier layer whose selection it takes; -1: it selects
   int keys_layer = -1;   // sparse: the earlier layer whose index keys it scores; -1: its own
+  int bias_extent = 0;   // tokens back to which scores get a learnt bias by distance; 0: none
   friend bool operator==(const LayerConfig&, const LayerConfig&) = default;
 };
 
@@ -185,6 +186,14 @@ struct ModelConfig {
   Rope rope_local;                  // of LayerRope::Local
   Norms norms = Norms::Before;
   AttentionGate attn_gate = AttentionGate::None;
+  bool layer_norm = false;         // LayerNorm with bias instead of RMSNorm (GPT-2, GPT-J)
+  bool parallel = false;           // attention and MLP read the same norm and add to the same residual (GPT-J)
+  bool positions = false;          // a learnt embedding a position (GPT-2)
+  bool head_bias = false;          // GPT-J
+  bool embedding_norm = false;     // embeddings are normalised (Inkling)
+  bool qk_norm_wide = false;       // q and k are normalised over all heads together (OLMo 2, MiniMax M2)
+  int residual_kernel = 0;         // of short convolutions added to k, v and what blocks return; 0: none (Inkling)
+  int d_bias = 0;                  // with bias_extent: width of a head's query for distances
   bool norm_weights = true;        // norms of q and k have learnt weights (Muse's have none)
   bool v_norm = false;             // values are normalised too, without weights (Gemma 4)
   double attn_scale = 0.0;         // of q k; 0: 1 / sqrt(head_dim)
@@ -198,12 +207,20 @@ struct ModelConfig {
   bool shared_gate = false;        // sigmoid gate on the shared expert (Qwen)
   bool expert_scale = false;       // learnt factors on the router's input and each expert (Gemma 4)
   int d_expert = 0;                // experts work in a projection of this width; 0: d_model
+  bool expert_norm = false;        // with d_expert: a norm before the projection back (Kimi K3)
   Routing routing;
   LatentConfig latent;
   LinearConfig linear;
   IndexConfig index;
   StreamConfig streams;
   NgramConfig ngrams;
+
+  // Multi-token prediction: so many heads, each one such layer that reads the hidden state and the next token's
+  // embedding and shares embedding and LM head with the model.
+  int n_mtp = 0;
+  LayerConfig mtp_layer;
+  bool draft = false;             // this is such a head by itself: draft_model()
+  double vision_parameters = 0;   // of vision and audio encoders with their projectors, by their configuration
 
   int window(int layer) const {
     return layer_window.empty() ? 0 : layer_window[static_cast<std::size_t>(layer)];
@@ -228,10 +245,14 @@ struct ModelConfig {
 ModelConfig load_config(const std::filesystem::path& path);
 ModelConfig parse_config(std::string_view json, std::string_view name);
 
+// One head of multi-token prediction as a model of one layer. Requires n_mtp > 0.
+ModelConfig draft_model(const ModelConfig& model);
+
 // Parameters by exact count of the graph's weights: every weight once; active leaves out unused experts,
-// tables that are only looked up, and matrices that nothing reads.
+// tables that are only looked up, and matrices that nothing reads. Heads that predict further tokens and
+// encoders of images are not in the total.
 struct ParameterCount {
-  double total = 0, active = 0;
+  double total = 0, active = 0, mtp = 0, vision = 0;
 };
 ParameterCount count_parameters(const ModelConfig& model);
 

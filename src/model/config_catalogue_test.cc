@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include "base/csv.h"
-#include "base/error.h"
 #include "base/text.h"
 #include "model/config.h"
 
@@ -49,26 +48,21 @@ std::map<std::string, Published> catalogue() {
   };
   add("qwen3.8-flash-next", 673.1e6);
   add("deepseek-v4.1-flash", 291.3e6);
+  // It took 64 heads for all layers; those with windows have 96 (config_hybrids.cc): 33 times 33.69 M.
+  add("step-3.7-flash", 1111.6e6);
   return result;
 }
-
-// Families whose graph is still to come.
-const std::map<std::string, const char*> kRefused = {
-    {"glm-4.5-air", ""},    {"glm-4.6", ""},            {"glm-4.7", ""},
-    {"gpt-354m-te", ""},    {"gpt-j-6b", ""},           {"gpt2", ""},
-    {"inkling-small", ""},  {"kimi-k3", ""},            {"laguna-s-2.1", ""},
-    {"lfm2.5-2.6b", ""},    {"ling-3.0-flash", ""},     {"llama-3.3-nemotron-super-49b", ""},
-    {"minimax-m2.7", ""},   {"minimax-m3", ""},         {"olmo-2-13b", ""},
-    {"olmo-2-32b", ""},      {"step-3.7-flash", ""},
-};
 
 // Why a model card's total is not within a hundredth of the count.
 const std::map<std::string, const char*> kOtherTotal = {
     {"devstral-small-2-24b", "named after its size with the vision tower"},
     {"deepseek-v4.1-flash", "published without the n-gram tables"},
+    {"glm-4.6", "with MTP"},
+    {"glm-4.7", "with MTP"},
     {"glm-5.3", "with MTP"},
     {"glm-5.3-flash", "with MTP and vision"},
     {"granite-4.1-8b", "published in whole billions"},
+    {"inkling-small", "with 8 MTP heads and encoders whose shapes are not published"},
     {"muse-glimmer-30b", "1.7 B of vision tower"},
     {"qwen3-vl-2b", "with the vision tower"},
     {"qwen3-vl-4b", "with the vision tower"},
@@ -94,10 +88,6 @@ TEST(Catalogue, EveryModelHasItsPublishedSize) {
     if (entry.path().extension() != ".json") continue;
     const std::string id = entry.path().stem().string();
     SCOPED_TRACE(id);
-    if (kRefused.contains(id)) {
-      EXPECT_THROW(load_config(entry.path()), Error);
-      continue;
-    }
     ASSERT_TRUE(published.contains(id));
     const Published& p = published.at(id);
     const ModelConfig m = load_config(entry.path());
@@ -112,7 +102,7 @@ TEST(Catalogue, EveryModelHasItsPublishedSize) {
     }
     ++n;
   }
-  EXPECT_EQ(n + kRefused.size(), 115u);
+  EXPECT_EQ(n, 115u);
 }
 
 }  // namespace

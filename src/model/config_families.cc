@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "model/config_fields.h"
-#include "model/families.h"
 
 namespace tinderbox::config {
 namespace {
@@ -219,6 +218,30 @@ void read_deepseek(const Fields& f, ModelConfig& m) {
 
 namespace {
 
+void read_olmo2(const Fields& f, ModelConfig& m) {
+  refuse_foreign_factors(f, m);
+  m.norms = Norms::After;
+  m.qk_norm = m.qk_norm_wide = true;
+}
+
+// GPT-2's class: LayerNorms with bias, learnt positions, an MLP without gate, biases on every matrix unless a file
+// says otherwise (Transformer Engine's add_bias_linear).
+void read_gpt2(const Fields& f, ModelConfig& m) {
+  m.layer_norm = m.positions = true;
+  m.mlp_gated = false;
+  m.qkv_bias = m.attn_out_bias = m.mlp_bias = f.boolean("add_bias_linear").value_or(true);
+  m.tied_embeddings = true;
+  m.layers.assign(static_cast<std::size_t>(m.n_layers), plain_layer(m));
+  for (LayerConfig& layer : m.layers) layer.rope = LayerRope::None;
+}
+
+void read_gptj(const Fields& f, ModelConfig& m) {
+  refuse_foreign_factors(f, m);
+  m.layer_norm = m.parallel = m.head_bias = m.mlp_bias = true;
+  m.mlp_gated = false;
+  m.qkv_bias = m.attn_out_bias = false;
+}
+
 struct Family {
   std::string_view name;
   void (*read)(const Fields&, ModelConfig&);
@@ -259,11 +282,22 @@ constexpr std::array kFamilies = {
     Family{"deepseek_v4", read_deepseek_v4},
     Family{"deepseek_v41_text", read_deepseek_v41},
     Family{"qwen4_exp_text", read_qwen4_exp},
+    Family{"glm4_moe", read_glm4_moe},
+    Family{"minimax_m2", read_minimax_m2},
+    Family{"minimax_m3_vl", read_minimax_m3},
+    Family{"laguna", read_laguna},
+    Family{"step3p7", read_step},
+    Family{"lfm2", read_lfm2},
+    Family{"nemotron-nas", read_nemotron_nas},
+    Family{"kimi_linear", read_kimi_linear},
+    Family{"bailing_hybrid", read_bailing_hybrid},
+    Family{"inkling_mm_model", read_inkling},
+    Family{"olmo2", read_olmo2},
+    Family{"gpt2", read_gpt2},
+    Family{"gptj", read_gptj},
 };
 
 [[noreturn]] void unknown_family(const Fields& f, const std::string& family) {
-  const std::string_view missing = missing_ops(family);
-  if (!missing.empty()) unsupported(f, family, missing);
   std::vector<std::string> known;
   for (const Family& entry : kFamilies) known.emplace_back(entry.name);
   throw_unsupported(format("{}: family '{}' is not known to this version{}; known are {}",
@@ -287,6 +321,8 @@ void read_family(const Fields& f, ModelConfig& m) {
 ClassDefaults class_defaults(std::string_view family) {
   if (family == "ministral3") return {.n_ctx = 262144, .norm_eps = 1e-5};
   if (family == "glm5_next_text") return {.n_ctx = 1048576, .norm_eps = 1e-5};
+  if (family == "inkling_mm_model") return {.n_ctx = 1048576, .norm_eps = 1e-6};
+  if (family == "bailing_hybrid") return {.n_ctx = 262144, .norm_eps = 1e-6};  // its vLLM recipe
   if (family.starts_with("gemma4")) return {.n_ctx = 131072, .norm_eps = 1e-6};
   return {};
 }

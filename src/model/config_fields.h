@@ -91,6 +91,18 @@ void read_deepseek_v41(const Fields& f, ModelConfig& m);
 void read_qwen4_exp(const Fields& f, ModelConfig& m);
 void read_kimi_delta(const Fields& f, ModelConfig& m);
 
+// config_hybrids.cc
+void read_glm4_moe(const Fields& f, ModelConfig& m);
+void read_minimax_m2(const Fields& f, ModelConfig& m);
+void read_minimax_m3(const Fields& f, ModelConfig& m);
+void read_laguna(const Fields& f, ModelConfig& m);
+void read_step(const Fields& f, ModelConfig& m);
+void read_lfm2(const Fields& f, ModelConfig& m);
+void read_nemotron_nas(const Fields& f, ModelConfig& m);
+void read_kimi_linear(const Fields& f, ModelConfig& m);
+void read_bailing_hybrid(const Fields& f, ModelConfig& m);
+void read_inkling(const Fields& f, ModelConfig& m);
+
 // config_layers.cc
 LayerConfig plain_layer(const ModelConfig& m);  // of attention as the scalars say, with an MLP or experts
 void read_windows(const Fields& f, ModelConfig& m);

@@ -84,6 +84,8 @@ Rope read_rope(const Fields& f, const std::optional<Fields>& own, int head_dim, 
   double partial = f.number("partial_rotary_factor", 0.0, 1.0).value_or(1.0);
   if (own) partial = own->number("partial_rotary_factor", 0.0, 1.0).value_or(partial);
   rope.n_dims = static_cast<int>(head_dim * partial) / 2 * 2;
+  const auto rotary = f.integer("rotary_dim", 0, kHeadDimMax);
+  if (rotary) rope.n_dims = std::min(*rotary, head_dim) / 2 * 2;
   rope.interleaved = f.boolean("rope_interleaved").value_or(false);
   rope.n_ctx_original =
       f.integer("original_max_position_embeddings", 1, kContextMax).value_or(m.n_ctx);

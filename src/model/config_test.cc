@@ -126,7 +126,8 @@ TEST(Config, MutatedFilesNeverCrash) {
        {"gpt-oss-20b", "phi-4-mini", "ministral-3-3b", "qwen3-30b-a3b", "llama-3.1-8b",
         "qwen3.5-0.8b", "gemma-3-270m", "gemma-4-e2b", "gemma-4-26b-a4b", "nemotron-3-nano-30b-a3b",
         "muse-glimmer-30b", "deepseek-v2-lite", "deepseek-v4-flash", "deepseek-v4.1-flash",
-        "glm-5.3-flash", "qwen3.8-flash-next"}) {
+        "glm-5.3-flash", "qwen3.8-flash-next", "kimi-k3", "inkling-small", "minimax-m3",
+        "laguna-s-2.1", "gpt-j-6b", "lfm2.5-2.6b", "step-3.7-flash"}) {
     seeds.push_back(read_file(kModels / (std::string(id) + ".json")));
   }
   const std::string digits = "0123456789-.eE\"[]{},:nulltrue";

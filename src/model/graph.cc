@@ -156,7 +156,12 @@ void Verifier::check_attention(const Op& op) {
   check_cache(op, op.cache, CacheKind::Main);
   if (at.ratio > 0) check_cache(op, op.pooled, CacheKind::Pooled);
   CHECK(attended_layers_.insert(op.layer).second);
-  check_none(op, 4);
+  CHECK((op.in[4] != kNoValue) == (at.extent > 0));
+  if (at.extent > 0) {
+    check_shape(activation(op, 4), tokens, std::int64_t{at.n_heads} * at.extent);
+    CHECK(at.top_k == 0 && at.ratio == 0);
+  }
+  check_none(op, 5);
 }
 
 void Verifier::check_streams(const Op& op) {
@@ -251,8 +256,10 @@ void Verifier::check_groups(const Op& op) {
   const OpAttributes& at = op.at;
   if (op.kind == OpKind::BlockMatMul) {
     const Value& w = weight(op, 1);
-    CHECK(at.n_heads > 0 && x.cols == at.n_heads * w.cols && w.rows % at.n_heads == 0);
-    check_shape(output(op), x.rows, w.rows);
+    const bool shared = at.n_kv_heads == 1;
+    CHECK(at.n_heads > 0 && x.cols == at.n_heads * w.cols);
+    CHECK(shared || w.rows % at.n_heads == 0);
+    check_shape(output(op), x.rows, shared ? at.n_heads * w.rows : w.rows);
     return check_none(op, 2);
   }
   CHECK(at.width > 0 && x.cols % at.width == 0);
@@ -368,6 +375,10 @@ void Verifier::run() {
   CHECK(n_tokens == graph_.n_tokens && n_tokens > 0);
   CHECK(n_sampled == graph_.n_sampled);
   check_values();
+  if (graph_.hidden != kNoValue) {
+    check_shape(value(graph_.hidden), n_tokens, graph_.model.d_model);
+    written_[static_cast<std::size_t>(graph_.hidden)] = true;
+  }
   for (const Op& op : graph_.ops) check_op(op);
   CHECK(stored_.size() == read_.size());  // no cache without a reader
   if (n_sampled == 0) {

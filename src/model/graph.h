@@ -28,7 +28,8 @@ enum class OpKind : std::uint8_t {
                // apart; out like x
   LayerNorm,   // in: x (T, c), weight (1, c), bias (1, c) or none; out like x
   MatMul,      // in: x (T, k), weight (m, k), bias (1, m) or none; out (T, m) = x w^T + b
-  BlockMatMul, // in: x (T, n*k), weight (n*m, k); out (T, n*m): block i of x times block i of w, transposed
+  BlockMatMul, // in: x (T, n*k), weight (n*m, k); out (T, n*m): block i of x times block i of w, transposed;
+               // weight (m, k) of all blocks if n_kv_heads is 1
   Rope,        // in: x (T, heads*width); out like x; positions n_past + i of each segment
   KvStore,     // in: k (T, kv_dim), v (T, v_dim) or none; appends a row of both to the layer's cache; no out
   PoolStore,   // in: x (T, o*c), gates (T, o*c) or none, their bias (ratio, o*c) or none, norm weight (1, c) or
@@ -39,8 +40,9 @@ enum class OpKind : std::uint8_t {
                // a key's score is the sum over heads of max(q k, 0), weighted; a block's the largest of its keys';
                // out (T, top_k): the best complete blocks of each token, -1 beyond
   Attention,   // in: q (T, heads*qk_dim), sinks (1, n_heads) or none, rotated part of q or none, selected blocks
-               // (T, top_k) or none; reads the cache of layer `cache` and, with a ratio, the pooled rows of layer
-               // `pooled`; out (T, heads*v_dim). See attended_rows
+               // (T, top_k) or none, bias of scores by distance (T, heads*extent) or none; reads the cache of
+               // layer `cache` and, with a ratio, the pooled rows of layer `pooled`; out (T, heads*v_dim). See
+               // attended_rows
   Conv,        // in: x (T, c), weight (c, kernel), bias (1, c) or none; out (T, c): causal, each channel apart;
                // keeps the last kernel - 1 rows; then its activation
   Scan,        // recurrent state of v_heads matrices, see ScanRule; out (T, v_heads*v_dim)
@@ -111,6 +113,7 @@ struct OpAttributes {
   std::int32_t window = 0;      // Attention, KvStore: 0 or the sliding window in tokens
   double scale = 1.0;           // Attention, Dot: of q k; Embed, Add, Scale: a factor
   double softcap = 0.0;         // Attention, Scale: c tanh(x / c); 0: off
+  std::int32_t extent = 0;      // Attention: distances with a bias
   CacheKind store = CacheKind::Main;  // KvStore, PoolStore, Select
   std::int32_t ratio = 0;       // PoolStore, Select, Attention (0: no pooled rows): tokens of a row
   std::int32_t overlap = 0;     // PoolStore
@@ -159,11 +162,16 @@ struct Graph {
   std::int64_t n_tokens = 0;      // T
   std::int64_t n_sampled = 0;     // S; 0: the graph ends before the final norm and head
   ValueId logits = kNoValue;      // (S, n_vocab); kNoValue if S == 0
+  ValueId hidden = kNoValue;      // of draft models: (T, d_model) that the model's last layer returned, given
 };
 
 // Requires at least one segment, every n_new >= 1 and n_past >= 0. No error cases.
 Graph build_step(const ModelConfig& model, const WeightFormat& weights, DType kv_dtype,
                  std::vector<Segment> segments);
+
+// The same for a head of multi-token prediction: a step of draft_model(model), whose hidden rows are given.
+Graph build_draft_step(const ModelConfig& model, const WeightFormat& weights, DType kv_dtype,
+                       std::vector<Segment> segments);
 
 // CHECKs every rule of the op set: shapes agree, inputs precede outputs, each weight name appears once a
 // layer use, segments sum to n_tokens.

@@ -141,6 +141,9 @@ inline void vary_layers(Random& random, ModelConfig& m) {
     const bool attends = layer.mixer == Mixer::Attention || layer.mixer == Mixer::Latent ||
                          layer.mixer == Mixer::Pooled;
     if (attends) vary_sparse(random, m, layer);
+    if (layer.mixer == Mixer::Attention && !layer.sparse && coin()) {
+      layer.bias_extent = draw(1, 8);
+    }
     for (int source = 0; source < i; ++source) {
       const LayerConfig& earlier = m.layers[static_cast<std::size_t>(source)];
       const bool alike = earlier.mixer == Mixer::Attention && layer.mixer == Mixer::Attention &&
@@ -155,6 +158,13 @@ inline void vary_layers(Random& random, ModelConfig& m) {
                 .width = draw(1, 5),
                 .conv_kernel = draw(0, 3)};
   }
+  m.layer_norm = coin();
+  m.positions = coin();
+  m.head_bias = coin();
+  m.embedding_norm = coin();
+  m.qk_norm_wide = coin();
+  m.residual_kernel = coin() ? 0 : draw(1, 3);
+  m.d_bias = draw(1, 4);
   m.norms = static_cast<Norms>(draw(0, 2));
   m.attn_gate = static_cast<AttentionGate>(draw(0, 3));
   m.norm_weights = coin();
@@ -173,6 +183,7 @@ inline void vary_layers(Random& random, ModelConfig& m) {
   m.d_ff_shared = coin() ? 0 : draw(1, 9);
   m.shared_gate = coin();
   m.expert_scale = coin();
+  m.expert_norm = coin();
   m.d_expert = coin() ? 0 : draw(1, 9);
   m.routing = random_routing(random, m.n_experts, m.n_experts_used);
 }

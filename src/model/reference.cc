@@ -23,6 +23,11 @@ Interpreter::Interpreter(const Graph& graph, const Reference::WeightSource& weig
   CHECK(static_cast<std::int64_t>(tokens.size()) == graph.n_tokens);
   CHECK(kv.size() == graph.segments.size());
   const auto n_layers = static_cast<std::size_t>(model_.n_layers);
+  if (graph.hidden != kNoValue) {  // rows without content: drafts are counted, not run
+    const Value& v = value(graph.hidden);
+    activations_[static_cast<std::size_t>(graph.hidden)].assign(
+        static_cast<std::size_t>(v.rows * v.cols), 0.0f);
+  }
   for (std::size_t i = 0; i < kv.size(); ++i) {
     const Segment& s = graph.segments[i];
     for (auto* part : {&kv[i].k, &kv[i].v, &kv[i].pooled, &kv[i].index, &kv[i].pooled_inputs,
@@ -203,12 +208,13 @@ void Interpreter::rms_norm(const Op& op) {
 void Interpreter::block_mat_mul(const Op& op) {
   Input x = in(op, 0), w = in(op, 1);
   Output y = out(op);
-  const std::int64_t n_blocks = op.at.n_heads, m = w.rows() / n_blocks;
+  const std::int64_t m = y.cols() / op.at.n_heads;
   const auto k = static_cast<std::size_t>(w.cols());
   for (std::int64_t t = 0; t < x.rows(); ++t) {
-    for (std::int64_t i = 0; i < w.rows(); ++i) {
+    for (std::int64_t i = 0; i < y.cols(); ++i) {
       const auto block = x.row(t).subspan(static_cast<std::size_t>(i / m) * k, k);
-      y.row(t)[static_cast<std::size_t>(i)] = static_cast<float>(meter_.dot(block, w.row(i)));
+      const auto row = w.row(op.at.n_kv_heads == 1 ? i % m : i);
+      y.row(t)[static_cast<std::size_t>(i)] = static_cast<float>(meter_.dot(block, row));
     }
   }
 }

@@ -39,7 +39,8 @@ namespace tinderbox {
 //                 each head     1 for each block; with more
 //                               keys to a block L more
 //   Attention   2 (qk + v) L  6 L, with softcap 9 L, with      sinks 1               q + out + selected
-//                               sinks 4 more
+//                               sinks 4 more, 1 for each                               + bias
+//                               biased score
 //                 (both for each query and head)
 //   Conv        0             2 kernel + f for each element,   c, bias 1             x + out
 //                               1 more with bias

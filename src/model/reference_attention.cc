@@ -99,6 +99,8 @@ std::vector<double> Interpreter::scores(const Head& head) {
     if (head.softcap > 0.0) {
       score = meter_.mul(head.softcap, meter_.tanh(meter_.div(score, head.softcap)));
     }
+    const std::size_t distance = head.k.size() - 1 - p.size();
+    if (distance < head.bias.size()) score = meter_.add(score, head.bias[distance]);
     p.push_back(score);
   }
   return p;
@@ -164,6 +166,8 @@ void Interpreter::attention(const Op& op) {
   Input q = in(op, 0);
   const bool split = op.in[2] != kNoValue;
   Input rotated = split ? in(op, 2) : q;
+  const bool biased = op.in[4] != kNoValue;
+  Input biases = biased ? in(op, 4) : q;
   Output y = out(op);
   const auto layer = static_cast<std::size_t>(op.cache), n_heads = static_cast<std::size_t>(at.n_heads),
              qk_dim = static_cast<std::size_t>(at.qk_dim), v_dim = static_cast<std::size_t>(at.v_dim),
@@ -206,7 +210,12 @@ void Interpreter::attention(const Op& op) {
                  .v = {},
                  .scale = at.scale * attention_temperature(model_, position),
                  .softcap = at.softcap,
-                 .sink = op.in[1] == kNoValue ? nullptr : &weights_(value(op.in[1]).name)[head]};
+                 .sink = op.in[1] == kNoValue ? nullptr : &weights_(value(op.in[1]).name)[head],
+                 .bias = {}};
+        if (biased) {
+          const auto extent = static_cast<std::size_t>(at.extent);
+          one.bias = biases.row(t).subspan(head * extent, extent);
+        }
         const std::size_t v_cols = at.latent ? n_kv_heads * qk_dim : n_kv_heads * v_dim;
         for (const std::int64_t r : rows.main) {
           const auto row = static_cast<std::size_t>(r);

@@ -130,6 +130,7 @@ class Interpreter {
     std::vector<const float*> k, v;
     double scale, softcap;
     const float* sink;
+    std::span<const float> bias;  // of the score of the key that many rows back; keys come in order
   };
   void attend(const Head& head, std::span<float> result);
   std::vector<double> scores(const Head& head);

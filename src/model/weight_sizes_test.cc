@@ -57,7 +57,7 @@ constexpr Published kFiles[] = {
     {"gpt-oss-120b", "q4_k_m", Gguf, 87.84},
     {"gpt-oss-20b", "mxfp4", Checkpoint, 12.1, "", kGgufSize},
     {"gpt-oss-20b", "mxfp4", Gguf, 12.1, "experts mxfp4; attention, embedding and head q8_0"},
-    {"inkling-small", "nvfp4", Checkpoint, 170.7},
+    {"inkling-small", "nvfp4", Checkpoint, 170.7, "", kMore},
     {"laguna-s-2.1", "nvfp4", Checkpoint, 72, "", kAbout},
     {"llama-2-13b", "q4_0", Gguf, 7.366},
     {"llama-2-7b", "f16", Gguf, 13.48},

@@ -93,10 +93,10 @@ Counts attention_counts(const OpShape& op, const StepShape& step, DType kv) {
   Counts n;
   n.matmul = 2 * step.pairs * heads * (at.qk_dim + at.v_dim);
   const double per_pair = at.softcap > 0 ? 9 : 6, per_query = op.bias_bytes > 0 ? 4 : 0;
-  n.vector = heads * (per_pair * step.pairs + per_query * tokens);
+  n.vector = heads * (per_pair * step.pairs + per_query * tokens + step.biased);
   n.weights = op.bias_bytes;
   n.kv_read = step.keys * kv_row_bytes(at, kv);
-  n.activations = tokens * (heads * (at.qk_dim + at.v_dim) + at.top_k);
+  n.activations = tokens * (heads * (at.qk_dim + at.v_dim + at.extent) + at.top_k);
   return n;
 }
 
@@ -217,8 +217,8 @@ Counts counts_of(const OpShape& op, const StepShape& step, DType kv) {
               .weights = op.w_row_bytes,
               .activations = x + out};
     case OpKind::MatMul:
-    case OpKind::BlockMatMul:
-      return {.matmul = 2 * op.x_rows * op.w_rows * op.w_cols,
+    case OpKind::BlockMatMul:  // of a product with blocks, one output column is one row of one of them
+      return {.matmul = 2 * out * op.w_cols,
               .vector = op.bias_bytes > 0 ? out : 0,
               .weights = op.w_rows * op.w_row_bytes + op.bias_bytes,
               .activations = x + out};

@@ -48,6 +48,7 @@ struct StepShape {
   // Attention, Select: sum over new tokens of the rows they read; sum over segments of the rows read, where rows
   // that queries select count again, up to all there are.
   double pairs = 0, keys = 0;
+  double biased = 0;                           // Attention: those of pairs whose score gets a bias
   double blocks = 0;                           // Select: sum over new tokens of the blocks scored
   double completed = 0;                        // PoolStore: pooled rows appended
   double kept_written = 0, kept_read = 0;      // PoolStore: rows of inputs kept for later

@@ -87,6 +87,10 @@ void attended(const Segment& s, const OpAttributes& at, StepShape& step) {
   }
   step.pairs += sum_of_tokens(all, window) - sum_of_tokens(past, window);
   step.keys += std::min(all, window + n - 1);
+  if (at.extent > 0) {
+    const double extent = std::min<double>(window, at.extent);
+    step.biased += sum_of_tokens(all, extent) - sum_of_tokens(past, extent);
+  }
   if (at.ratio == 0) return;
   const double far = blocks(at.ratio), pooled = std::floor(all / at.ratio);
   step.pairs += far;
