@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/config.h"
+#include "twin/weight_choice.h"
 
 namespace tinderbox {
 namespace {
@@ -56,6 +57,7 @@ constexpr NumberColumn kNumbers[] = {
     {"burstiness", 0.01, 1e6},
     {"range_ratio", 0, 1},
     {"spec_accept", 0, 256},
+    {"checkpoint_gb", 1e-3, 1e5},
 };
 
 struct MetricReading {
@@ -222,8 +224,9 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
-                kernel_path, version, parallel.text(), spec, accepted.value_or(-1));
+  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version, parallel.text(), spec, accepted.value_or(-1),
+                checkpoint_gb.value_or(0));
 }
 
 std::string Measured::load_key() const {
@@ -290,6 +293,7 @@ Question Questioner::question(const Cells& cells) {
   m.model = cells.text("base");
   m.weights = cells.text("weights_norm");
   m.weights_note = cells.text("weights_note");
+  m.checkpoint_gb = cells.number("checkpoint_gb");
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
@@ -340,6 +344,10 @@ BuiltTwin Questioner::build(const Measured& m) {
     require_readable(m.weights, twin.stack.file, twin.stack.name);
     twin.weights = with_note(
         weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
+    if (m.checkpoint_gb) {
+      twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
+                                    twin.stack.file);
+    }
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
     if (!m.spec.empty()) twin.speculation = speculation_of(m);

@@ -66,6 +66,7 @@ enum class Reading : std::uint8_t {
 struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
+  std::optional<double> checkpoint_gb{};  // size of the file of weights
   Parallel parallel{};
   std::string spec{};                // method of speculative decoding; empty: none
   std::optional<double> accepted{};  // drafted tokens that a step kept, if the source says
