@@ -186,7 +186,7 @@ TEST(Tidy, FencedHeaders) {
       {"CLI/", {"cli/"}},
       {"hwy/", {"engine/"}},
       {"immintrin.h", {"engine/kernels/"}},
-      {"toml++/", {"machine/", "twin/stack"}},
+      {"toml++/", {"machine/", "twin/stack", "box/diagnosis"}},
       {"prometheus/", {"http/metrics"}},
       {"Random123/", {"base/random.cc"}},
   };

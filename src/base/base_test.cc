@@ -11,6 +11,7 @@
 #include "base/csv.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/quantile.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
@@ -49,6 +50,42 @@ TEST(Clock, WallWaitsAtLeastAsLongAsAsked) {
   const TimePoint goal = clock.now() + std::chrono::microseconds(300);
   clock.wait_until(goal);
   EXPECT_GE(clock.now(), goal);
+}
+
+// Hyndman and Fan's type 7, as NumPy's default: linear between order statistics.
+TEST(Quantile, KnownSamples) {
+  EXPECT_DOUBLE_EQ(quantile({7}, 0), 7);
+  EXPECT_DOUBLE_EQ(quantile({7}, 0.5), 7);
+  EXPECT_DOUBLE_EQ(quantile({7}, 1), 7);
+  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0), 1);
+  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 1), 4);
+  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0.25), 1.75);
+  EXPECT_DOUBLE_EQ(quantile({10, 20, 30, 40, 50}, 0.9), 46);
+  EXPECT_DOUBLE_EQ(quantile({5, 5, 5}, 0.3), 5);
+}
+
+TEST(Quantile, IsMonotoneWithinTheSampleAndSymmetric) {
+  for (std::uint32_t seed = 0; seed < 100; ++seed) {
+    Random random(3, Stream::Test, seed);
+    std::vector<double> sample(static_cast<std::size_t>(random.range(1, 20))), negated;
+    for (double& x : sample) x = random.normal();
+    for (const double x : sample) negated.push_back(-x);
+    double before = *std::min_element(sample.begin(), sample.end());
+    EXPECT_EQ(quantile(sample, 0), before);
+    for (int i = 0; i <= 20; ++i) {
+      const double share = i / 20.0, q = quantile(sample, share);
+      EXPECT_GE(q, before);
+      EXPECT_NEAR(q, -quantile(negated, 1 - share), 1e-12);
+      before = q;
+    }
+    EXPECT_EQ(before, *std::max_element(sample.begin(), sample.end()));
+  }
+}
+
+TEST(QuantileDeathTest, NothingHasNoQuantile) {
+  EXPECT_DEATH(quantile({}, 0.5), "values");
+  EXPECT_DEATH(quantile({1}, 1.01), "share");
 }
 
 // Known-answer vector of Philox4x32-10 from the Random123 distribution: all-zero counter and key.
@@ -162,6 +199,14 @@ TEST(Text, Utf8PrefixLaw) {
   }
 }
 
+TEST(Csv, AppendsFilesOfTheSameColumns) {
+  Csv csv = Csv::parse("a,b\n1,2\n", "t.csv");
+  csv.append(Csv::parse("a,b\n3,4\n5,6\n", "u.csv"));
+  ASSERT_EQ(csv.size(), 3U);
+  EXPECT_EQ(csv.at(2, "b"), "6");
+  EXPECT_THROW(csv.append(Csv::parse("a,c\n", "v.csv")), Error);
+}
+
 TEST(Csv, QuotesAndErrors) {
   const Csv csv = Csv::parse("a,b\n1,\"x, \"\"y\"\"\nz\"\r\n2,\n", "t.csv");
   ASSERT_EQ(csv.size(), 2u);
@@ -171,6 +216,14 @@ TEST(Csv, QuotesAndErrors) {
   EXPECT_THROW(Csv::parse("a,b\n1\n", "t.csv"), Error);
   EXPECT_THROW(Csv::parse("a\n\"1\n", "t.csv"), Error);
   EXPECT_EQ(Csv::parse("h\n" + csv_field("x, \"y\"\nz") + "\n", "t").at(0, "h"), "x, \"y\"\nz");
+}
+
+TEST(Csv, AppendsFilesOfOneKind) {
+  Csv csv = Csv::parse("a,b\n1,2\n", "t.csv");
+  csv.append(Csv::parse("a,b\n3,4\n5,6\n", "u.csv"));
+  ASSERT_EQ(csv.size(), 3u);
+  EXPECT_EQ(csv.at(2, "b"), "6");
+  EXPECT_THROW(csv.append(Csv::parse("b,a\n3,4\n", "v.csv")), Error);
 }
 
 TEST(ThreadPool, EveryIndexOnceForAnyThreadCount) {

@@ -62,8 +62,17 @@ Csv Csv::parse(std::string_view text, std::string_view name) {
                            csv.header_.size(), row.size()));
     }
     csv.rows_.push_back(std::move(row));
+    csv.where_.push_back(format("{}:{}", name, row_line));
   }
   return csv;
+}
+
+void Csv::append(const Csv& other) {
+  if (other.header_ != header_) {
+    throw_invalid(format("{}: its columns differ from those of {}", other.name_, name_));
+  }
+  rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+  where_.insert(where_.end(), other.where_.begin(), other.where_.end());
 }
 
 bool Csv::has(std::string_view column) const { return index_.contains(std::string(column)); }
@@ -75,6 +84,8 @@ const std::string& Csv::at(std::size_t row, std::string_view column) const {
   }
   return rows_.at(row)[it->second];
 }
+
+std::string Csv::where(std::size_t row) const { return where_.at(row); }
 
 std::string csv_field(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);

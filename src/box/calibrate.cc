@@ -5,357 +5,15 @@
 #include <set>
 #include <utility>
 
-#include <Eigen/Dense>
-
 #include "base/check.h"
-#include "base/error.h"
-#include "base/quantile.h"
 #include "base/text.h"
-#include "base/thread_pool.h"
+#include "box/calibration_rows.h"
+#include "box/robust_fit.h"
 
 namespace tinderbox {
 namespace {
 
-// Between good sources measurements differ by some per cent; residuals well beyond are outliers.
-constexpr double kNoise = 0.06;    // standard deviation of the logarithm of a group's typical row
-constexpr double kOutlier = 0.15;  // residual at which a row's weight has halved (Cauchy)
-constexpr double kStep = 1e-3;     // of the logarithm of a parameter, for differences
-constexpr int kIterationsMax = 12;
 constexpr double kGroupsMin = 12;  // fewer have no tails
-constexpr double kConverged = 2e-3;  // largest move of a logarithm
-
-struct Row {
-  std::size_t index = 0;  // in the file
-  std::string id, group, source, model;
-  Measured measured;
-  double value = 0;
-  double weight = 0;  // 1 / rows of its group
-};
-
-// Rows that one prediction answers.
-struct Job {
-  std::size_t twin = 0;
-  std::vector<std::size_t> rows;
-};
-
-struct Twin {
-  StepModel model;
-  std::string kernel_path, version;
-};
-
-class StackData {
- public:
-  StackData(Stack stack, std::vector<Row> rows, Questioner& questioner);
-
-  const std::vector<Row>& rows() const { return rows_; }
-  const Stack& stack() const { return stack_; }
-  // log(predicted / measured) of every row with the stack's numbers.
-  Eigen::VectorXd residuals(const Stack& stack, ThreadPool& pool) const;
-
- private:
-  void index_jobs();
-
-  Stack stack_;
-  std::vector<Row> rows_;
-  std::vector<Twin> twins_;
-  std::vector<Job> jobs_;
-};
-
-StackData::StackData(Stack stack, std::vector<Row> rows, Questioner& questioner)
-    : stack_(std::move(stack)) {
-  std::map<std::string, std::optional<std::size_t>> twin_of;
-  std::map<std::string, std::size_t> job_of;
-  for (Row& row : rows) {
-    const std::string key = row.measured.twin_key();
-    auto found = twin_of.find(key);
-    if (found == twin_of.end()) {
-      BuiltTwin built = questioner.build(row.measured);
-      std::optional<std::size_t> at;
-      if (built.model) {
-        at = twins_.size();
-        twins_.push_back({*std::move(built.model), row.measured.kernel_path, row.measured.version});
-      }
-      found = twin_of.emplace(key, at).first;
-    }
-    if (!found->second) continue;
-    const StepModel& model = twins_[*found->second].model;
-    const std::string load = key + "#" + row.measured.load_key();
-    if (!job_of.contains(load)) {
-      try {
-        predict(model, row.measured.point);
-      } catch (const Error& error) {
-        if (error.code() != Error::Code::Unsupported) throw;
-        continue;
-      }
-      job_of[load] = jobs_.size();
-      jobs_.push_back({.twin = *found->second, .rows = {}});
-    }
-    jobs_[job_of[load]].rows.push_back(rows_.size());
-    rows_.push_back(std::move(row));
-  }
-  std::map<std::string, int> n_of_group;
-  for (const Row& row : rows_) ++n_of_group[row.group];
-  for (Row& row : rows_) row.weight = 1.0 / n_of_group[row.group];
-}
-
-Eigen::VectorXd StackData::residuals(const Stack& stack, ThreadPool& pool) const {
-  std::vector<StepModel> models;
-  models.reserve(twins_.size());
-  for (const Twin& twin : twins_) {
-    models.push_back(twin.model.with_stack(with_path(stack, twin.kernel_path, twin.version)));
-  }
-  Eigen::VectorXd out(static_cast<Eigen::Index>(rows_.size()));
-  // Jobs differ in cost: dealt out in turn.
-  const auto n_deals = static_cast<std::size_t>(pool.n_threads());
-  pool.parallel_for(n_deals, 1, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t deal = begin; deal < end; ++deal) {
-      for (std::size_t j = deal; j < jobs_.size(); j += n_deals) {
-        const Job& job = jobs_[j];
-        const StepModel& model = models[job.twin];
-        const Prediction p = predict(model, rows_[job.rows.front()].measured.point);
-        for (const std::size_t r : job.rows) {
-          const double value = read_off(p, rows_[r].measured, model.twin().stack);
-          out[static_cast<Eigen::Index>(r)] = std::log(value / rows_[r].value);
-        }
-      }
-    }
-  });
-  return out;
-}
-
-struct Priors {
-  Eigen::VectorXd mean, spread;  // of the logarithms
-};
-
-Priors priors_of(Stack stack) {
-  const std::vector<StackParameter> list = parameters(stack);
-  Priors priors;
-  priors.mean.resize(static_cast<Eigen::Index>(list.size()));
-  priors.spread.resizeLike(priors.mean);
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const auto fact = std::ranges::find(stack.facts, list[i].key, &Fact::key);
-    CHECK(fact != stack.facts.end());
-    const bool fitted = fact->fit.has_value();
-    const auto at = static_cast<Eigen::Index>(i);
-    priors.mean[at] = std::log(std::max(fitted ? fact->fit->prior : *list[i].value, 1e-12));
-    priors.spread[at] = fitted ? fact->fit->spread : 0;
-  }
-  return priors;
-}
-
-Stack with_logarithms(Stack stack, const Eigen::VectorXd& x) {
-  const std::vector<StackParameter> list = parameters(stack);
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    *list[i].value = std::exp(x[static_cast<Eigen::Index>(i)]);
-  }
-  return stack;
-}
-
-// A fit of one stack to a subset of its rows.
-class Fitter {
- public:
-  Fitter(const StackData& data, ThreadPool& pool)
-      : data_(data), pool_(pool), base_(data.stack()), priors_(priors_of(data.stack())) {
-    base_.facts.clear();  // copied a thousand times
-    base_.sources.clear();
-    for (Eigen::Index i = 0; i < priors_.mean.size(); ++i) {
-      if (priors_.spread[i] > 0) free_.push_back(i);
-    }
-  }
-
-  // use[i] is 0 for a row left out.
-  Eigen::VectorXd fit(const Eigen::VectorXd& start, const Eigen::VectorXd& use, int iterations_max);
-  Eigen::VectorXd fit(const Eigen::VectorXd& use) { return fit(priors_.mean, use, kIterationsMax); }
-  Eigen::VectorXd residuals(const Eigen::VectorXd& x) const {
-    return data_.residuals(with_logarithms(base_, x), pool_);
-  }
-  // Of the last fit.
-  Eigen::VectorXd errors() const;
-  std::vector<std::int64_t> rows_moved() const;
-  const Priors& priors() const { return priors_; }
-
- private:
-  Eigen::MatrixXd jacobian(const Eigen::VectorXd& x, const Eigen::VectorXd& r) const;
-  Eigen::VectorXd weights(const Eigen::VectorXd& r, const Eigen::VectorXd& use) const;
-  double cost(const Eigen::VectorXd& x, const Eigen::VectorXd& r, const Eigen::VectorXd& use) const;
-  Eigen::MatrixXd normal(const Eigen::MatrixXd& j, const Eigen::VectorXd& w) const;
-
-  const StackData& data_;
-  ThreadPool& pool_;
-  Stack base_;
-  Priors priors_;
-  std::vector<Eigen::Index> free_;
-  Eigen::MatrixXd last_jacobian_, last_normal_;
-};
-
-// Cauchy's loss: the logarithm of 1 + (r / c)^2.
-double Fitter::cost(const Eigen::VectorXd& x, const Eigen::VectorXd& r,
-                    const Eigen::VectorXd& use) const {
-  double sum = 0;
-  for (Eigen::Index i = 0; i < r.size(); ++i) {
-    const double ratio = r[i] / kOutlier;
-    sum += use[i] * data_.rows()[static_cast<std::size_t>(i)].weight * kOutlier * kOutlier /
-           (kNoise * kNoise) * std::log1p(ratio * ratio);
-  }
-  for (const Eigen::Index i : free_) {
-    const double z = (x[i] - priors_.mean[i]) / priors_.spread[i];
-    sum += z * z;
-  }
-  return sum;
-}
-
-Eigen::VectorXd Fitter::weights(const Eigen::VectorXd& r, const Eigen::VectorXd& use) const {
-  Eigen::VectorXd w(r.size());
-  for (Eigen::Index i = 0; i < r.size(); ++i) {
-    const double ratio = r[i] / kOutlier;
-    w[i] = use[i] * data_.rows()[static_cast<std::size_t>(i)].weight /
-           (kNoise * kNoise * (1 + ratio * ratio));
-  }
-  return w;
-}
-
-Eigen::MatrixXd Fitter::jacobian(const Eigen::VectorXd& x, const Eigen::VectorXd& r) const {
-  Eigen::MatrixXd j(r.size(), static_cast<Eigen::Index>(free_.size()));
-  for (std::size_t k = 0; k < free_.size(); ++k) {
-    Eigen::VectorXd moved = x;
-    moved[free_[k]] += kStep;
-    j.col(static_cast<Eigen::Index>(k)) = (residuals(moved) - r) / kStep;
-  }
-  return j;
-}
-
-Eigen::MatrixXd Fitter::normal(const Eigen::MatrixXd& j, const Eigen::VectorXd& w) const {
-  Eigen::MatrixXd a = j.transpose() * w.asDiagonal() * j;
-  for (std::size_t k = 0; k < free_.size(); ++k) {
-    const double spread = priors_.spread[free_[k]];
-    a(static_cast<Eigen::Index>(k), static_cast<Eigen::Index>(k)) += 1 / (spread * spread);
-  }
-  return a;
-}
-
-Eigen::VectorXd Fitter::fit(const Eigen::VectorXd& start, const Eigen::VectorXd& use,
-                            int iterations_max) {
-  Eigen::VectorXd x = start;
-  Eigen::VectorXd r = residuals(x);
-  double best = cost(x, r, use), damping = 1e-3;
-  for (int iteration = 0; iteration < iterations_max; ++iteration) {
-    last_jacobian_ = jacobian(x, r);
-    const Eigen::VectorXd w = weights(r, use);
-    last_normal_ = normal(last_jacobian_, w);
-    Eigen::VectorXd gradient = last_jacobian_.transpose() * w.asDiagonal() * r;
-    for (std::size_t k = 0; k < free_.size(); ++k) {
-      const Eigen::Index i = free_[k];
-      gradient[static_cast<Eigen::Index>(k)] +=
-          (x[i] - priors_.mean[i]) / (priors_.spread[i] * priors_.spread[i]);
-    }
-    double move = 0;
-    for (bool better = false; !better && damping < 1e6;) {
-      Eigen::MatrixXd damped = last_normal_;
-      damped.diagonal() *= 1 + damping;
-      const Eigen::VectorXd delta = damped.ldlt().solve(-gradient);
-      Eigen::VectorXd next = x;
-      for (std::size_t k = 0; k < free_.size(); ++k) {
-        next[free_[k]] += std::clamp(delta[static_cast<Eigen::Index>(k)], -1.0, 1.0);
-      }
-      const Eigen::VectorXd next_r = residuals(next);
-      const double next_cost = cost(next, next_r, use);
-      better = next_cost < best;
-      if (better) {
-        move = (next - x).cwiseAbs().maxCoeff();
-        x = next;
-        r = next_r;
-        best = next_cost;
-        damping = std::max(damping / 10, 1e-6);
-      } else {
-        damping *= 10;
-      }
-    }
-    if (move < kConverged) break;
-  }
-  return x;
-}
-
-Eigen::VectorXd Fitter::errors() const {
-  Eigen::VectorXd all = Eigen::VectorXd::Zero(priors_.mean.size());
-  const Eigen::MatrixXd covariance = last_normal_.inverse();
-  for (std::size_t k = 0; k < free_.size(); ++k) {
-    const auto at = static_cast<Eigen::Index>(k);
-    all[free_[k]] = std::sqrt(std::max(covariance(at, at), 0.0));
-  }
-  return all;
-}
-
-std::vector<std::int64_t> Fitter::rows_moved() const {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(priors_.mean.size()), 0);
-  for (std::size_t k = 0; k < free_.size(); ++k) {
-    all[static_cast<std::size_t>(free_[k])] =
-        (last_jacobian_.col(static_cast<Eigen::Index>(k)).array().abs() > 0.1).count();
-  }
-  return all;
-}
-
-double macro_median(const StackData& data, const Eigen::VectorXd& r) {
-  std::map<std::string, std::vector<double>> groups;
-  for (Eigen::Index i = 0; i < r.size(); ++i) {
-    groups[data.rows()[static_cast<std::size_t>(i)].group].push_back(std::abs(std::expm1(r[i])));
-  }
-  std::vector<double> medians;
-  for (auto& [group, errors] : groups) medians.push_back(quantile(std::move(errors), 0.5));
-  return medians.empty() ? 0 : quantile(std::move(medians), 0.5);
-}
-
-FittedStack fitted_stack(const StackData& data, const Fitter& fitter, const Eigen::VectorXd& x) {
-  FittedStack out{.id = data.stack().id, .parameters = {}};
-  Stack stack = data.stack();
-  const std::vector<StackParameter> list = parameters(stack);
-  const Eigen::VectorXd errors = fitter.errors();
-  const std::vector<std::int64_t> moved = fitter.rows_moved();
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    const auto at = static_cast<Eigen::Index>(i);
-    if (fitter.priors().spread[at] == 0) continue;
-    out.parameters.push_back({.key = list[i].key,
-                              .value = std::exp(x[at]),
-                              .prior = std::exp(fitter.priors().mean[at]),
-                              .spread = fitter.priors().spread[at],
-                              .error = errors[at],
-                              .n_rows = moved[i]});
-  }
-  std::set<std::string> groups;
-  for (const Row& row : data.rows()) groups.insert(row.group);
-  out.n_rows = static_cast<std::int64_t>(data.rows().size());
-  out.n_groups = static_cast<std::int64_t>(groups.size());
-  out.median_ape = macro_median(data, fitter.residuals(x));
-  return out;
-}
-
-const std::string& left_out_key(const Row& row, LeaveOut leave_out) {
-  if (leave_out == LeaveOut::Source) return row.source;
-  return leave_out == LeaveOut::Group ? row.group : row.model;
-}
-
-// In base units: what fits without each key predict of its rows.
-std::vector<double> cross_validated(const StackData& data, Fitter& fitter,
-                                    const Eigen::VectorXd& full, LeaveOut leave_out,
-                                    const CalibrationProgress& progress) {
-  const std::vector<Row>& rows = data.rows();
-  std::vector<double> out(rows.size());
-  std::set<std::string> keys;
-  for (const Row& row : rows) keys.insert(left_out_key(row, leave_out));
-  for (const std::string& key : keys) {
-    if (progress) progress(format("{} without {}", data.stack().id, key));
-    Eigen::VectorXd use(static_cast<Eigen::Index>(rows.size()));
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      use[static_cast<Eigen::Index>(i)] = left_out_key(rows[i], leave_out) == key ? 0 : 1;
-    }
-    // Near the full fit, from which it starts, two steps of Gauss and Newton are enough.
-    const Eigen::VectorXd r = fitter.residuals(fitter.fit(full, use, 2));
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto at = static_cast<Eigen::Index>(i);
-      if (use[at] == 0) out[i] = rows[i].value * std::exp(r[at]);
-    }
-  }
-  return out;
-}
 
 // How far off a rate was that the fit had not seen.
 struct Miss {
@@ -365,13 +23,15 @@ struct Miss {
   double weight = 0;
 };
 
-std::vector<Miss> misses_of(const StackData& data, const std::vector<double>& left_out) {
+std::vector<Miss> misses_of(const std::string& stack,
+                           const std::vector<CalibrationRow>& rows,
+                           const std::vector<double>& left_out) {
   std::vector<Miss> out;
-  for (std::size_t i = 0; i < data.rows().size(); ++i) {
-    const Row& row = data.rows()[i];
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const CalibrationRow& row = rows[i];
     const bool is_rate = row.measured.reading != Reading::Tpot;
     const double ratio = std::log(row.value / left_out[i]);
-    out.push_back({data.stack().id, metric_of(row.measured), is_rate ? ratio : -ratio, row.weight});
+    out.push_back({stack, metric_of(row.measured), is_rate ? ratio : -ratio, row.weight});
   }
   return out;
 }
@@ -421,26 +81,247 @@ void add_intervals(const std::vector<Miss>& misses, std::vector<FittedStack>& st
   }
 }
 
-// Rows that can be fitted on, by stack.
-std::map<std::string, std::vector<Row>> rows_by_stack(const Csv& csv, Questioner& questioner) {
-  std::map<std::string, std::vector<Row>> out;
-  for (std::size_t i = 0; i < csv.size(); ++i) {
-    const Question q = questioner.question(Cells(csv, i));
-    if (!q.measured || q.measured->open_loop) continue;
-    const auto value = parse_double(csv.at(i, "value"));
-    if (!value || *value <= 0) {
-      throw_invalid(format("measurement '{}': value '{}' is not a positive number",
-                           csv.at(i, "id"), csv.at(i, "value")));
-    }
-    out[q.measured->stack].push_back({.index = i,
-                                      .id = csv.at(i, "id"),
-                                      .group = csv.at(i, "group"),
-                                      .source = csv.at(i, "source"),
-                                      .model = q.measured->model,
-                                      .measured = *q.measured,
-                                      .value = *value / q.measured->scale});
+using Logarithms = std::map<std::string, double>;  // of parameters, by key
+// Of one stack: of the fit to all rows (""), and of those without a model (source, group).
+using Fits = std::map<std::string, Logarithms>;
+
+const std::string& left_out_key(const CalibrationRow& row, LeaveOut leave_out) {
+  if (leave_out == LeaveOut::Source) return row.source;
+  return leave_out == LeaveOut::Group ? row.group : row.measured.model;
+}
+
+// Priors of parameters from the facts of their file; a number that is not fitted is held.
+void set_priors(const std::vector<StackParameter>& list, const std::vector<Fact>& facts,
+                FitProblem& problem) {
+  problem.prior.resize(static_cast<Eigen::Index>(list.size()));
+  problem.spread.resizeLike(problem.prior);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto fact = std::ranges::find(facts, list[i].key, &Fact::key);
+    CHECK(fact != facts.end());
+    const bool fitted = fact->fit.has_value();
+    const auto at = static_cast<Eigen::Index>(i);
+    problem.prior[at] = std::log(std::max(fitted ? fact->fit->prior : *list[i].value, 1e-12));
+    problem.spread[at] = fitted ? fact->fit->spread : 0;
+  }
+}
+
+void set_values(const std::vector<StackParameter>& list, const Eigen::VectorXd& x) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    *list[i].value = std::exp(x[static_cast<Eigen::Index>(i)]);
+  }
+}
+
+std::vector<FittedParameter> fitted_parameters(const std::vector<StackParameter>& list,
+                                               const FitProblem& problem, const RobustFit& fit,
+                                               const Eigen::VectorXd& x) {
+  const Eigen::VectorXd errors = fit.errors();
+  const std::vector<std::int64_t> moved = fit.rows_moved();
+  std::vector<FittedParameter> out;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto at = static_cast<Eigen::Index>(i);
+    if (problem.spread[at] == 0) continue;
+    out.push_back({.key = list[i].key,
+                   .value = std::exp(x[at]),
+                   .prior = std::exp(problem.prior[at]),
+                   .spread = problem.spread[at],
+                   .error = errors[at],
+                   .n_rows = moved[i]});
   }
   return out;
+}
+
+template <typename Fitted>
+void describe(const CalibrationSet& set, const Eigen::VectorXd& residuals, Fitted& out) {
+  std::set<std::string> groups;
+  for (const CalibrationRow& row : set.rows()) groups.insert(row.group);
+  out.n_rows = static_cast<std::int64_t>(set.rows().size());
+  out.n_groups = static_cast<std::int64_t>(groups.size());
+  out.median_ape = macro_median(set.rows(), residuals);
+}
+
+// What one fit gives of its rows, in base units.
+struct RowFits {
+  std::vector<double> fitted, left_out;  // left_out: empty, or one a row
+};
+
+// A stack or a machine with its rows, its numbers free.
+class Calibrator {
+ public:
+  Calibrator(const CalibrationSet& set, std::vector<StackParameter> list, FitProblem problem)
+      : set_(set), list_(std::move(list)), problem_(std::move(problem)), fit_(problem_) {
+    problem_.weight = set.weights();
+  }
+
+  void believe(const Logarithms& logarithms) {
+    for (std::size_t i = 0; i < list_.size(); ++i) {
+      const auto found = logarithms.find(list_[i].key);
+      if (found != logarithms.end()) problem_.prior[static_cast<Eigen::Index>(i)] = found->second;
+    }
+  }
+  Logarithms by_key(const Eigen::VectorXd& x) const {
+    Logarithms out;
+    for (std::size_t i = 0; i < list_.size(); ++i) out[list_[i].key] = x[static_cast<Eigen::Index>(i)];
+    return out;
+  }
+
+  // base: the fits of the stack that this one is like, or nullptr.
+  RowFits run(LeaveOut leave_out, const Fits* base, Fits& fits, const std::string& name,
+              const CalibrationProgress& progress);
+  std::vector<FittedParameter> parameters() const { return parameters_; }
+  const Eigen::VectorXd& residuals() const { return residuals_; }
+
+ private:
+  std::vector<double> predicted(const Eigen::VectorXd& r) const {
+    std::vector<double> out;
+    for (std::size_t i = 0; i < set_.rows().size(); ++i) {
+      out.push_back(set_.rows()[i].value * std::exp(r[static_cast<Eigen::Index>(i)]));
+    }
+    return out;
+  }
+
+  const CalibrationSet& set_;
+  std::vector<StackParameter> list_;
+  FitProblem problem_;
+  RobustFit fit_;
+  std::vector<FittedParameter> parameters_;
+  Eigen::VectorXd residuals_;
+};
+
+RowFits Calibrator::run(LeaveOut leave_out, const Fits* base, Fits& fits, const std::string& name,
+                        const CalibrationProgress& progress) {
+  if (base != nullptr) believe(base->at(""));
+  const std::vector<CalibrationRow>& rows = set_.rows();
+  const Eigen::VectorXd x =
+      fit_.fit(Eigen::VectorXd::Ones(static_cast<Eigen::Index>(rows.size())));
+  parameters_ = fitted_parameters(list_, problem_, fit_, x);
+  fits[""] = by_key(x);
+  residuals_ = problem_.residuals(x);
+  RowFits out{.fitted = predicted(residuals_), .left_out = {}};
+  if (leave_out == LeaveOut::Nothing) return out;
+  out.left_out.resize(rows.size());
+  const auto key_of = [&](const CalibrationRow& row) -> const std::string& {
+    return left_out_key(row, leave_out);
+  };
+  std::set<std::string> keys;
+  for (const CalibrationRow& row : rows) keys.insert(key_of(row));
+  for (const std::string& key : keys) {
+    if (progress) progress(format("{} without {}", name, key));
+    if (base != nullptr) believe(base->contains(key) ? base->at(key) : base->at(""));
+    // Near the full fit, from which it starts, two steps are enough.
+    const Eigen::VectorXd without = fit_.refine(x, set_.without(key_of, key), 2);
+    fits[key] = by_key(without);
+    const std::vector<double> values = predicted(problem_.residuals(without));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (key_of(rows[i]) == key) out.left_out[i] = values[i];
+    }
+  }
+  return out;
+}
+
+// Everything a run holds between its stacks and machines.
+struct Run {
+  Questioner& questioner;
+  ThreadPool& pool;
+  const CalibrationOptions& options;
+  const CalibrationProgress& progress;
+  std::map<std::string, Stack> stacks = {};  // as fitted
+  std::map<std::string, Fits> fits = {};
+  std::vector<Miss> misses = {};
+  Calibration result = {};
+
+  void keep(const CalibrationSet& set, const RowFits& rows) {
+    for (std::size_t i = 0; i < set.rows().size(); ++i) {
+      const CalibrationRow& row = set.rows()[i];
+      const double scale = row.measured.scale;
+      CalibratedRow& out = result.rows.emplace_back();
+      out.index = row.index;
+      out.fitted = scale * rows.fitted[i];
+      if (!rows.left_out.empty()) out.left_out = scale * rows.left_out[i];
+    }
+  }
+};
+
+void fit_stack(Run& run, const std::string& id, std::vector<CalibrationRow> rows) {
+  if (run.progress) run.progress(format("{}: {} rows", id, rows.size()));
+  Stack stack = run.questioner.stack(id);
+  const CalibrationSet set(std::move(rows), run.questioner);
+  if (set.rows().empty()) return;
+  const std::vector<StackParameter> list = parameters(stack);
+  FitProblem problem;
+  set_priors(list, stack.facts, problem);
+  stack.facts.clear();  // copied a thousand times
+  stack.sources.clear();
+  problem.residuals = [&](const Eigen::VectorXd& x) {
+    set_values(list, x);
+    return set.residuals(
+        [&](const CalibrationSet::Twin& twin) {
+          return twin.model.with_stack(with_path(stack, twin.kernel_path, twin.version));
+        },
+        run.pool);
+  };
+  Calibrator calibrator(set, list, problem);
+  const auto like = run.fits.find(stack.like);
+  Fits fits;
+  const RowFits fitted = calibrator.run(run.options.leave_out,
+                                        like == run.fits.end() ? nullptr : &like->second, fits, id,
+                                        run.progress);
+  for (const StackParameter& p : list) *p.value = std::exp(fits[""].at(p.key));
+  run.stacks[id] = stack;
+  run.fits[id] = std::move(fits);
+  FittedStack out{.id = id, .parameters = calibrator.parameters()};
+  describe(set, calibrator.residuals(), out);
+  run.result.stacks.push_back(std::move(out));
+  if (!fitted.left_out.empty()) {
+    for (Miss& miss : misses_of(id, set.rows(), fitted.left_out)) {
+      run.misses.push_back(std::move(miss));
+    }
+  }
+  run.keep(set, fitted);
+}
+
+void fit_machine(Run& run, const std::string& id, std::vector<CalibrationRow> rows) {
+  if (run.progress) run.progress(format("{}: {} rows", id, rows.size()));
+  Machine machine = run.questioner.machine(id);
+  const CalibrationSet set(std::move(rows), run.questioner);
+  if (set.rows().empty()) return;
+  const std::vector<StackParameter> list = parameters(machine);
+  FitProblem problem;
+  set_priors(list, machine.facts, problem);
+  machine.facts.clear();
+  machine.sources.clear();
+  problem.residuals = [&](const Eigen::VectorXd& x) {
+    set_values(list, x);
+    return set.residuals(
+        [&](const CalibrationSet::Twin& twin) {
+          const auto fitted = run.stacks.find(twin.model.twin().stack.id);
+          const StepModel model =
+              fitted == run.stacks.end()
+                  ? twin.model
+                  : twin.model.with_stack(with_path(fitted->second, twin.kernel_path, twin.version));
+          return model.with_machine(machine);
+        },
+        run.pool);
+  };
+  Calibrator calibrator(set, list, problem);
+  Fits fits;
+  const RowFits fitted =
+      calibrator.run(run.options.leave_out, nullptr, fits, id, run.progress);
+  FittedMachine out{.id = id, .parameters = calibrator.parameters()};
+  describe(set, calibrator.residuals(), out);
+  run.result.machines.push_back(std::move(out));
+  run.keep(set, fitted);
+}
+
+using RowsOf = std::map<std::string, std::vector<CalibrationRow>>;
+
+// Each after the one that it is like.
+std::vector<std::string> in_order(const RowsOf& rows, Questioner& questioner) {
+  std::vector<std::string> first, second;
+  for (const auto& [id, unused] : rows) {
+    (questioner.stack(id).like.empty() ? first : second).push_back(id);
+  }
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
 }
 
 }  // namespace
@@ -449,84 +330,33 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
                       const CalibrationOptions& options, const CalibrationProgress& progress) {
   Questioner questioner(catalogues);
   ThreadPool pool(options.n_threads);
-  Calibration result;
-  std::vector<Miss> misses;
-  for (auto& [id, rows] : rows_by_stack(csv, questioner)) {
-    if (progress) progress(format("{}: {} rows", id, rows.size()));
-    const StackData data(questioner.stack(id), std::move(rows), questioner);
-    if (data.rows().empty()) continue;
-    Fitter fitter(data, pool);
-    const Eigen::VectorXd all =
-        Eigen::VectorXd::Ones(static_cast<Eigen::Index>(data.rows().size()));
-    const Eigen::VectorXd x = fitter.fit(all);
-    result.stacks.push_back(fitted_stack(data, fitter, x));
-    const Eigen::VectorXd r = fitter.residuals(x);
-    std::vector<double> left_out;
-    if (options.leave_out != LeaveOut::Nothing) {
-      left_out = cross_validated(data, fitter, x, options.leave_out, progress);
-      for (Miss& miss : misses_of(data, left_out)) misses.push_back(std::move(miss));
-    }
-    for (std::size_t i = 0; i < data.rows().size(); ++i) {
-      const Row& row = data.rows()[i];
-      const double scale = row.measured.scale;
-      CalibratedRow& out = result.rows.emplace_back();
-      out.index = row.index;
-      out.fitted = scale * row.value * std::exp(r[static_cast<Eigen::Index>(i)]);
-      if (!left_out.empty()) out.left_out = scale * left_out[i];
-    }
+  Run run{.questioner = questioner, .pool = pool, .options = options, .progress = progress};
+  const std::vector<CalibrationRow> all = calibration_rows(csv, questioner);
+  std::set<std::string> referenced;  // stacks with rows of the reference machine
+  for (const CalibrationRow& row : all) {
+    if (row.measured.machine == options.reference) referenced.insert(row.measured.stack);
   }
-  if (options.leave_out == LeaveOut::Model) add_intervals(misses, result.stacks);
-  std::ranges::sort(result.rows, {}, &CalibratedRow::index);
-  return result;
-}
-
-namespace {
-
-// The line of a key in its section, edited in place.
-class Line {
- public:
-  Line(std::string& toml, std::string_view file, std::string_view key)
-      : toml_(toml), where_(format("{}: {}", file, key)) {
-    const std::size_t dot = key.rfind('.');
-    const std::size_t section = toml.find(format("[{}]\n", key.substr(0, dot)));
-    const std::string name = format("\n{} = {{ value = ", key.substr(dot + 1));
-    begin_ = section == std::string::npos ? section : toml.find(name, section);
-    if (begin_ == std::string::npos) throw_invalid(where_ + " has no line of its own");
+  RowsOf of_stacks, of_machines;
+  for (const CalibrationRow& row : all) {
+    const Measured& m = row.measured;
+    const bool fits_stack = m.machine == options.reference || !referenced.contains(m.stack);
+    // Several devices of a kind in one box have no file of their own.
+    if (!fits_stack && !catalogues.machines.has(m.machine)) continue;
+    (fits_stack ? of_stacks[m.stack] : of_machines[m.machine]).push_back(row);
   }
-  void set(std::string_view attribute, const std::string& value) {
-    const std::size_t end = std::min(toml_.find('\n', begin_ + 1), toml_.size());
-    const std::string head = format(" {} = ", attribute);
-    const std::size_t from = toml_.find(head, begin_);
-    if (from >= end) throw_invalid(format("{} has no {}", where_, attribute));
-    const std::size_t begin = from + head.size();
-    toml_.replace(begin, toml_.find_first_of(",}", begin) - begin, value);
+  const auto wanted = [&](const std::string& id) {
+    return options.only.empty() || std::ranges::find(options.only, id) != options.only.end();
+  };
+  for (const std::string& id : in_order(of_stacks, questioner)) {
+    if (wanted(id)) fit_stack(run, id, std::move(of_stacks[id]));
   }
-
- private:
-  std::string& toml_;
-  std::string where_;
-  std::size_t begin_ = 0;
-};
-
-}  // namespace
-
-std::string with_fitted(std::string toml, const FittedStack& fitted) {
-  for (const FittedParameter& p : fitted.parameters) {
-    Line line(toml, fitted.id, p.key);
-    const bool is_time = p.key.ends_with("_time");
-    line.set("value",
-             is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
-    line.set("error", format("{:.3f}", p.error));
-    line.set("rows", format("{}", p.n_rows));
+  for (auto& [id, rows] : of_machines) {
+    if (options.only.empty()) fit_machine(run, id, std::move(rows));
   }
-  for (int q = 0; q < kMetrics; ++q) {
-    const Interval& interval = fitted.intervals[static_cast<std::size_t>(q)];
-    if (interval.low == 1 && interval.high == 1) continue;  // nothing to go by
-    const std::string key = format("interval.{}", metric_name(static_cast<Metric>(q)));
-    Line(toml, fitted.id, key + "_low_ratio").set("value", format("{:.3f} ", interval.low));
-    Line(toml, fitted.id, key + "_high_ratio").set("value", format("{:.3f} ", interval.high));
-  }
-  return toml;
+  if (options.leave_out == LeaveOut::Model) add_intervals(run.misses, run.result.stacks);
+  std::ranges::sort(run.result.stacks, {}, &FittedStack::id);
+  std::ranges::sort(run.result.rows, {}, &CalibratedRow::index);
+  return std::move(run.result);
 }
 
 }  // namespace tinderbox

@@ -3,6 +3,9 @@
 // source, one configuration) with the same weight, and every parameter held to its prior by its
 // stated spread. Open-loop runs are left out of the fit: they test it.
 //
+// Stacks are fitted on rows of the reference machine (those that have some); what other machines
+// reach of their own bandwidth, arithmetic and launches beside it is fitted after, stacks held.
+//
 // Cross-validation leaves out every model (or source, or group) in turn, fits again, and predicts
 // the rows left out.
 #pragma once
@@ -34,6 +37,13 @@ struct FittedStack {
   std::array<Interval, kMetrics> intervals{};
 };
 
+struct FittedMachine {
+  std::string id;
+  std::vector<FittedParameter> parameters;
+  std::int64_t n_rows = 0, n_groups = 0;
+  double median_ape = 0;
+};
+
 enum class LeaveOut : std::uint8_t { Nothing, Model, Source, Group };
 
 // A row of the fit, in the row's unit: predicted by the fit to all rows, and, if asked for, by a fit
@@ -46,23 +56,27 @@ struct CalibratedRow {
 
 struct CalibrationOptions {
   LeaveOut leave_out = LeaveOut::Model;  // intervals are made only of Model
+  std::vector<std::string> only{};  // stacks; none: all with rows
   int n_threads = 0;  // 0: all processors; the result does not depend on it
+  std::string reference = "dgx-spark";
 };
 
 struct Calibration {
-  std::vector<FittedStack> stacks;    // by id
+  std::vector<FittedStack> stacks;      // by id
+  std::vector<FittedMachine> machines;  // by id; without the reference
   std::vector<CalibratedRow> rows;  // in file order
 };
 
 // Called with what is being done.
 using CalibrationProgress = std::function<void(const std::string& what)>;
 
-// Throws Error::Invalid naming row and column of a cell that does not parse.
+// Rows with a cell that does not parse are left out; validate lists them.
 Calibration calibrate(const Csv& rows, const TwinCatalogues& catalogues,
                       const CalibrationOptions& options, const CalibrationProgress& progress = {});
 
-// The text of a stack file with the fitted values, errors and counts in place of the old ones;
+// The text of a stack or machine file with the fitted values, errors and counts in place of the old ones;
 // everything else as it was. Throws Error::Invalid if a key has no line of its own.
 std::string with_fitted(std::string toml, const FittedStack& fitted);
+std::string with_fitted(std::string toml, const FittedMachine& fitted);
 
 }  // namespace tinderbox

@@ -38,7 +38,7 @@ TEST(Compare, SpeedsAreThoseOfPredict) {
   const Prediction p = predict(StepModel(twin_on(machine)), kPoint);
   ASSERT_TRUE(row.prediction);
   EXPECT_EQ(row.machine, "round");
-  EXPECT_EQ(row.weights, "all");
+  EXPECT_EQ(row.weights, "uniform");
   EXPECT_EQ(row.prediction->decode_tok_per_s, p.decode_tok_per_s);
   EXPECT_EQ(row.prediction->ttft, p.ttft);
   EXPECT_EQ(row.memory.total, p.memory.total);
@@ -79,6 +79,7 @@ TEST(Compare, NoPriceNoTotal) {
 
 // A better machine is never worse in what it is better at.
 TEST(Compare, TwiceTheMachineIsNotSlower) {
+  constexpr double kRounding = 1 - 1e-12;
   for (std::uint32_t seed = 0; seed < 50; ++seed) {
     Random random(11, Stream::Test, seed);
     Machine machine = priced_machine();
@@ -93,9 +94,9 @@ TEST(Compare, TwiceTheMachineIsNotSlower) {
     const Comparison base = on(machine);
     for (const Machine& better : {wider, faster}) {
       const Comparison row = on(better);
-      EXPECT_GE(row.prediction->decode_tok_per_s, base.prediction->decode_tok_per_s);
-      EXPECT_GE(row.prediction->prefill_tok_per_s, base.prediction->prefill_tok_per_s);
-      EXPECT_LE(*row.electricity_per_mtok, *base.electricity_per_mtok);
+      EXPECT_GE(row.prediction->decode_tok_per_s, base.prediction->decode_tok_per_s * kRounding);
+      EXPECT_GE(row.prediction->prefill_tok_per_s, base.prediction->prefill_tok_per_s * kRounding);
+      EXPECT_LE(*row.electricity_per_mtok * kRounding, *base.electricity_per_mtok);
       EXPECT_EQ(row.context_max, base.context_max);
     }
     EXPECT_DOUBLE_EQ(*on(frugal).tokens_per_joule, 2 * *base.tokens_per_joule);

@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/config.h"
+#include "twin/weight_choice.h"
 
 namespace tinderbox {
 namespace {
@@ -19,7 +21,9 @@ constexpr const char* kModelFamily = "unsupported model family";
 constexpr const char* kWeights = "weights format that the stack cannot run";
 constexpr const char* kKv = "unknown kv format";
 constexpr const char* kSpeculation = "speculation";
+constexpr const char* kMethod = "unknown method of speculation";
 constexpr const char* kSeveral = "several boxes or devices";
+constexpr const char* kSplit = "way to split the model over boxes";
 constexpr const char* kCapped = "power or clock cap";
 constexpr const char* kMetric = "unsupported test or metric";
 constexpr const char* kMissing = "missing column";
@@ -28,6 +32,33 @@ constexpr const char* kMemory = "context or memory exceeded";
 
 // Lengths that a source does not state, where a rate barely depends on them.
 constexpr std::int64_t kGenUnstated = 128;
+
+// The columns of numbers and what predict() and simulate() can take in them.
+struct NumberColumn {
+  std::string_view name;
+  double low, high;
+};
+constexpr double kTokens = 1 << 24;
+constexpr NumberColumn kNumbers[] = {
+    {"value", 1e-9, 1e12},
+    {"nodes", 1, 1 << 16},
+    {"prompt_tokens", 0, kTokens},
+    {"gen_tokens", 0, kTokens},
+    {"depth", 0, kTokens},
+    {"ctx_start", 0, kTokens},
+    {"concurrency", 1, 1 << 16},
+    {"prompt_mean", 0, kTokens},
+    {"gen_mean", 0, kTokens},
+    {"ubatch", 1, kTokens},
+    {"max_batched_tokens", 1, kTokens},
+    {"max_num_seqs", 1, 1 << 16},
+    {"num_requests", 1, static_cast<double>(kRequestsMax)},
+    {"arrival_req_per_s", 1e-6, 1e6},
+    {"burstiness", 0.01, 1e6},
+    {"range_ratio", 0, 1},
+    {"spec_accept", 0, 256},
+    {"checkpoint_gb", 1e-3, 1e5},
+};
 
 struct MetricReading {
   std::string_view test, metric;
@@ -38,6 +69,10 @@ constexpr MetricReading kReadings[] = {
     {"prefill", "tok_per_s", Reading::PrefillRate, 1},
     {"prefill", "ttft_ms", Reading::Ttft, 1e3},
     {"serve", "ttft_ms", Reading::Ttft, 1e3},
+    {"prefill", "ttft_p50_ms", Reading::TtftP50, 1e3},
+    {"serve", "ttft_p50_ms", Reading::TtftP50, 1e3},
+    {"prefill", "ttft_p95_ms", Reading::TtftP95, 1e3},
+    {"serve", "ttft_p95_ms", Reading::TtftP95, 1e3},
     {"decode", "tok_per_s", Reading::DecodeRate, 1},
     {"decode", "tok_per_s_per_stream", Reading::DecodeStreamRate, 1},
     {"decode", "tpot_ms", Reading::Tpot, 1e3},
@@ -96,6 +131,8 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
 const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
   Point& point = measured.point = point_of(cells);
   if (cells.has("arrival_req_per_s")) return read_open_loop(cells, measured);
+  // Whoever measures n streams gives the server room for n.
+  point.sequences = std::max(point.sequences, point.concurrency);
   const bool decode = cells.text("test") == "decode";
   if (decode && (gguf || point.concurrency == 1 || point.prompt == 0)) {
     // One stream, or tools that start all streams with their prompts already read.
@@ -106,7 +143,10 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
     return point.gen > 0 ? nullptr : kMissing;
   }
   if (point.prompt == 0) return kMissing;
-  if (measured.reading == Reading::Ttft || measured.reading == Reading::PrefillRate) return nullptr;
+  // Streams at once are not stated where requests came as they came, or as fast as the box took them.
+  if (!cells.has("concurrency") && !decode) return kMissing;
+  const Metric metric = metric_of(measured);
+  if (metric == Metric::Ttft || metric == Metric::Prefill) return nullptr;
   return point.gen >= 2 ? nullptr : kMissing;
 }
 
@@ -114,6 +154,10 @@ std::optional<double> read_off(const Report& report, Reading reading) {
   switch (reading) {
     case Reading::Ttft:
       return report.ttft.mean.value();
+    case Reading::TtftP50:
+      return report.ttft.p50.value();
+    case Reading::TtftP95:
+      return report.ttft.p95.value();
     case Reading::Tpot:
       return report.tpot.mean.value();
     case Reading::OutputRate:
@@ -138,14 +182,40 @@ const std::string& Cells::text(std::string_view column) const {
   return csv_->has(column) ? csv_->at(row_, column) : none;
 }
 
-std::optional<double> Cells::number(std::string_view column) const {
-  if (!has(column)) return std::nullopt;
-  const auto value = parse_double(text(column));
-  if (!value || *value < 0 || *value > 1e9) {
-    throw_invalid(format("measurement '{}': column {} has '{}', not a number from 0 to 1e9",
-                         text("id"), column, text(column)));
+namespace {
+
+// A number, or the middle of a range that a source states: "50-1000".
+std::optional<double> parse_cell(const std::string& cell) {
+  const std::size_t dash = cell.find('-', 1);
+  if (dash == std::string::npos || cell[dash - 1] == 'e') return parse_double(cell);
+  const auto low = parse_double(cell.substr(0, dash)), high = parse_double(cell.substr(dash + 1));
+  if (!low || !high || *low > *high) return std::nullopt;
+  return (*low + *high) / 2;
+}
+
+}  // namespace
+
+std::optional<std::string> Cells::problem(std::string_view column) const {
+  const auto limits = std::ranges::find(kNumbers, column, &NumberColumn::name);
+  CHECK(limits != std::end(kNumbers));
+  // Only the value must be there.
+  if (!has(column) && column != "value") return std::nullopt;
+  const auto value = parse_cell(text(column));
+  if (value && *value >= limits->low && *value <= limits->high) return std::nullopt;
+  return format("{}: row '{}': column {} has '{}', not a number from {} to {}", csv_->where(row_),
+                text("id"), column, text(column), limits->low, limits->high);
+}
+
+std::optional<std::string> Cells::problem() const {
+  for (const NumberColumn& column : kNumbers) {
+    if (auto found = problem(column.name)) return found;
   }
-  return value;
+  return std::nullopt;
+}
+
+std::optional<double> Cells::number(std::string_view column) const {
+  if (auto found = problem(column)) throw_invalid(*std::move(found));
+  return has(column) ? parse_cell(text(column)) : std::nullopt;
 }
 
 std::optional<std::int64_t> Cells::count(std::string_view column) const {
@@ -154,8 +224,9 @@ std::optional<std::int64_t> Cells::count(std::string_view column) const {
 }
 
 std::string Measured::twin_key() const {
-  return format("{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
-                kernel_path, version);
+  return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
+                kernel_path, version, parallel.text(), spec, accepted.value_or(-1),
+                checkpoint_gb.value_or(0));
 }
 
 std::string Measured::load_key() const {
@@ -192,6 +263,8 @@ Metric metric_of(const Measured& m) {
     case Reading::PrefillRate:
       return Metric::Prefill;
     case Reading::Ttft:
+    case Reading::TtftP50:
+    case Reading::TtftP95:
       return Metric::Ttft;
     case Reading::DecodeRate:
     case Reading::DecodeStreamRate:
@@ -207,9 +280,10 @@ Metric metric_of(const Measured& m) {
 }
 
 Question Questioner::question(const Cells& cells) {
-  const std::string &nodes = cells.text("nodes"), &spec = cells.text("spec");
-  if ((!nodes.empty() && nodes != "1") || cells.has("parallel")) return {.refused = kSeveral};
-  if (!spec.empty() && spec != "none") return {.refused = kSpeculation};
+  const std::string& spec = cells.text("spec");
+  const bool speculates = !spec.empty() && spec != "none";
+  if (speculates && catalogues_.speculation == nullptr) return {.refused = kSpeculation};
+  if (speculates && !catalogues_.speculation->has(spec)) return {.refused = kMethod};
   if (cells.has("power_cap_or_clock")) return {.refused = kCapped};
   const MetricReading* reading = reading_of(cells);
   if (reading == nullptr) return {.refused = kMetric};
@@ -219,9 +293,14 @@ Question Questioner::question(const Cells& cells) {
   m.model = cells.text("base");
   m.weights = cells.text("weights_norm");
   m.weights_note = cells.text("weights_note");
+  m.checkpoint_gb = cells.number("checkpoint_gb");
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
+  if (speculates) {
+    m.spec = spec;
+    m.accepted = cells.number("spec_accept");
+  }
   m.reading = reading->reading;
   m.scale = reading->scale;
   try {
@@ -231,10 +310,27 @@ Question Questioner::question(const Cells& cells) {
     return {.refused = kUnknownMachine};
   }
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
+  const std::int64_t nodes = cells.count("nodes").value_or(1);
+  const bool several = nodes > 1 || cells.has("parallel");
+  if (several && (nodes == 1 || machine(m.machine).usual_link.empty())) return {.refused = kSeveral};
+  try {
+    m.parallel = parse_parallel(cells.text("parallel"), nodes, stack(m.stack).usual_parallel);
+  } catch (const Error&) {
+    return {.refused = kSplit};
+  }
+  if (cells.text("metric").ends_with("_per_gpu")) m.scale /= static_cast<double>(nodes);
   if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
   if (m.weights.empty()) return {.refused = kMissing};
   if (const char* refused = read_load(cells, stack(m.stack).gguf(), m)) return {.refused = refused};
   return {.measured = std::move(m)};
+}
+
+// No source states both: drafting as many as it accepts, if that is more than the method's usual number.
+Speculation Questioner::speculation_of(const Measured& m) const {
+  Speculation method = parse_speculation(catalogues_.speculation->text(m.spec), m.spec);
+  const double accepted = m.accepted.value_or(0);
+  const auto n_draft = std::max<std::int64_t>(method.n_draft, std::llround(std::ceil(accepted)));
+  return with_choice(std::move(method), n_draft, m.accepted);
 }
 
 BuiltTwin Questioner::build(const Measured& m) {
@@ -248,15 +344,36 @@ BuiltTwin Questioner::build(const Measured& m) {
     require_readable(m.weights, twin.stack.file, twin.stack.name);
     twin.weights = with_note(
         weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
+    if (m.checkpoint_gb) {
+      twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
+                                    twin.stack.file);
+    }
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
-    trying = kWeights;
+    if (!m.spec.empty()) twin.speculation = speculation_of(m);
+    twin.parallel = m.parallel;
+    trying = m.parallel.boxes() > 1 ? kSplit : kWeights;
     return {.model = StepModel(std::move(twin))};
   } catch (const Error& error) {
     // A model file that does not parse is a broken catalogue, not a row beyond us.
     if (trying == kModelFamily && error.code() != Error::Code::Unsupported) throw;
     return {.refused = trying};
   }
+}
+
+// Clients ask for a number of tokens, but most let the model end its answer before: with answers of
+// exponential length the streams end one after another, and the tokens of all over the time of the
+// longest are fewer than the streams' own rates add up to. Mean over longest of n answers of at most
+// `asked` tokens.
+double mean_over_longest(double n, double asked, double answer_tokens) {
+  constexpr int kSteps = 64;
+  double mean = 0, longest = 0;
+  for (int i = 0; i < kSteps; ++i) {
+    const double beyond = std::exp(-asked * (i + 0.5) / kSteps / answer_tokens);
+    mean += beyond;
+    longest += 1 - std::pow(1 - beyond, n);
+  }
+  return mean / longest;
 }
 
 double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
@@ -271,10 +388,16 @@ double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
     }
     case Reading::Ttft:
       return p.ttft.value();
+    case Reading::TtftP50:
+      return p.ttft_p50.value();
+    case Reading::TtftP95:
+      return p.ttft_p95.value();
     case Reading::DecodeRate:
-      return p.decode_tok_per_s * (m.server_clock && gen > 1 ? gen / (gen - 1) : 1);
+      if (m.server_clock) return p.decode_tok_per_s * (gen > 1 ? gen / (gen - 1) : 1);
+      return p.decode_tok_per_s *
+             (m.alone ? 1 : mean_over_longest(n, gen, stack.price.answer_tokens));
     case Reading::DecodeStreamRate:
-      return 1 / p.tpot.value();
+      return p.stream_tok_per_s;
     case Reading::Tpot:
       return p.tpot.value();
     // A closed loop keeps n requests in flight; a wave of n that start at once has the same mix of

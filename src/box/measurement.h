@@ -16,11 +16,15 @@
 
 namespace tinderbox {
 
+// Why a row with a cell that does not parse is refused.
+inline constexpr const char* kBadCell = "bad cell";
+
 struct TwinCatalogues {
   const Catalogue& machines;
   const Catalogue& stacks;
   const Catalogue& models;
-  const Catalogue* trainers = nullptr;  // of rows about training; none: those are refused
+  const Catalogue* trainers = nullptr;     // of rows about training; none: those are refused
+  const Catalogue* speculation = nullptr;  // of rows that speculate; none: ditto
 };
 
 // One row by column; an empty or absent cell means: not stated.
@@ -30,11 +34,17 @@ class Cells {
 
   const std::string& text(std::string_view column) const;
   bool has(std::string_view column) const { return !text(column).empty(); }
-  // Throws Error::Invalid naming row and column if the cell is no number from 0 to 1e9.
+  // Throws Error::Invalid with the problem below if the cell is no number that the column can hold.
+  // Requires a column of numbers.
   std::optional<double> number(std::string_view column) const;
-  std::optional<std::int64_t> count(std::string_view column) const;
+  std::optional<std::int64_t> count(std::string_view column) const;  // to the nearest whole number
+
+  // The first cell of the row that is no number where one must be, in words: "rows.csv:7: row 'id':
+  // column depth has 'few', not a number from 0 to 16777216". None: number() and count() never throw.
+  std::optional<std::string> problem() const;
 
  private:
+  std::optional<std::string> problem(std::string_view column) const;
   const Csv* csv_;
   std::size_t row_;
 };
@@ -43,6 +53,7 @@ class Cells {
 enum class Reading : std::uint8_t {
   PrefillRate,        // prompt tokens of all streams over the time until the last prompt is read
   Ttft,               // mean, s
+  TtftP50, TtftP95,   // s
   DecodeRate,         // all streams
   DecodeStreamRate,   // 1 / TPOT
   Tpot,               // mean, s
@@ -55,6 +66,10 @@ enum class Reading : std::uint8_t {
 struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
+  std::optional<double> checkpoint_gb{};  // size of the file of weights
+  Parallel parallel{};
+  std::string spec{};                // method of speculative decoding; empty: none
+  std::optional<double> accepted{};  // drafted tokens that a step kept, if the source says
   // The load: streams that start at once, or requests that come when they come.
   Point point;
   std::optional<SimulateOptions> open_loop{};
@@ -83,13 +98,15 @@ struct BuiltTwin {
 class Questioner {
  public:
   explicit Questioner(const TwinCatalogues& catalogues) : catalogues_(catalogues) {}
-  // Throws Error::Invalid for a cell that does not parse.
+  // Throws Error::Invalid for a cell that does not parse: if the row has a problem.
   Question question(const Cells& cells);
   BuiltTwin build(const Measured& measured);
   const Stack& stack(const std::string& id);
   const Machine& machine(const std::string& id);
 
  private:
+  Speculation speculation_of(const Measured& measured) const;
+
   const TwinCatalogues& catalogues_;
   std::map<std::string, Stack> stacks_;
   std::map<std::string, Machine> machines_;

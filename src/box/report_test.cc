@@ -54,12 +54,13 @@ TEST(Durations, EqualTheSortedSample) {
   }
 }
 
-Report run(std::vector<Request> requests, Limits limits = {}, KvPool kv = KvPool(100, 4)) {
+Report run(std::vector<Request> requests, Limits limits = {}, KvPool kv = KvPool(100, 4),
+           Duration request_time = {}) {
   Scheduler scheduler(limits, std::move(kv));
   FixedCostExecutor executor(Duration(1000), Duration(10));
   TraceArrivals arrivals(std::move(requests));
   VirtualClock clock;
-  Recorder recorder;
+  Recorder recorder(request_time);
   run_loop(scheduler, executor, arrivals, clock, recorder);
   return recorder.report();
 }
@@ -88,6 +89,24 @@ TEST(Recorder, OneRequestByHand) {
   EXPECT_EQ(r.output_tokens, 3);
   EXPECT_DOUBLE_EQ(r.mean_step_tokens, 22.0 / 3);
   EXPECT_EQ(r.kv_blocks_peak, 6);  // 22 tokens in blocks of 4
+}
+
+// HTTP and tokenising: a client waits for them before its first token; the box's steps, its rates and
+// the gaps between tokens know nothing of them.
+TEST(Recorder, RequestTimeIsPartOfTtftAndE2eAlone) {
+  const std::vector<Request> requests = {sized(1, 5000, 20, 3), sized(2, 5100, 7, 9),
+                                         sized(3, 90000, 4, 1)};
+  const Report plain = run(requests), later = run(requests, {}, KvPool(100, 4), Duration(700));
+  for (const auto part : {&Distribution::mean, &Distribution::p50, &Distribution::p99}) {
+    EXPECT_NEAR((later.ttft.*part).value(), (plain.ttft.*part).value() + 700e-9, 1e-15);
+    EXPECT_NEAR((later.e2e.*part).value(), (plain.e2e.*part).value() + 700e-9, 1e-15);
+    EXPECT_EQ(later.tpot.*part, plain.tpot.*part);
+    EXPECT_EQ(later.itl.*part, plain.itl.*part);
+    EXPECT_EQ(later.queue.*part, plain.queue.*part);
+  }
+  EXPECT_EQ(later.duration, plain.duration);
+  EXPECT_EQ(later.output_rate, plain.output_rate);
+  EXPECT_EQ(later.busy, plain.busy);
 }
 
 TEST(Recorder, QueueIsTheTimeBeforeTheFirstStep) {

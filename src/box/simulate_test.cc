@@ -66,6 +66,19 @@ TEST(Simulate, AtLowRateTtftIsThePriceOfThePrefill) {
   EXPECT_NEAR(r.ttft.mean.value(), prefill_price(300).value(), 2e-9);
 }
 
+// The stack's time of a request stands before its first token, as in predict().
+TEST(Simulate, ClientsWaitForTheRequestItself) {
+  Stack stack = testing::round_stack();
+  stack.price.request_time = 0.25;
+  const SimulateOptions options{.workload = {.requests = 50, .rate = 2, .prompt = 300, .gen = 5}};
+  const Report before = simulate(twin(), options).report;
+  const Report after = simulate(twin().with_stack(stack), options).report;
+  EXPECT_NEAR(after.ttft.mean.value(), before.ttft.mean.value() + 0.25, 1e-9);
+  EXPECT_NEAR(after.e2e.p99.value(), before.e2e.p99.value() + 0.25, 1e-9);
+  EXPECT_EQ(after.tpot.mean, before.tpot.mean);
+  EXPECT_EQ(after.duration, before.duration);
+}
+
 TEST(Simulate, NothingIsFasterThanItsOwnPrefill) {
   const Report r =
       simulate(twin(), {.workload = {.requests = 300, .rate = 3, .prompt = 300, .gen = 3}}).report;

@@ -29,7 +29,7 @@ StepResult TwinExecutor::run(const Step& step, TimePoint start) {
     }
     result.sampled.push_back(token);
   }
-  result.end = after(start, to_duration(model_.price(segments_).time));
+  result.end = after(start, to_duration(time_of_step(model_, segments_)));
   return result;
 }
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/quantile.h"
 #include "base/text.h"
 #include "box/measurement.h"
 #include "box/validate_memory.h"
@@ -49,46 +48,29 @@ class Cache {
   Answers answers_;
 };
 
-Score score(const std::vector<const ValidationRow*>& rows) {
-  std::map<std::string_view, std::vector<double>> errors;  // by group
-  Score s;
+Score score_of(const std::vector<const ValidationRow*>& rows) {
+  std::vector<Sample> samples;
   for (const ValidationRow* row : rows) {
-    if (!row->predicted) continue;
-    errors[row->group].push_back(row->error());
-    ++s.rows;
-    if (row->value >= row->low && row->value <= row->high) s.interval_coverage += 1;
+    if (row->predicted)
+      samples.push_back({row->group, row->value, *row->predicted, row->low, row->high});
   }
-  if (errors.empty()) return s;
-  std::vector<double> medians, biases;
-  for (const auto& [group, signed_errors] : errors) {
-    biases.push_back(quantile(signed_errors, 0.5));
-    std::vector<double> absolute;
-    for (const double e : signed_errors) absolute.push_back(std::abs(e));
-    medians.push_back(quantile(std::move(absolute), 0.5));
-  }
-  s.interval_coverage /= static_cast<double>(s.rows);
-  s.groups = static_cast<std::int64_t>(medians.size());
-  for (const double m : medians) {
-    s.mean_ape += m / static_cast<double>(s.groups);
-    s.within_10pct += (m <= 0.1 ? 1.0 : 0.0) / static_cast<double>(s.groups);
-  }
-  s.median_ape = quantile(medians, 0.5);
-  s.p90_ape = quantile(medians, 0.9);
-  s.bias = quantile(biases, 0.5);
-  return s;
+  return score(samples);
 }
 
 ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
-                     const std::vector<std::string>& by) {
+                     const std::vector<std::string>& by, std::vector<std::string>& bad) {
   const Cells cells(csv, i);
   ValidationRow row{.id = csv.at(i, "id"), .group = csv.at(i, "group")};
   for (const std::string& key : by) row.key.push_back(csv.at(i, column_of(key)));
-  const auto value = parse_double(csv.at(i, "value"));
-  if (!value || *value <= 0) {
-    throw_invalid(format("measurement '{}': value '{}' is not a positive number", row.id,
-                         csv.at(i, "value")));
+  if (!csv.has("value")) csv.at(i, "value");  // says so
+  if (auto problem = cells.problem()) {
+    row.reason = kBadCell;
+    bad.push_back(*std::move(problem));
+    return row;
   }
-  row.value = *value;
+  row.value = *cells.number("value");
+  const std::string& spec = cells.text("spec");
+  row.speculates = !spec.empty() && spec != "none";
   const Answer outcome = cells.text("test") == "memory" ? cache.memory(csv, i) : cache.answer(cells);
   if (outcome.refused != nullptr) {
     row.reason = outcome.refused;
@@ -100,19 +82,33 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
   return row;
 }
 
+// Scores and slices of the rows that speculate, or of the others.
+Score score_part(const ValidationReport& report, bool speculates, std::vector<ValidationSlice>& out) {
+  std::map<std::vector<std::string>, std::vector<const ValidationRow*>> slices;
+  std::vector<const ValidationRow*> all;
+  for (const ValidationRow& row : report.rows) {
+    if (row.speculates != speculates) continue;
+    all.push_back(&row);
+    slices[row.key].push_back(&row);
+  }
+  for (const auto& [key, members] : slices) {
+    const Score s = score_of(members);
+    if (s.rows > 0) out.push_back({key, static_cast<std::int64_t>(members.size()), s});
+  }
+  return score_of(all);
+}
+
 }  // namespace
 
 ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
                           const std::vector<std::string>& by) {
   ValidationReport report{.by = by};
   Cache cache(catalogues);
-  std::map<std::vector<std::string>, std::vector<const ValidationRow*>> slices;
-  std::vector<const ValidationRow*> all;
   report.rows.reserve(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) report.rows.push_back(row_of(cache, rows, i, by));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    report.rows.push_back(row_of(cache, rows, i, by, report.bad));
+  }
   for (const ValidationRow& row : report.rows) {
-    all.push_back(&row);
-    slices[row.key].push_back(&row);
     if (row.predicted) {
       ++report.predicted;
     } else {
@@ -123,11 +119,8 @@ ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
     report.coverage =
         static_cast<double>(report.predicted) / static_cast<double>(report.rows.size());
   }
-  report.macro = score(all);
-  for (const auto& [key, members] : slices) {
-    const Score s = score(members);
-    if (s.rows > 0) report.slices.push_back({key, static_cast<std::int64_t>(members.size()), s});
-  }
+  report.macro = score_part(report, false, report.slices);
+  report.speculation = score_part(report, true, report.speculation_slices);
   return report;
 }
 

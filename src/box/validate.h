@@ -13,6 +13,7 @@
 
 #include "base/csv.h"
 #include "box/measurement.h"
+#include "box/score.h"
 
 namespace tinderbox {
 
@@ -21,20 +22,12 @@ struct ValidationRow {
   std::vector<std::string> key{};     // values of the slicing keys
   double value = 0;                   // measured, in the unit of the file
   std::optional<double> predicted{};  // same unit
-  double low = 0, high = 0;           // nine in ten such values lie between the two
+  double low = 0, high = 0;           // nine in ten such values lie between the two; equal: unknown
   std::string reason{};               // why not, if not
+  bool speculates = false;
 
   // Relative: predicted / value - 1.
   double error() const { return *predicted / value - 1; }
-};
-
-// Errors are fractions. Over groups that have at least one predicted row.
-struct Score {
-  std::int64_t groups = 0, rows = 0;  // rows: predicted
-  double median_ape = 0, mean_ape = 0, p90_ape = 0;
-  double within_10pct = 0;  // share of groups
-  double interval_coverage = 0;  // share of rows within their interval
-  double bias = 0;          // median over groups of their median error with its sign
 };
 
 struct ValidationSlice {
@@ -49,13 +42,16 @@ struct ValidationReport {
   std::int64_t predicted = 0;
   double coverage = 0;
   std::map<std::string, std::int64_t> refused{};  // by reason
-  Score macro{};
+  std::vector<std::string> bad{};  // rows refused as a bad cell: file, line, id, column, what it has
+  Score macro{};                          // of rows without speculation
   std::vector<ValidationSlice> slices{};  // by key; only those with a predicted row
+  Score speculation{};                    // rows with it, scored apart: acceptance is a guess
+  std::vector<ValidationSlice> speculation_slices{};
 };
 
 // by: columns to slice by, or their short names (stack, weights, kv, model). Throws Error::Invalid
-// naming file and column if a column that every measurement file has is missing or a number in it
-// does not parse.
+// naming file and column if a column that every measurement file has is missing. A number that does
+// not parse refuses its row alone.
 ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
                           const std::vector<std::string>& by = {"test", "metric", "stack"});
 
@@ -63,9 +59,7 @@ ValidationReport validate(const Csv& rows, const TwinCatalogues& catalogues,
 std::string validation_json(const ValidationReport& report);
 // Aligned text: totals, slices, refusals.
 std::string validation_table(const ValidationReport& report);
-// id,predicted,low,high,ape,reason; low and high stay empty until predictions carry intervals.
+// id,predicted,low,high,ape,reason
 std::string validation_csv(const ValidationReport& report);
-// VALIDATION.md. title names the measurement file; the same report gives the same bytes.
-std::string validation_markdown(const ValidationReport& report, const std::string& title);
 
 }  // namespace tinderbox

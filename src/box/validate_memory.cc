@@ -20,14 +20,7 @@ std::string cell(const Csv& csv, std::size_t row, std::string_view column) {
 }
 
 std::int64_t count(const Csv& csv, std::size_t row, std::string_view column, std::int64_t unstated) {
-  const std::string text = cell(csv, row, column);
-  if (text.empty()) return unstated;
-  const auto value = parse_int(text);
-  if (!value || *value < 0 || *value > 1'000'000'000) {
-    throw_invalid(format("measurement '{}': column {} has '{}', not a whole number from 0 to 1e9",
-                         cell(csv, row, "id"), column, text));
-  }
-  return *value;
+  return Cells(csv, row).count(column).value_or(unstated);
 }
 
 bool says(const std::string& text, std::initializer_list<std::string_view> words) {

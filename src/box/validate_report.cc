@@ -1,24 +1,24 @@
-// The forms of a validation report: JSON, aligned text, CSV, markdown.
+// The forms of a validation report: JSON, aligned text, CSV.
 #include <algorithm>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "box/markdown.h"
 #include "box/validate.h"
 
 namespace tinderbox {
 namespace {
 
-std::string percent(double fraction) { return format("{:.1f} %", 100 * fraction); }
-std::string signed_percent(double fraction) { return format("{:+.1f} %", 100 * fraction); }
+using Json = nlohmann::ordered_json;
 
 std::vector<std::string> slice_cells(const ValidationSlice& slice) {
   const Score& s = slice.score;
   std::vector<std::string> cells = slice.key;
   cells.insert(cells.end(), {format("{}", s.groups), format("{}/{}", s.rows, slice.rows_all),
                              percent(s.median_ape), percent(s.p90_ape), signed_percent(s.bias),
-                             format("{:.0f} %", 100 * s.interval_coverage)});
+                             s.intervals > 0 ? format("{:.0f} %", 100 * s.interval_coverage) : "-"});
   return cells;
 }
 
@@ -38,36 +38,22 @@ std::vector<std::pair<std::string, std::int64_t>> refusals_by_count(
   return refused;
 }
 
-std::string markdown_row(const std::vector<std::string>& cells) {
-  std::string line = "|";
-  for (const std::string& cell : cells) line += " " + cell + " |";
-  return line + "\n";
+// The first of them: a file in another form would fill screens.
+std::string bad_rows(const ValidationReport& report) {
+  constexpr std::size_t kShown = 20;
+  if (report.bad.empty()) return "";
+  std::string out = "\nbad rows\n";
+  for (std::size_t i = 0; i < std::min(kShown, report.bad.size()); ++i) {
+    out += format("  {}\n", report.bad[i]);
+  }
+  if (report.bad.size() > kShown) out += format("  and {} more\n", report.bad.size() - kShown);
+  return out;
 }
 
-std::string markdown_rule(std::size_t n_left, std::size_t n) {
-  std::string line = "|";
-  for (std::size_t i = 0; i < n; ++i) line += i < n_left ? " --- |" : " ---: |";
-  return line + "\n";
-}
-
-}  // namespace
-
-std::string validation_json(const ValidationReport& report) {
-  using Json = nlohmann::ordered_json;
-  Json json;
-  json["rows"] = report.rows.size();
-  json["predicted"] = report.predicted;
-  json["coverage"] = report.coverage;
-  json["refused"] = Json::object();
-  for (const auto& [reason, n] : report.refused) json["refused"][reason] = n;
-  json["groups"] = report.macro.groups;
-  json["macro"] = {{"median_ape", report.macro.median_ape},
-                   {"mean_ape", report.macro.mean_ape},
-                   {"p90_ape", report.macro.p90_ape},
-                   {"within_10pct", report.macro.within_10pct},
-                   {"interval_coverage", report.macro.interval_coverage}};
-  json["slices"] = Json::array();
-  for (const ValidationSlice& slice : report.slices) {
+Json slices_json(const ValidationReport& report,
+                 const std::vector<ValidationSlice>& slices) {
+  Json out = Json::array();
+  for (const ValidationSlice& slice : slices) {
     Json s;
     for (std::size_t i = 0; i < report.by.size(); ++i) s[report.by[i]] = slice.key[i];
     s["groups"] = slice.score.groups;
@@ -76,8 +62,34 @@ std::string validation_json(const ValidationReport& report) {
     s["p90_ape"] = slice.score.p90_ape;
     s["bias"] = slice.score.bias;
     s["interval_coverage"] = slice.score.interval_coverage;
-    json["slices"].push_back(std::move(s));
+    out.push_back(std::move(s));
   }
+  return out;
+}
+
+}  // namespace
+
+std::string validation_json(const ValidationReport& report) {
+  Json json;
+  json["rows"] = report.rows.size();
+  json["predicted"] = report.predicted;
+  json["coverage"] = report.coverage;
+  json["refused"] = Json::object();
+  for (const auto& [reason, n] : report.refused) json["refused"][reason] = n;
+  json["bad_rows"] = report.bad;
+  json["groups"] = report.macro.groups;
+  json["macro"] = {{"median_ape", report.macro.median_ape},
+                   {"mean_ape", report.macro.mean_ape},
+                   {"p90_ape", report.macro.p90_ape},
+                   {"within_10pct", report.macro.within_10pct},
+                   {"interval_coverage", report.macro.interval_coverage}};
+  json["slices"] = slices_json(report, report.slices);
+  json["speculation"] = {{"groups", report.speculation.groups},
+                         {"rows", report.speculation.rows},
+                         {"median_ape", report.speculation.median_ape},
+                         {"p90_ape", report.speculation.p90_ape},
+                         {"interval_coverage", report.speculation.interval_coverage},
+                         {"slices", slices_json(report, report.speculation_slices)}};
   // Cells come from a file that need not be UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -90,17 +102,25 @@ std::string validation_table(const ValidationReport& report) {
                 "holds {} of rows\n\n",
                 percent(macro.median_ape), percent(macro.mean_ape), percent(macro.p90_ape),
                 percent(macro.within_10pct), signed_percent(macro.bias),
-                percent(macro.interval_coverage));
+                macro.intervals > 0 ? percent(macro.interval_coverage) : "-");
   Table slices(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
   for (const ValidationSlice& slice : report.slices) slices.add(slice_cells(slice));
   out += slices.str();
+  if (!report.speculation_slices.empty()) {
+    out += format("\nwith speculation, acceptance guessed: groups {}, median {}, p90 {}, bias {}\n\n",
+                  report.speculation.groups, percent(report.speculation.median_ape),
+                  percent(report.speculation.p90_ape), signed_percent(report.speculation.bias));
+    Table apart(slice_header(report), std::string(report.by.size(), 'l') + "rrrrrr");
+    for (const ValidationSlice& slice : report.speculation_slices) apart.add(slice_cells(slice));
+    out += apart.str();
+  }
   if (!report.refused.empty()) {
     Table refused({"refused because of", "rows"});
     for (const auto& [reason, n] : refusals_by_count(report))
       refused.add({reason, format("{}", n)});
     out += "\n" + refused.str();
   }
-  return out;
+  return out + bad_rows(report);
 }
 
 std::string validation_csv(const ValidationReport& report) {
@@ -113,41 +133,6 @@ std::string validation_csv(const ValidationReport& report) {
       out += format("{},,,,,{}\n", csv_field(row.id), csv_field(row.reason));
     }
   }
-  return out;
-}
-
-std::string validation_markdown(const ValidationReport& report, const std::string& title) {
-  const Score& macro = report.macro;
-  std::string out = "# Validation\n\n";
-  out += format(
-      "Generated by `tinderbox validate` from {}. Each row of published measurements is predicted "
-      "from its "
-      "configuration columns alone.\n"
-      "The error of a row is |predicted - measured| / measured; a group (one source, one "
-      "configuration) has "
-      "the median of its rows;\n"
-      "the figures below are over groups. Refused rows lower the coverage.\n\n",
-      title);
-  out += markdown_row(
-      {"rows", "predicted", "coverage", "groups", "median", "mean", "p90", "within 10 %", "bias",
-       "in 90 % interval"});
-  out += markdown_rule(0, 10);
-  out += markdown_row({format("{}", report.rows.size()), format("{}", report.predicted),
-                       percent(report.coverage), format("{}", macro.groups),
-                       percent(macro.median_ape), percent(macro.mean_ape), percent(macro.p90_ape),
-                       percent(macro.within_10pct), signed_percent(macro.bias),
-                       percent(macro.interval_coverage)});
-  out += "\n## By ";
-  for (std::size_t i = 0; i < report.by.size(); ++i) out += (i > 0 ? ", " : "") + report.by[i];
-  out +=
-      "\n\nRows: predicted of all. Bias: median signed error; positive means predicted too "
-      "high.\n\n";
-  const std::vector<std::string> header = slice_header(report);
-  out += markdown_row(header) + markdown_rule(report.by.size(), header.size());
-  for (const ValidationSlice& slice : report.slices) out += markdown_row(slice_cells(slice));
-  out += "\n## Refused\n\n" + markdown_row({"reason", "rows"}) + markdown_rule(1, 2);
-  for (const auto& [reason, n] : refusals_by_count(report))
-    out += markdown_row({reason, format("{}", n)});
   return out;
 }
 

@@ -41,6 +41,7 @@ struct Arguments {
   CalibrateOptionsCli calibrate;
   RunOptions run;
   BenchOptions bench;
+  ProbeOptionsCli probe;
   ServeOptions serve;
   InspectOptions inspect;
   std::function<int()> action;
@@ -61,6 +62,18 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
   verb.add_option("--stack", twin.stack,
                   "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
+  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
+  verb.add_option("--parallel", twin.parallel,
+                  "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
+  verb.add_option("--link", twin.link,
+                  "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
+}
+
+void add_speculation(CLI::App& verb, TwinOptions& twin) {
+  verb.add_option("--speculation", twin.speculation,
+                  "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
+  verb.add_option("--draft-tokens", twin.draft_tokens, "Tokens drafted a step (default: the method's)");
+  verb.add_option("--accepted", twin.accepted, "Mean of them kept a step (default: the method's, a wide guess)");
 }
 
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
@@ -93,6 +106,7 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
                                   "Speed, memory and the binding resource of a model on a machine");
   PredictOptions& o = a.predict;
   add_twin(*verb, o.twin, true);
+  add_speculation(*verb, o.twin);
   verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
   verb->add_option("--depth", o.depth, "Tokens cached before the prompt")
@@ -171,6 +185,7 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles");
   SimulateOptionsCli& o = a.simulate;
   add_twin(*verb, o.twin, true);
+  add_speculation(*verb, o.twin);
   verb->add_option("--rate", o.rate, "Mean arrivals per second (Poisson)")
       ->check(CLI::Range(1e-6, 1e6))
       ->capture_default_str();
@@ -207,14 +222,20 @@ void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
       "calibrate", "Fits the numbers of the stack files to published measurements");
   CalibrateOptionsCli& o = a.calibrate;
   verb->add_option("--measurements", o.measurements,
-                   "CSV file (default: the built-in inference.csv)");
+                   "CSV files (default: the built-in inference.csv, machines.csv, cluster.csv)");
+  verb->add_option("--only", o.only, "Fit these stacks alone")->delimiter(',');
   verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
+      ->capture_default_str();
+  verb->add_option("--speculation", o.speculation, "Likewise of the speculation files")
+      ->capture_default_str();
+  verb->add_option("--machines", o.machines, "Likewise of the machine files")
       ->capture_default_str();
   verb->add_option("--leave-out", o.leave_out,
                    "Cross-validate: leave each model, source or group out in turn")
       ->check(CLI::IsMember({"model", "source", "group", "nothing"}))
       ->capture_default_str();
-  verb->add_option("--out", o.out, "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
+  verb->add_option("--out", o.out,
+                   "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
                    "it, and as the one that has not seen its model, source or group does");
   verb->add_flag("--dry-run", o.dry_run, "Print the numbers and leave the files alone");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
@@ -231,8 +252,13 @@ void add_validate(CLI::App& app, Arguments& a, const Context& context) {
       ->delimiter(',')
       ->capture_default_str();
   verb->add_option("--out", o.out, "Write id,predicted,low,high,ape,reason to this CSV file");
-  verb->add_option("--report", o.report, "Write the report as Markdown to this file");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->add_option("--document", o.document,
+                   "Of this checkout: cross-validate, then write VALIDATION.md, docs/validation/*.svg and "
+                   "the README's table of predictions")
+      ->excludes("--measurements")
+      ->excludes("--out")
+      ->excludes("--json");
   verb->callback([&] { a.action = [&] { return cmd_validate(context, a.validate); }; });
 }
 
@@ -277,6 +303,16 @@ void add_engine_verbs(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   bench->add_flag("--json", a.bench.json, "llama-bench's JSON on stdout");
   bench->callback([&] { a.action = [&] { return cmd_bench(a.bench); }; });
+}
+
+void add_probe(CLI::App& app, ProbeOptionsCli& o, std::function<int()>& action) {
+  auto* verb = app.add_subcommand("probe", "Measures this computer into a machine file");
+  verb->add_option("--out", o.out, "Write the machine file here (default: stdout)");
+  verb->add_option("--id", o.id, "Its id");
+  verb->add_option("--seconds", o.seconds, "Time to measure for, about")->check(CLI::Range(0.1, 3600.0));
+  verb->add_option("--threads", o.threads, "Threads to compute with (0: all processors)")->check(CLI::Range(0, 1024));
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { action = [&] { return cmd_probe(o); }; });
 }
 
 void add_serve(CLI::App& app, Arguments& a, const Context& context) {
@@ -357,6 +393,7 @@ int run_app(int argc, const char* const* argv) {
     app.set_version_flag("--version", TINDERBOX_VERSION);
     app.require_subcommand(1);
     add_engine_verbs(app, arguments);
+    add_probe(app, arguments.probe, arguments.action);
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);

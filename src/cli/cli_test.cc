@@ -37,6 +37,29 @@ TEST(Context, TwinTakesTheStacksDefaults) {
   EXPECT_THROW(make_twin(context, {}), Error);
 }
 
+TEST(Context, BoxesShareAModelAsAskedOrAsTheStackDoes) {
+  const Context context = load_context();
+  TwinOptions options = of("llama-3.1-8b", "fp8");
+  EXPECT_EQ(make_twin(context, options).parallel, Parallel{});
+  options.nodes = 2;
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.tp = 2}));
+  EXPECT_EQ(boxes_text(make_twin(context, options)), "2 x NVIDIA DGX Spark (tp2)");
+  options.parallel = "pp2";
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.pp = 2}));
+  options.link = "hot-plug-cap";
+  EXPECT_EQ(make_twin(context, options).link, "hot-plug-cap");
+  options.link = "carrier-pigeon";
+  EXPECT_THROW(make_twin(context, options), Error);
+  options = of("llama-3.1-8b", "q4_k_m");
+  options.nodes = 4;
+  EXPECT_EQ(make_twin(context, options).parallel, (Parallel{.pp = 4}));
+  options.nodes = 9;
+  EXPECT_THROW(make_twin(context, options), Error);
+  options.nodes = 2;
+  options.parallel = "dp2";
+  EXPECT_THROW(require_one_replica(make_twin(context, options)), Error);
+}
+
 int run(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "tinderbox");
   return run_app(static_cast<int>(arguments.size()), arguments.data());
@@ -49,6 +72,22 @@ TEST(App, ExitCodes) {
   EXPECT_EQ(run({"no-such-verb"}), 2);
   EXPECT_EQ(run({"predict", "--model", "no-such-model"}), 2);
   EXPECT_EQ(run({"run", "/nonexistent.gguf", "hi"}), 2);
+}
+
+TEST(App, SpeculationIsAnOptionOfTheTwin) {
+  const auto predict = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"predict", "--model", "qwen3-8b"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  EXPECT_EQ(predict({"--speculation", "mtp"}), 0);
+  EXPECT_EQ(predict({"--speculation", "draft-model", "--draft-tokens", "8", "--accepted", "5.5", "--json"}), 0);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-8b", "--requests", "4", "--speculation", "eagle3"}), 0);
+  EXPECT_EQ(predict({"--speculation", "mtpp"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--accepted", "9"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--accepted", "-1"}), 2);
+  EXPECT_EQ(predict({"--speculation", "mtp", "--draft-tokens", "0"}), 2);
+  EXPECT_EQ(predict({"--accepted", "1"}), 2);
 }
 
 TEST(App, CompareExitCodes) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -7,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "box/calibrate.h"
+#include "box/calibrate_speculation.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -31,7 +33,8 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   }
 }
 
-void print_table(const FittedStack& stack) {
+template <typename Fitted>
+void print_table(const Fitted& stack) {
   print(format("\n{}: {} rows in {} groups, in-sample error over groups: median {:.1f} %\n",
                stack.id, stack.n_rows, stack.n_groups, 100 * stack.median_ape));
   Table table({"parameter", "value", "error", "prior", "spread", "rows"});
@@ -46,7 +49,17 @@ void print_table(const FittedStack& stack) {
   print(table.str());
 }
 
-Json to_json(const FittedStack& stack) {
+Catalogue with_fitted(const Catalogue& stacks, const std::vector<FittedStack>& fitted) {
+  Catalogue out("stack");
+  for (const std::string& id : stacks.ids()) {
+    const auto found = std::ranges::find(fitted, id, &FittedStack::id);
+    out.add(id, found == fitted.end() ? stacks.text(id) : tinderbox::with_fitted(stacks.text(id), *found));
+  }
+  return out;
+}
+
+template <typename Fitted>
+Json to_json(const Fitted& stack) {
   Json parameters = Json::array();
   for (const FittedParameter& p : stack.parameters) {
     parameters.push_back({{"key", p.key},
@@ -56,35 +69,58 @@ Json to_json(const FittedStack& stack) {
                           {"spread", p.spread},
                           {"rows", p.n_rows}});
   }
-  return {{"stack", stack.id},
+  return {{"id", stack.id},
           {"rows", stack.n_rows},
           {"groups", stack.n_groups},
           {"median_ape", stack.median_ape},
           {"parameters", std::move(parameters)}};
 }
 
+Csv read_rows(const Context& context, const std::vector<std::string>& files) {
+  if (files.empty()) {
+    Csv rows = Csv::parse(context.measurements, "inference.csv");
+    rows.append(Csv::parse(context.machine_measurements, "machines.csv"));
+    rows.append(Csv::parse(context.cluster_measurements, "cluster.csv"));
+    return rows;
+  }
+  Csv rows = Csv::load(files.front());
+  for (std::size_t i = 1; i < files.size(); ++i) rows.append(Csv::load(files[i]));
+  return rows;
+}
+
 }  // namespace
 
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options) {
-  const Csv rows = options.measurements.empty() ? Csv::parse(context.measurements, "inference.csv")
-                                                : Csv::load(options.measurements);
+  const Csv rows = read_rows(context, options.measurements);
+  for (const std::string& id : options.only) find_stack(context, id);  // throws for unknown ones
+  const TwinCatalogues catalogues{context.machines, context.stacks, context.models};
   const Calibration result =
-      calibrate(rows, {context.machines, context.stacks, context.models},
-                {.leave_out = parse_leave_out(options.leave_out)},
+      calibrate(rows, catalogues, {.leave_out = parse_leave_out(options.leave_out), .only = options.only},
                 [](const std::string& what) { log("calibrate: " + what); });
-  Json stacks = Json::array();
-  for (const FittedStack& stack : result.stacks) {
+  const auto write = [&](const auto& fitted, const std::string& folder) {
     if (!options.dry_run) {
-      const auto path = std::filesystem::path(options.stacks) / (stack.id + ".toml");
-      write_file(path, with_fitted(read_file(path), stack));
+      const auto path = std::filesystem::path(folder) / (fitted.id + ".toml");
+      write_file(path, tinderbox::with_fitted(read_file(path), fitted));
     }
-    if (options.json) {
-      stacks.push_back(to_json(stack));
-    } else {
-      print_table(stack);
-    }
+    if (!options.json) print_table(fitted);
+    return to_json(fitted);
+  };
+  Json stacks = Json::array(), machines = Json::array(), methods = Json::array();
+  for (const FittedStack& stack : result.stacks) stacks.push_back(write(stack, options.stacks));
+  for (const FittedMachine& machine : result.machines) {
+    machines.push_back(write(machine, options.machines));
   }
-  if (options.json) print_json({{"stacks", std::move(stacks)}});
+  // Speculation is fitted on what the stacks now say.
+  const Catalogue fitted_stacks = with_fitted(context.stacks, result.stacks);
+  for (const FittedStack& method :
+       calibrate_speculation(rows, {context.machines, fitted_stacks, context.models, nullptr,
+                                    &context.speculation})) {
+    methods.push_back(write(method, options.speculation));
+  }
+  if (options.json) {
+    print_json({{"stacks", std::move(stacks)}, {"machines", std::move(machines)},
+                {"speculation", std::move(methods)}});
+  }
   if (!options.out.empty()) {
     std::string text = "id,fitted,left_out\n";
     for (const CalibratedRow& row : result.rows) {

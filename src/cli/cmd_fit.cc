@@ -126,7 +126,8 @@ std::string most(std::int64_t n, std::string_view unit) {
 std::string report_text(const TwinModel& twin, const FitOptions& o, const FitReport& r) {
   const MemoryPlan& plan = r.plan;
   std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name,
-                           twin.stack.name, twin.machine.name);
+                           twin.stack.name, boxes_text(twin));
+  if (twin.parallel.boxes() > 1) out += "what the fullest box holds:\n";
   out += format("{} x {} tokens of {} KV\n\n", o.demand.concurrency, o.demand.context,
                 dtype_info(twin.kv).name);
   out += phases_table(plan, o.explain);
@@ -161,8 +162,8 @@ int cmd_fit(const Context& context, const FitOptions& options) {
   if (asked.demand.context == 0) {
     asked.demand.context = std::min<std::int64_t>(kContextUnsaid, twin.model.n_ctx);
   }
-  const FitReport report =
-      fit(twin, footprint(twin.model, twin.weights, twin.kv), asked.demand);
+  require_one_replica(twin);
+  const FitReport report = fit(twin, footprint_of_box(twin), asked.demand);
   if (options.json) {
     print_json(report_json(twin, asked, report));
   } else {

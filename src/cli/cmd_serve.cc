@@ -77,6 +77,7 @@ void build_weightless(Box& box, const Context& context, const ServeOptions& opti
   twin.model = options.weightless;
   if (!options.as.empty()) twin.machine = options.as;
   box.step_model.emplace(make_twin(context, twin));
+  require_one_replica(box.step_model->twin());
   Limits limits = weightless_limits(*box.step_model, options);
   const KvPool pool = weightless_pool(*box.step_model, limits);
   // No request may be promised more context than the pool holds.
@@ -112,6 +113,7 @@ void build_real(Box& box, const Context& context, const ServeOptions& options) {
   if (twin.weights.empty()) twin.weights = main_weights_format(*box.loaded.file);
   if (twin.stack.empty()) twin.stack = "llama.cpp";
   box.step_model.emplace(make_twin(context, twin));
+  require_one_replica(box.step_model->twin());
   box.twin.emplace(*box.step_model);
   box.paced.emplace(*box.engine, *box.twin);
   box.executor = &*box.paced;

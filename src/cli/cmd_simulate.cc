@@ -9,6 +9,7 @@ namespace tinderbox::cli {
 
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const StepModel step_model(make_twin(context, options.twin));
+  require_one_replica(step_model.twin());
   const SimulateOptions simulation{.workload = {.requests = options.requests,
                                                 .rate = options.rate,
                                                 .burstiness = options.burstiness,
@@ -30,12 +31,14 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
                                        {"model", twin.model.id},
                                        {"weights", twin.weights.name},
                                        {"stack", twin.stack.id},
+                                       {"nodes", twin.parallel.boxes()},
+                                       {"parallel", twin.parallel.text()},
                                        {"seed", options.seed}};
     document.update(simulation_json(result));
     print_json(document);
   } else {
     print(format("{} in {} by {} on {}, seed {}\n\n", twin.model.id, twin.weights.name,
-                 twin.stack.name, twin.machine.name, options.seed));
+                 twin.stack.name, boxes_text(twin), options.seed));
     print(simulation_table(result));
   }
   return 0;

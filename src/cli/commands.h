@@ -59,7 +59,8 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
 struct ValidateOptionsCli {
   std::vector<std::string> measurements;  // empty: the embedded inference.csv
   std::vector<std::string> by = {"test", "metric", "stack"};
-  std::string out, report;
+  std::string out;
+  std::string document;  // a checkout; empty: report only
   bool json = false;
 };
 int cmd_validate(const Context& context, const ValidateOptionsCli& options);
@@ -71,8 +72,10 @@ struct EngineOptionsCli {
 };
 
 struct CalibrateOptionsCli {
-  std::string measurements;           // empty: those built in
-  std::string stacks = "data/stacks";     // folder whose files get the fitted numbers
+  std::vector<std::string> measurements;  // empty: those built in
+  std::vector<std::string> only;          // stacks; empty: all with rows
+  // Folders whose files get the fitted numbers.
+  std::string stacks = "data/stacks", machines = "data/machines", speculation = "data/speculation";
   std::string leave_out = "model";     // or "nothing", "source", "group"
   std::string out;                     // CSV of the rows as fitted and as left out
   bool dry_run = false, json = false;
@@ -96,6 +99,14 @@ struct BenchOptions {
   bool json = false;
 };
 int cmd_bench(const BenchOptions& options);
+
+struct ProbeOptionsCli {
+  std::string out, id = "this-computer";  // out: machine file; empty: stdout
+  double seconds = 20;
+  int threads = 0;  // 0: all processors
+  bool json = false;
+};
+int cmd_probe(const ProbeOptionsCli& options);
 
 struct ServeOptions {
   EngineOptionsCli engine;

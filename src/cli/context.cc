@@ -9,9 +9,11 @@
 #include "embedded_machines.h"
 #include "embedded_measurements.h"
 #include "embedded_models.h"
+#include "embedded_speculation.h"
 #include "embedded_stacks.h"
 #include "embedded_trainers.h"
 #include "model/gguf.h"
+#include "twin/collective.h"
 
 namespace tinderbox::cli {
 
@@ -43,7 +45,11 @@ Context load_context() {
           catalogue_of("stack", embedded_stacks::assets()),
           catalogue_of("model", embedded_models::assets()),
           embedded_measurements::assets()[0].body,
-          catalogue_of("trainer", embedded_trainers::assets())};
+          embedded_measurements::assets()[1].body,
+          embedded_measurements::assets()[2].body,
+          catalogue_of("trainer", embedded_trainers::assets()),
+
+          catalogue_of("speculation", embedded_speculation::assets())};
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {
@@ -80,7 +86,36 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
+  twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);
+  if (!options.link.empty()) link_of_boxes(twin.machine, options.link);  // also if one box needs none
+  twin.link = options.link;
+  if (!options.speculation.empty()) {
+    const std::string& name = options.speculation;
+    if (!context.speculation.has(name) && !fs::is_regular_file(name)) {
+      const std::vector<std::string> known = context.speculation.ids();
+      throw_not_found(format("no method of speculation '{}'{}; known are {}", name, did_you_mean(name, known),
+                             fmt::join(known, ", ")));
+    }
+    twin.speculation = with_choice(parse_speculation(file_or_entry(context.speculation, name), name),
+                                   options.draft_tokens, options.accepted);
+  } else if (options.draft_tokens || options.accepted) {
+    throw_invalid(format("--draft-tokens and --accepted need --speculation: one of {}",
+                         fmt::join(context.speculation.ids(), ", ")));
+  }
   return twin;
+}
+
+void require_one_replica(const TwinModel& twin) {
+  if (twin.parallel.replicas() == 1) return;
+  throw_unsupported(format("parallel '{}': replicas are boxes of their own; leave dp{} out and give "
+                           "one of them its part of the traffic",
+                           twin.parallel.text(), twin.parallel.dp));
+}
+
+std::string boxes_text(const TwinModel& twin) {
+  const int n = twin.parallel.boxes();
+  return n == 1 ? twin.machine.name
+                : format("{} x {} ({})", n, twin.machine.name, twin.parallel.text());
 }
 
 std::int64_t now_unix() { return static_cast<std::int64_t>(std::time(nullptr)); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,10 @@ namespace tinderbox::cli {
 
 struct Context {
   Catalogue machines, stacks, models;
-  std::string_view measurements;  // data/measurements/inference.csv
-  Catalogue trainers;
+  std::string_view measurements;          // data/measurements/inference.csv
+  std::string_view machine_measurements;  // machines.csv beside it
+  std::string_view cluster_measurements;  // cluster.csv
+  Catalogue trainers, speculation;
 };
 
 Context load_context();
@@ -27,6 +30,12 @@ struct TwinOptions {
   std::string weights;  // empty: the stack's default, or bf16
   std::string stack;    // empty: by weights format
   std::string kv;       // empty: the stack's default
+  std::optional<std::int64_t> nodes{};  // boxes; none: as many as `parallel` needs
+  std::string parallel;  // "tp2+ep2"; empty: the stack's usual way
+  std::string link;      // between the boxes; empty: the machine's usual one
+  std::string speculation;                 // method; empty: none
+  std::optional<std::int64_t> draft_tokens;  // none: the method's own number
+  std::optional<double> accepted;            // ditto
 };
 
 // --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound
@@ -37,6 +46,10 @@ Stack find_stack(const Context& context, const std::string& name);
 
 // Throws Error naming the option that is wrong.
 TwinModel make_twin(const Context& context, const TwinOptions& options);
+// Throws Error::Unsupported for replicas (dp): what replays traffic replays one of them.
+void require_one_replica(const TwinModel& twin);
+// "NVIDIA DGX Spark", "2 x NVIDIA DGX Spark (tp2)".
+std::string boxes_text(const TwinModel& twin);
 
 // UTC seconds; the one place that reads the calendar.
 std::int64_t now_unix();

@@ -48,20 +48,30 @@ TEST(Http, PercentDecode) {
 }
 
 TEST(StaticFiles, ServesWithTagAndPolicy) {
-  const StaticFiles files({{"index.html", "<p>", ""}, {"app.js", "1", ""}, {"x.bin", "2", "a/b"}});
+  const StaticFiles files({{"index.html", "<p>", ""},
+                           {"app.js", "1", ""},
+                           {"x.bin", "2", "a/b"},
+                           {"p.svg", "<svg/>", ""}});
   HttpRequest request{.method = "GET", .path = "/", .query = {}, .headers = {}, .body = {}};
   const auto page = files.find(request);
   ASSERT_TRUE(page);
   EXPECT_EQ(page->status, 200);
   EXPECT_EQ(page->body, "<p>");
   EXPECT_EQ(page->content_type, "text/html; charset=utf-8");
-  std::string etag, policy;
-  for (const HttpHeader& h : page->headers) {
-    if (h.name == "etag") etag = h.value;
-    if (h.name == "content-security-policy") policy = h.value;
-  }
-  EXPECT_EQ(policy, "default-src 'self'");
-  request.headers = {{"if-none-match", etag}};
+  const auto header = [](const HttpResponse& response, std::string_view name) {
+    std::string value;
+    for (const HttpHeader& h : response.headers) {
+      if (h.name == name) value = h.value;
+    }
+    return value;
+  };
+  EXPECT_EQ(header(*page, "content-security-policy"), "default-src 'self'");
+  request.path = "/p.svg";
+  EXPECT_EQ(header(files.find(request).value(), "content-security-policy"),
+            "default-src 'self'; style-src 'unsafe-inline'")
+      << "a drawing may style itself, and load nothing";
+  request.path = "/";
+  request.headers = {{"if-none-match", header(*page, "etag")}};
   EXPECT_EQ(files.find(request)->status, 304);
   EXPECT_EQ(files.find(request)->body, "");
   request.path = "/app.js";

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "machine/sourced.h"
@@ -45,7 +46,8 @@ constexpr std::array kNouns = {
 
 const std::vector<std::string> kSections = {"cpu",     "gpu",     "memory",  "storage",
                                             "links",   "network", "power",   "thermal",
-                                            "chassis", "price",   "serving", "faults"};
+                                            "chassis", "price",   "serving", "faults",
+                                            "reach"};
 
 void read_compute(SourcedFile& file, Machine& machine) {
   const bool gpu = !file.children("gpu").empty();
@@ -120,10 +122,57 @@ void read_memory(SourcedFile& file, Machine& machine) {
   }
 }
 
+Curve read_curve(SourcedFile& file, const std::string& section) {
+  Curve curve;
+  for (const std::string& size : file.children(section)) {
+    const std::string key = format("{}.{}", section, size);
+    // Keys that are no words stand in quotes.
+    const std::string bare = size.starts_with('"') ? size.substr(1, size.size() - 2) : size;
+    const Bytes bytes = parse_bytes(bare, file.where(key));
+    const Seconds time = file.seconds(key);
+    if (bytes <= (curve.empty() ? Bytes(0) : curve.points.back().first) || time <= Seconds(0)) {
+      throw_invalid(format("{}: expected sizes that grow from line to line, and times above 0",
+                           file.where(key)));
+    }
+    curve.points.emplace_back(bytes, time);
+  }
+  return curve;
+}
+
+const Link* find_link(const Machine& machine, std::string_view name) {
+  const auto found = std::ranges::find(machine.links, name, &Link::name);
+  return found == machine.links.end() ? nullptr : &*found;
+}
+
 void read_links(SourcedFile& file, Machine& machine) {
   for (const std::string& name : file.children("links")) {
-    machine.links.push_back({name, file.bytes_per_second(format("links.{}.bandwidth", name)),
-                             file.seconds(format("links.{}.latency", name))});
+    const auto key = [&](std::string_view word) { return format("links.{}.{}", name, word); };
+    Link link{.name = name,
+              .bandwidth = file.bytes_per_second(key("bandwidth")),
+              .latency = file.seconds(key("latency"))};
+    if (file.has(key("state_of"))) {
+      link.state_of = file.text(key("state_of"));
+      const Link* healthy = find_link(machine, link.state_of);
+      if (healthy == nullptr) {
+        throw_invalid(format("{}: expected a link above it; got '{}'",
+                             file.where(key("state_of")), link.state_of));
+      }
+      link.all_reduce = healthy->all_reduce;
+      link.all_reduce_four = healthy->all_reduce_four;
+      link.send = healthy->send;
+    } else {
+      link.all_reduce = read_curve(file, key("all_reduce_time"));
+      link.all_reduce_four = read_curve(file, key("all_reduce_four_time"));
+      link.send = read_curve(file, key("send_time"));
+    }
+    machine.links.push_back(std::move(link));
+  }
+  if (!file.has("network.usual_link")) return;
+  machine.usual_link = file.text("network.usual_link");
+  const Link* usual = find_link(machine, machine.usual_link);
+  if (usual == nullptr || !usual->joins_boxes()) {
+    throw_invalid(format("{}: expected a link with [links.NAME.all_reduce_time]; got '{}'",
+                         file.where("network.usual_link"), machine.usual_link));
   }
 }
 
@@ -153,6 +202,14 @@ Machine with_devices(Machine machine, std::int64_t n) {
   return machine;
 }
 
+void read_reach(SourcedFile& file, Machine& machine) {
+  for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
+                                   std::pair{"reach.compute_ratio", &machine.compute_ratio},
+                                   std::pair{"reach.kernel_ratio", &machine.kernel_ratio}}) {
+    if (file.has(key)) *value = file.share(key, 1e-3, 1e3);
+  }
+}
+
 }  // namespace
 
 std::string_view math_type_name(MathType type) {
@@ -175,6 +232,17 @@ std::string_view math_type_name(MathType type) {
 
 std::string_view scope_name(Scope scope) { return scope == Scope::Box ? "box" : "part"; }
 
+Seconds Curve::at(Bytes size) const {
+  CHECK(!empty());
+  if (size <= points.front().first) return points.front().second;
+  for (std::size_t i = 1; i < points.size(); ++i) {
+    const auto& [low, low_time] = points[i - 1];
+    const auto& [high, high_time] = points[i];
+    if (size <= high) return low_time + (high_time - low_time) * ((size - low) / (high - low));
+  }
+  return points.back().second * (size / points.back().first);
+}
+
 Machine parse_machine(std::string_view toml, std::string_view name) {
   SourcedFile file(toml, name, kNouns);
   Machine machine;
@@ -187,6 +255,7 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
   }
   read_links(file, machine);
   read_power_and_price(file, machine);
+  read_reach(file, machine);
   file.reject_unread_text();
   file.reject_sections_but(kSections);
   machine.facts = file.facts();

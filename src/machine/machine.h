@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/catalogue.h"
@@ -45,10 +46,25 @@ struct Source {
   std::string key, address, date;
 };
 
+// Times measured at some sizes of a message, in order of size.
+struct Curve {
+  std::vector<std::pair<Bytes, Seconds>> points{};
+  bool empty() const { return points.empty(); }
+  // Straight between two points; the first time below the first, in proportion beyond the last.
+  // Requires a point.
+  Seconds at(Bytes size) const;
+};
+
 struct Link {
   std::string name;  // "rail", "two-rails", "host-to-device", ...
   BytesPerSecond bandwidth;
   Seconds latency;
+  std::string state_of{};  // the link that this is a faulty state of; empty: a link of its own
+  // Between boxes, by the bytes that each box holds; empty: not measured.
+  Curve all_reduce{};       // between two
+  Curve all_reduce_four{};  // among four, as a ring
+  Curve send{};             // from one to another
+  bool joins_boxes() const { return !all_reduce.empty(); }
 };
 
 // What price and power cover: a whole computer, power at the wall; or a part (a graphics card, a
@@ -84,6 +100,10 @@ struct Machine {
   Seconds kernel_launch;  // one eager launch
   Seconds graph_gap;      // between two graph replays; 0: not known
 
+  // What stacks reach of the numbers above beside what they reach on the machine that they were
+  // fitted on; times of kernels likewise. Fitted by `tinderbox calibrate`; 1 where nothing is known.
+  double memory_ratio = 1, compute_ratio = 1, kernel_ratio = 1;
+
   Watts power_idle;
   Watts power_load;          // while it answers one model, see the fact "power.load"
   Watts power_module_limit;  // chip and memory
@@ -91,6 +111,7 @@ struct Machine {
   double price_usd = 0;      // list; 0: not known
   BytesPerSecond storage_read, storage_write;  // 0: not part of `scope`
   std::vector<Link> links;
+  std::string usual_link{};  // of several boxes; empty: no such link is known
 
   std::vector<Fact> facts;  // everything in the file, in file order
   std::vector<Source> sources;

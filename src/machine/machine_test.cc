@@ -54,10 +54,40 @@ TEST(Machine, DgxSparkHasTheRecommendedParameters) {
   EXPECT_DOUBLE_EQ(m.price_usd, 4699);
   EXPECT_EQ(m.scope, Scope::Box);
   EXPECT_EQ(m.stacks, (std::vector<std::string>{"llama.cpp", "vllm"}));
-  ASSERT_EQ(m.links.size(), 4u);
+  ASSERT_EQ(m.links.size(), 10u);
   EXPECT_EQ(m.links[0].name, "rail");
   EXPECT_DOUBLE_EQ(m.links[0].bandwidth.value(), 109e9 / 8);
   EXPECT_EQ(m.links[1].name, "two-rails");
+  EXPECT_EQ(m.usual_link, "two-rails");
+}
+
+TEST(Machine, LinksHaveCurvesAndStates) {
+  const Machine m = parse_machine(spark(), "dgx-spark.toml");
+  const Link& healthy = m.links[1];
+  const Curve& curve = healthy.all_reduce;
+  ASSERT_GE(curve.points.size(), 3u);
+  EXPECT_EQ(curve.at(Bytes(1)), curve.points[0].second);  // the floor
+  for (const auto& [size, time] : curve.points) {
+    EXPECT_DOUBLE_EQ(curve.at(size).value(), time.value());
+  }
+  const auto& [low, low_time] = curve.points[0];
+  const auto& [high, high_time] = curve.points[1];
+  EXPECT_DOUBLE_EQ(curve.at((low + high) / 2).value(), ((low_time + high_time) / 2).value());
+  const auto& [last, last_time] = curve.points.back();
+  EXPECT_DOUBLE_EQ(curve.at(last * 3).value(), 3 * last_time.value());
+  EXPECT_FALSE(m.links[2].joins_boxes());  // host-to-device
+  EXPECT_EQ(m.links.back().state_of, "two-rails");
+  EXPECT_EQ(m.links.back().all_reduce.points, curve.points);
+
+  const std::string good = spark();
+  expect_words(refusal(replaced(good, "state_of = \"two-rails\"", "state_of = \"two-rail\"")),
+               {"links.mtu-1500.state_of", "two-rail"});
+  expect_words(refusal(replaced(good, "usual_link = \"two-rails\"", "usual_link = \"chip-to-chip\"")),
+               {"network.usual_link", "all_reduce_time", "chip-to-chip"});
+  expect_words(refusal(replaced(good, "\"16 KiB\" = { value = \"34", "\"2 KiB\" = { value = \"34")),
+               {"links.rail.all_reduce_time", "grow"});
+  expect_words(refusal(replaced(good, "\"16 KiB\" = { value = \"34", "\"16 us\" = { value = \"34")),
+               {"links.rail.all_reduce_time", "16 us"});
 }
 
 TEST(Machine, NarrowerArithmeticIsFasterByTheMeasuredRatios) {

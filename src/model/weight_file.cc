@@ -71,6 +71,8 @@ void require_readable(std::string_view name, WeightFile file, std::string_view s
     readers += format("{}checkpoints: vLLM, SGLang and TensorRT-LLM", readers.empty() ? "" : "; ");
   }
   if (exists_as(name, WeightFile::Mlx)) readers = "MLX";
+  if (name.starts_with("ds4_")) readers = "ds4";
+  if (name.starts_with("exl3_")) readers = "ExLlamaV3";
   if (readers.empty()) readers = "no serving stack";
   throw_unsupported(format("{} cannot load weights in '{}'; these can: {}", stack, name, readers));
 }

@@ -137,15 +137,17 @@ TEST(Fit, BlocksTimesTheirSizeAreTheTokens) {
 // whole groups. 24 KV rows for 12 + 12 layers; 5 + 25 layers are six groups of 5.
 TEST(Fit, HybridPoolsCountEveryGroup) {
   Footprint parts;
-  parts.kv_row = Bytes(8192);
-  parts.layers = {{0, 36}};
+  const Bytes row(8192);
+  parts.layers = {{0, 36, row}};
   EXPECT_EQ(kv_of_pool_token(parts), Bytes(36 * 8192));
-  parts.layers = {{128, 12}, {0, 12}};
+  parts.layers = {{128, 12, row}, {0, 12, row}};
   EXPECT_EQ(kv_of_pool_token(parts), Bytes(24 * 8192));
-  parts.layers = {{1024, 25}, {0, 5}};
+  parts.layers = {{1024, 25, row}, {0, 5, row}};
   EXPECT_EQ(kv_of_pool_token(parts), Bytes(30 * 8192));
-  parts.layers = {{1024, 22}, {0, 4}};
+  parts.layers = {{1024, 22, row}, {0, 4, row}};
   EXPECT_EQ(kv_of_pool_token(parts), Bytes(28 * 8192));
+  parts.layers = {{1024, 25, row}, {0, 5, 2 * row}};
+  EXPECT_EQ(kv_of_pool_token(parts), Bytes(35 * 8192));
 }
 
 // vLLM at 0.90 was seen to use 115 of 121 GiB, at 0.92 118 (minefield), whatever the model; 25 runs at

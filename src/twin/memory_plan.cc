@@ -299,6 +299,18 @@ Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType
           .live = live_activations(graph)};
 }
 
+Footprint footprint_of_box(const TwinModel& twin) {
+  Footprint held = footprint(twin.model, twin.weights, twin.kv);
+  if (twin.parallel.boxes() == 1) return held;
+  const Graph graph = probe_graph(twin.model, twin.weights, twin.kv);
+  check_parallel(graph, twin.parallel);
+  const BoxShares shares = box_shares(graph, twin.parallel);
+  held.weights *= shares.weights;
+  held.state *= shares.state;
+  for (Footprint::Layers& layers : held.layers) layers.row *= shares.kv;
+  return held;
+}
+
 Bytes kv_of_sequence(const Footprint& model, std::int64_t context) {
   return sequence_bytes(model.layers, model.state, context);
 }

@@ -86,6 +86,9 @@ struct Footprint {
   std::vector<Rows> live;
 };
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv);
+// Of the box that holds most, where several share the model. Throws Error::Unsupported if it does
+// not split as asked.
+Footprint footprint_of_box(const TwinModel& twin);
 
 // Requires context >= 0, concurrency >= 1, ranks >= 1 and a share within (0, 1].
 MemoryPlan plan_memory(const TwinModel& twin, const Footprint& footprint,

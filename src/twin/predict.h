@@ -28,6 +28,9 @@ struct Prediction {
   Seconds first_decode_step;  // one token of one stream after a prompt of one token
   Seconds ttft;  // mean over streams that start at once; with the stack's time of a request
   Seconds tpot;  // mean over streams of (end - first token) / tokens after the first
+  Seconds ttft_p50, ttft_p95;  // over these streams
+  double stream_tok_per_s = 0;  // mean over streams of their own rates
+  // decode_step, if the twin speculates, is one that gives each stream several tokens.
   Seconds total;  // until the last stream ends; with the stack's time of a request
   StepCost prefill_step,
       decode_step;  // explained: whole prefill; one decode step at mid-generation

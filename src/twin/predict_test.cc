@@ -64,11 +64,36 @@ TEST(Predict, EqualsPlayingEveryStep) {
   }
 }
 
+// What a client waits beside the steps: before its first token, and once a run.
+TEST(Predict, RequestTimeIsPartOfTtftAndTotalAlone) {
+  const StepModel plain = dense_twin();
+  Stack stack = round_stack();
+  stack.price.request_time = 7;
+  const StepModel waiting = plain.with_stack(stack);
+  const Point point{.prompt = 700, .gen = 20, .concurrency = 3};
+  const Prediction before = predict(plain, point), after = predict(waiting, point);
+  EXPECT_DOUBLE_EQ(after.ttft.value(), before.ttft.value() + 7);
+  EXPECT_DOUBLE_EQ(after.total.value(), before.total.value() + 7);
+  EXPECT_EQ(after.tpot, before.tpot);
+  EXPECT_EQ(after.prompts_read, before.prompts_read);
+  EXPECT_EQ(after.prefill_tok_per_s, before.prefill_tok_per_s);
+  EXPECT_EQ(after.decode_tok_per_s, before.decode_tok_per_s);
+  EXPECT_EQ(predict(waiting, {.prompt = 0, .gen = 20}).ttft.value(), 0);  // there is none
+}
+
+TEST(Predict, FirstDecodeStepIsOneTokenAfterOne) {
+  const StepModel model = dense_twin();
+  const std::vector<Segment> step{{.n_past = 1, .n_new = 1}};
+  EXPECT_EQ(predict(model, {.prompt = 900, .gen = 30, .concurrency = 4}).first_decode_step,
+            model.price(step).time);
+}
+
 TEST(Predict, OneStreamsRateIsOneOverItsTpot) {
   const StepModel model = windowed_moe_twin();
   for (const std::int64_t prompt : {0, 1, 512, 3000}) {
     const Prediction p = predict(model, {.prompt = prompt, .gen = 100});
     EXPECT_NEAR(p.decode_tok_per_s * p.tpot.value(), 1.0, 1e-9);
+    EXPECT_NEAR(p.stream_tok_per_s * p.tpot.value(), 1.0, 1e-9);
     EXPECT_NEAR(p.prefill_tok_per_s * p.ttft.value(), static_cast<double>(prompt), 1e-6);
     EXPECT_NEAR(p.total.value(), (p.ttft + p.tpot * (prompt > 0 ? 99 : 100)).value(), 1e-9);
   }
@@ -144,40 +169,101 @@ TEST(Predict, IsNearThePublished) {
   EXPECT_EQ(decode.memory.fit, Fit::Fits);
 }
 
-// The table that `predict --explain` prints, of a machine of round numbers;
-// ExplanationSumsToThePhases is its law.
-TEST(Predict, GoldenExplanation) {
-  const Prediction p = predict(windowed_moe_twin(), {.prompt = 1000, .gen = 32}, true);
-  std::string table;
-  for (const StepCost* step : {&p.prefill_step, &p.decode_step}) {
-    for (const ClassCost& c : step->classes) {
-      table += format("{} {} {:.1f}us {}\n", op_class_name(c.op_class), c.n_ops,
-                      1e6 * c.time.value(), bound_name(c.bound));
+// A whole answer worked out from the kernels' shares: weights over bandwidth in decode, flops over
+// the peak in prefill, launches and the host beside them.
+TEST(Predict, DenseModelInClosedForm) {
+  const StepModel model = dense_twin();
+  const Prediction p = predict(model, {.prompt = 512, .gen = 2}, true);
+  const Bytes embedding(2.0 * 128256 * 4096);
+  const Bytes weights = model.footprint().weights - embedding;
+  const double kv = 2.0 * 2 * 8 * 128 * 513 * 32;
+  const double kernels = static_cast<double>(build_step(dense_model(), all_in(DType::F16), DType::F16,
+                                                        {{.n_past = 512, .n_new = 1}})
+                                                 .ops.size());
+  const double decode = (weights.value() + kv) / 100e9 + 23e-6;
+  EXPECT_GT(p.tpot.value(), decode);
+  EXPECT_LT(p.tpot.value(), decode + kernels * 1e-6 * 1.05);  // launches, and what is not hidden
+  const double flops = 2 * (weights.value() / 2 - 128256.0 * 4096) * 512;  // the head reads one row
+  EXPECT_GT(p.prompts_read.value(), flops / 0.5e12);
+  EXPECT_LT(p.prompts_read.value(), flops / 0.5e12 * 1.02);
+}
+
+// Half of any share or twice any time makes a run no shorter.
+TEST(Predict, SlowerNumbersMakeSlowerRuns) {
+  for (const StepModel& model : {dense_twin(), windowed_moe_twin()}) {
+    const Point point{.prompt = 600, .gen = 40, .depth = 3000};
+    const Prediction base = predict(model, point);
+    Stack stack = round_stack();
+    for (const StackParameter& p : parameters(stack)) {
+      const double before = *p.value;
+      const bool speeds_up = p.key.ends_with("_share") ||
+                             (p.key.ends_with("_ratio") && p.key != "price.overlap_ratio");
+      *p.value = speeds_up ? before / 2 : before * 2 + 1e-6;
+      if (p.key != "price.routing_exponent") {
+        EXPECT_GE(predict(model.with_stack(stack), point).total, base.total) << p.key;
+      }
+      *p.value = before;
     }
-    table += format("overhead {:.1f}us; step {:.1f}us {}\n", 1e6 * step->overhead.value(),
-                    1e6 * step->time.value(), bound_name(step->bound));
   }
-  EXPECT_EQ(table, R"(embed 2 207.4us memory
-norm 129 20987.2us memory
-mat_mul 320 5388686.3us compute
-lm_head 1 5591.7us memory
-attention 64 341139.9us compute
-kv_store 64 3932.2us memory
-elementwise 321 60303.1us memory
-expert 192 6444370.9us compute
-route 128 26894.8us memory
-overhead 46.0us; step 12292159.5us compute
-embed 1 1.0us launch
-norm 65 69.3us launch
-mat_mul 160 14465.2us memory
-lm_head 1 5582.7us memory
-attention 32 782.4us memory
-kv_store 32 33.3us launch
-elementwise 161 166.1us launch
-expert 96 17208.8us memory
-route 64 68.2us launch
-overhead 23.0us; step 38400.0us memory
-)");
+}
+
+TwinModel with_intervals(bool fitted) {
+  TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
+  for (int i = 0; i < kMetrics; ++i) {
+    twin.stack.intervals[static_cast<std::size_t>(i)] = {.low = 0.9 - 0.1 * i, .high = 1.1 + 0.1 * i};
+  }
+  twin.stack.kernels[0].fitted = fitted;
+  return twin;
+}
+
+constexpr Point kSeen{.prompt = 1000, .gen = 100, .concurrency = 4};
+
+TEST(Interval, IsTheStacksWhereTheFitHasSeen) {
+  const TwinModel twin = with_intervals(true);
+  for (int i = 0; i < kMetrics; ++i) {
+    const Interval interval = interval_of(twin, static_cast<Metric>(i), kSeen);
+    EXPECT_DOUBLE_EQ(interval.low, 0.9 - 0.1 * i);
+    EXPECT_DOUBLE_EQ(interval.high, 1.1 + 0.1 * i);
+  }
+}
+
+// Wider on both sides for kernels that no measurement moved, longer contexts, more streams; widest
+// for several of these.
+TEST(Interval, IsWiderBeyondWhatTheFitHasSeen) {
+  const Metric metric = Metric::Decode;
+  const Interval seen = interval_of(with_intervals(true), metric, kSeen);
+  const auto wider = [](const Interval& a, const Interval& b) {
+    EXPECT_LT(a.low, b.low);
+    EXPECT_GT(a.high, b.high);
+    EXPECT_GT(a.low, 0);
+  };
+  const Interval unfitted = interval_of(with_intervals(false), metric, kSeen);
+  wider(unfitted, seen);
+  Point longer = kSeen;
+  longer.depth = 200'000;
+  Point crowded = kSeen;
+  crowded.concurrency = 500;
+  for (const Point& point : {longer, crowded}) {
+    wider(interval_of(with_intervals(true), metric, point), seen);
+    wider(interval_of(with_intervals(false), metric, point), unfitted);
+  }
+}
+
+// What matters is the kernel that reads most of the weights: the experts' in a mixture.
+TEST(Interval, LooksAtTheKernelsOfMostWeights) {
+  TwinModel twin = with_intervals(true);
+  twin.stack.kernels.push_back({.name = "new", .math = MathType::F16});
+  twin.stack.format_kernels[static_cast<std::size_t>(DType::FP8)] = 1;
+  const auto low = [&] { return interval_of(twin, Metric::Decode, kSeen).low; };
+  const double narrow = low();
+  twin.weights.expert = DType::FP8;
+  EXPECT_EQ(low(), narrow);  // a dense model has none
+  twin.weights.dense_mlp = DType::FP8;
+  EXPECT_LT(low(), narrow);
+  twin.model.n_experts = 8;
+  twin.model.n_experts_used = 2;
+  twin.weights.expert = DType::F16;
+  EXPECT_EQ(low(), narrow);
 }
 
 TEST(Predict, RefusesWhatCannotBe) {

@@ -18,22 +18,37 @@ struct Shares {
 // The arithmetic's peak, or that of the next wider one that the machine has at all.
 FlopsPerSecond peak(const Machine& machine, MathType wanted, Hertz clock) {
   for (const MathType type : {wanted, MathType::F16, MathType::TF32}) {
-    if (const FlopsPerSecond p = machine.peak(type, clock); p.value() > 0) return p;
+    const FlopsPerSecond p = machine.peak(type, clock);
+    if (p.value() > 0) return p * machine.compute_ratio;
   }
-  return machine.peak(MathType::F32, clock);
+  return machine.peak(MathType::F32, clock) * machine.compute_ratio;
 }
 
-// Of a product with rows without end.
+BytesPerSecond bandwidth(const Machine& machine) {
+  return machine.memory_bandwidth * machine.memory_ratio;
+}
+
+// What multiplies the memory share of the kernels: experts are many small matrices, and the LM
+// head's one long row by matrix product takes a path of its own in some libraries.
+double memory_ratio(const OpShape& op, const PriceParameters& p) {
+  if (op.op_class == OpClass::Expert) return p.expert_memory_ratio;
+  return op.op_class == OpClass::LmHead && op.x_rows <= 1 ? p.single_head_ratio : 1;
+}
+
+// Of a product with rows without end. A machine without the kernels' arithmetic runs those of 16
+// bits instead, on weights widened as they come.
 Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const PriceParameters& p = twin.stack.price;
-  const bool expert = op.op_class == OpClass::Expert;
-  const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
   static const Kernels plain{};  // vectors and routers in formats that need no kernel of their own
+  const Kernels* kernels = twin.stack.kernels_of(op.w_dtype);
   const Kernels& k = kernels != nullptr ? *kernels : plain;
-  return {.compute = peak(twin.machine, k.math, clock) *
-                     (k.compute_share * (expert ? p.expert_compute_ratio : 1)),
-          .memory = twin.machine.memory_bandwidth *
-                    (k.memory_share * (expert ? p.expert_memory_ratio : 1))};
+  const Kernels* wide = twin.stack.kernels_of(DType::F16);
+  const bool has_math = twin.machine.peak(k.math, clock).value() > 0;
+  const Kernels& computes = has_math || wide == nullptr ? k : *wide;
+  const double compute_ratio = op.op_class == OpClass::Expert ? p.expert_compute_ratio : 1;
+  return {.compute = peak(twin.machine, computes.math, clock) *
+                     (computes.compute_share * compute_ratio),
+          .memory = bandwidth(twin.machine) * (k.memory_share * memory_ratio(op, p))};
 }
 
 double rows_of_product(const OpShape& op, const StepShape& step) {
@@ -45,7 +60,7 @@ double rows_of_product(const OpShape& op, const StepShape& step) {
 Seconds activation_time(const Work& work, const TwinModel& twin) {
   const Bytes moved = work.activations * (twin.stack.activation_bytes / kCountedActivationBytes);
   const Bytes spilled = std::max(Bytes(0), moved - twin.machine.l2_size);
-  return spilled / (twin.machine.memory_bandwidth * twin.stack.price.vector_memory_share);
+  return spilled / (bandwidth(twin.machine) * twin.stack.price.vector_memory_share);
 }
 
 void price_product(const OpShape& op, const StepShape& step, const Work& work,
@@ -58,18 +73,45 @@ void price_product(const OpShape& op, const StepShape& step, const Work& work,
   cost.memory = work.weights / shares.memory + activation_time(work, twin);
 }
 
-void price_attention(const OpShape& op, const Work& work, const TwinModel& twin, Hertz clock,
-                     Cost& cost) {
+struct AttentionWork {
+  Flops matmul;
+  double width = 0;  // of a head's keys
+};
+
+// Latent rows may be widened to keys and values of every head before they are used, which saves
+// flops where many queries read them; stacks take the cheaper way.
+AttentionWork cheapest_attention(const OpShape& op, const StepShape& step, const Work& work,
+                                 const LatentConfig& latent) {
+  const AttentionWork absorbed{work.matmul, static_cast<double>(op.at.qk_dim)};
+  if (!op.at.latent || latent.qk_nope == 0) return absorbed;
+  const double width = latent.qk_nope + latent.qk_rope;
+  const double dots = (width + latent.v_dim) / (op.at.qk_dim + op.at.v_dim);
+  const double older = std::max(step.keys - step.n_tokens, 0.0);  // the graph widens the new ones
+  const Flops widening(2 * older * latent.kv_lora * op.at.n_heads * (latent.qk_nope + latent.v_dim));
+  const AttentionWork widened{work.matmul * dots + widening, width};
+  return widened.matmul < absorbed.matmul ? widened : absorbed;
+}
+
+void price_attention(const OpShape& op, const StepShape& step, const Work& work,
+                     const TwinModel& twin, Hertz clock, Cost& cost) {
   const PriceParameters& p = twin.stack.price;
-  const bool scan = op.op_class == OpClass::Scan;
-  double share = scan ? p.scan_compute_share : p.attention_compute_share;
-  if (!scan && op.at.qk_dim > kNarrowHead) {
-    share *= std::pow(kNarrowHead / op.at.qk_dim, p.attention_width_exponent);
+  const AttentionWork cheapest = cheapest_attention(op, step, work, twin.model.latent);
+  double share = p.attention_compute_share;
+  if (cheapest.width > kNarrowHead) {
+    share *= std::pow(kNarrowHead / cheapest.width, p.attention_width_exponent);
   }
-  cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * share);
+  const double ratio = dtype_bits(twin.kv) < 16 ? p.quantised_kv_ratio : 1;
+  cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * share);
   cost.memory = (work.kv_read + work.kv_write) /
-                    (twin.machine.memory_bandwidth *
-                     (scan ? p.scan_memory_share : p.attention_memory_share)) +
+                    (bandwidth(twin.machine) * (p.attention_memory_share * ratio)) +
+                activation_time(work, twin);
+}
+
+void price_scan(const Work& work, const TwinModel& twin, Hertz clock, Cost& cost) {
+  const PriceParameters& p = twin.stack.price;
+  cost.compute = work.matmul / (peak(twin.machine, MathType::F16, clock) * p.scan_compute_share);
+  cost.memory = (work.kv_read + work.kv_write) /
+                    (bandwidth(twin.machine) * p.scan_memory_share) +
                 activation_time(work, twin);
 }
 
@@ -83,6 +125,8 @@ std::string_view bound_name(Bound bound) {
       return "memory";
     case Bound::Launch:
       return "launch";
+    case Bound::Link:
+      return "link";
   }
   std::abort();
 }
@@ -113,8 +157,10 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
       price_product(op, step, work, twin, clock, cost);
       break;
     case OpClass::Attention:
+      price_attention(op, step, work, twin, clock, cost);
+      break;
     case OpClass::Scan:
-      price_attention(op, work, twin, clock, cost);
+      price_scan(work, twin, clock, cost);
       break;
     case OpClass::Embed:
     case OpClass::Norm:
@@ -122,12 +168,17 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
     case OpClass::Elementwise:
     case OpClass::Route:
       cost.memory = (work.weights + work.kv_read + work.kv_write) /
-                        (machine.memory_bandwidth * p.vector_memory_share) +
+                        (bandwidth(machine) * p.vector_memory_share) +
                     activation_time(work, twin);
       break;
   }
-  cost.launch = Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
-                        (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time));
+  const bool product = op.op_class == OpClass::MatMul || op.op_class == OpClass::Expert ||
+                       op.op_class == OpClass::LmHead;
+  cost.launch = machine.kernel_ratio *
+                Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
+                            (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time) +
+                        (product ? p.product_time : 0) +
+                        (op.kind == OpKind::Scan ? p.scan_time : 0));
   cost.time = std::max(cost.compute, cost.memory) +
               p.overlap_ratio * std::min(cost.compute, cost.memory) + cost.launch;
   cost.bound = largest(cost.compute, cost.memory, cost.launch);

@@ -4,7 +4,7 @@
 //
 //   memory    weights / (m bandwidth) + spilled activations / (vector share bandwidth)
 //   compute   flops / (c peak) * (rows + half_rows) / rows     rows of the product, or an expert's
-//   time      longer + overlap_ratio * shorter + kernels * kernel time
+//   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time or scan_time
 //
 // Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
 // compute share; a scan likewise. Norms, element-wise ops, routing and look-ups move activations.
@@ -19,7 +19,8 @@
 
 namespace tinderbox {
 
-enum class Bound : std::uint8_t { Compute, Memory, Launch };
+enum class Bound : std::uint8_t { Compute, Memory, Launch, Link };
+inline constexpr int kBounds = 4;
 std::string_view bound_name(Bound bound);
 Bound largest(Seconds compute, Seconds memory, Seconds launch);
 

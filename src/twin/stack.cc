@@ -17,6 +17,7 @@ constexpr std::array kNouns = {
     Noun{"ratio", Measure::Share},
     Noun{"exponent", Measure::Share},
     Noun{"rows", Measure::Share},  // a fitted number of rows is no whole number
+    Noun{"tokens", Measure::Share},
     Noun{"time", Measure::Time},
     Noun{"size", Measure::Size},
 };
@@ -26,14 +27,16 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 17> kPriceKeys = {{
+constexpr std::array<PriceKey, 23> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
+    {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
     {"price.half_rows", &PriceParameters::half_rows, false},
     {"price.expert_half_rows", &PriceParameters::expert_half_rows, false},
     {"price.routing_exponent", &PriceParameters::routing_exponent, false},
     {"price.attention_memory_share", &PriceParameters::attention_memory_share, false},
     {"price.attention_compute_share", &PriceParameters::attention_compute_share, false},
+    {"price.quantised_kv_ratio", &PriceParameters::quantised_kv_ratio, false},
     {"price.attention_width_exponent", &PriceParameters::attention_width_exponent, false},
     {"price.scan_memory_share", &PriceParameters::scan_memory_share, false},
     {"price.scan_compute_share", &PriceParameters::scan_compute_share, false},
@@ -41,8 +44,12 @@ constexpr std::array<PriceKey, 17> kPriceKeys = {{
     {"price.overlap_ratio", &PriceParameters::overlap_ratio, false},
     {"price.kernel_time", &PriceParameters::kernel_time, true},
     {"price.graph_kernel_time", &PriceParameters::graph_kernel_time, true},
+    {"price.product_time", &PriceParameters::product_time, true},
+    {"price.scan_time", &PriceParameters::scan_time, true},
     {"price.step_time", &PriceParameters::step_time, true},
     {"price.sequence_time", &PriceParameters::sequence_time, true},
+    {"price.answer_tokens", &PriceParameters::answer_tokens, false},
+    {"price.sync_time", &PriceParameters::sync_time, true},
     {"price.request_time", &PriceParameters::request_time, true},
 }};
 
@@ -75,6 +82,11 @@ WeightFile parse_weight_file(const std::string& text, const std::string& where) 
   if (text == "checkpoint") return WeightFile::Checkpoint;
   if (text == "mlx") return WeightFile::Mlx;
   throw_invalid(expected_one_of(where, "a kind of files", {"gguf", "checkpoint", "mlx"}, text));
+}
+
+std::string parse_usual_parallel(const std::string& text, const std::string& where) {
+  if (text == "tp" || text == "pp") return text;
+  throw_invalid(expected_one_of(where, "a way to use several boxes", {"tp", "pp"}, text));
 }
 
 int kernels_named(const Stack& stack, const std::string& name, const std::string& where) {
@@ -233,7 +245,10 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   stack.id = file.text("id");
   stack.name = file.text("name");
   stack.file = parse_weight_file(file.text("reads"), file.where("reads"));
+  if (file.has("like")) stack.like = file.text("like");
   stack.graphs = file.flag("graphs");
+  stack.usual_parallel = parse_usual_parallel(file.text("usual_parallel"), file.where("usual_parallel"));
+  stack.overlaps_stages = file.flag("overlaps_stages");
   stack.latency_subtracted = file.flag("latency_subtracted");
   stack.kv_default = file.text("kv_default");
   stack.weights_default = file.text("weights_default");
@@ -284,14 +299,27 @@ std::vector<StackParameter> parameters(Stack& stack) {
   return out;
 }
 
+std::vector<StackParameter> parameters(Machine& machine) {
+  std::vector<StackParameter> out;
+  for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
+                                   std::pair{"reach.compute_ratio", &machine.compute_ratio},
+                                   std::pair{"reach.kernel_ratio", &machine.kernel_ratio}}) {
+    const bool there = std::ranges::find(machine.facts, key, &Fact::key) != machine.facts.end();
+    if (there) out.push_back({key, value});
+  }
+  return out;
+}
+
 std::string_view default_stack(std::string_view weights_name) {
   const std::string name = lower(weights_name);
   const auto begins = [&](std::string_view prefix, std::size_t at) {
     return name.starts_with(prefix) && name.size() > at && name[at] >= '0' && name[at] <= '9';
   };
-  const bool gguf = begins("q", 1) || begins("iq", 2) || begins("ds4_q", 5) ||
-                    name.starts_with("ud-") || name == "f16" || name == "mxfp4" ||
-                    name.starts_with("mlx_");
+  if (name.starts_with("mlx_")) return "mlx";
+  if (name.starts_with("ds4_")) return "ds4";
+  if (name.starts_with("exl3")) return "exl3";
+  const bool gguf = begins("q", 1) || begins("iq", 2) || name.starts_with("ud-") || name == "f16" ||
+                    name == "mxfp4";
   return gguf ? "llama.cpp" : "vllm";
 }
 

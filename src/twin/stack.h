@@ -32,18 +32,24 @@ struct Kernels {
 struct PriceParameters {
   double expert_memory_ratio = 1;   // experts against dense products of the same kernels
   double expert_compute_ratio = 1;  // ditto
+  double single_head_ratio = 1;     // LM head of one row against dense products, likewise
   double half_rows = 0;             // rows of a product at which it reaches half its compute share
   double expert_half_rows = 0;      // ditto, rows an expert
   double routing_exponent = 1;      // T tokens touch as many experts as T^x tokens routed at random
   double attention_memory_share = 1, attention_compute_share = 1;
+  double quantised_kv_ratio = 1;    // memory share of attention over keys of less than 16 bits
   double attention_width_exponent = 0;  // compute share falls as (128 / head dimension)^x beyond 128
   double scan_memory_share = 1, scan_compute_share = 1;
   double vector_memory_share = 1;  // activations of norms and element-wise ops
   double overlap_ratio = 0;  // share of the shorter of compute and memory that the longer one does not hide
   double kernel_time = 0;        // s a kernel launched one by one
   double graph_kernel_time = 0;  // s a kernel of a replayed graph, start and drain
+  double product_time = 0;       // s a product takes beside its bytes and flops: filling, draining
+  double scan_time = 0;          // s a scan takes beside its bytes and flops
   double step_time = 0;          // s of a step on the host that the device waits for
   double sequence_time = 0;      // s ditto for each sequence of the step
+  double answer_tokens = 0;      // mean length of an answer that nothing but its model ends
+  double sync_time = 0;          // s of an operation between boxes beyond what the link alone takes
   double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
 };
 
@@ -97,8 +103,11 @@ struct MemoryPolicy {
 
 struct Stack {
   std::string id, name;
+  std::string like;  // the stack whose fitted numbers are this one's priors; empty: none
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
   bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
+  std::string usual_parallel = "tp";  // how it uses several boxes if not told: "tp" or "pp"
+  bool overlaps_stages = false;       // of pp: stages work on other sequences or chunks meanwhile
   bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
 
   std::vector<Kernels> kernels;
@@ -141,9 +150,11 @@ struct StackParameter {
   double* value;
 };
 std::vector<StackParameter> parameters(Stack& stack);
+// Likewise "reach.memory_ratio" ... of a machine file; empty if the file has none.
+std::vector<StackParameter> parameters(Machine& machine);
 
 // The stack that usually runs a weights format: "llama.cpp" for the formats of GGUF files and
-// mxfp4, else "vllm".
+// mxfp4, "mlx", "ds4" and "exl3" for their own, else "vllm".
 std::string_view default_stack(std::string_view weights_name);
 
 }  // namespace tinderbox

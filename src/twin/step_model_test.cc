@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "model/random_layers.h"
 #include "twin/test_models.h"
 
@@ -10,15 +11,32 @@ namespace {
 
 using namespace testing;
 
+// Two kernels and every parameter of a price.
+void randomise(Random& random, Stack& stack) {
+  const auto share = [&] { return 0.2 + 0.8 * random.uniform(); };
+  stack.kernels.push_back({.name = "wide", .math = MathType::F32});
+  for (StackParameter& p : parameters(stack)) *p.value = share();
+  for (int& k : stack.format_kernels) k = static_cast<int>(random.range(0, 1));
+  // Below 1 the second row of a head would make a step shorter, as it does in such libraries.
+  stack.price.single_head_ratio = 1 + random.uniform();
+  stack.price.half_rows = 40 * random.uniform();
+  stack.price.expert_half_rows = 40 * random.uniform();
+  stack.price.graph_kernel_time = 5e-6 * random.uniform();
+  // Replaying a graph is never dearer than launching its kernels one by one.
+  stack.price.kernel_time = stack.price.graph_kernel_time * (1 + random.uniform());
+  stack.price.product_time = 1e-5 * random.uniform();
+  stack.price.scan_time = 1e-5 * random.uniform();
+  stack.price.step_time = 1e-3 * random.uniform();
+  stack.price.sequence_time = 1e-4 * random.uniform();
+  for (double& n : stack.launches) n = static_cast<double>(random.range(0, 3));
+  stack.activation_bytes = coin(random) ? 2 : 4;
+}
+
 TwinModel random_twin(Random& random) {
   TwinModel twin{round_machine(), round_stack(), random_model(random), random_format(random),
                  DType::F16};
   if (coin(random)) vary_layers(random, twin.model);
-  for (Efficiency& e : twin.stack.efficiency) {
-    e = {0.2 + 0.8 * random.uniform(), 0.2 + 0.8 * random.uniform(), 3 * random.uniform()};
-  }
-  for (double& f : twin.stack.format_memory) f = 0.3 + 0.7 * random.uniform();
-  for (double& f : twin.stack.format_compute) f = 0.3 + random.uniform();
+  randomise(random, twin.stack);
   twin.stack.graphs = coin(random);
   // So slow a machine that tiny models are bound by more than launches.
   twin.machine.memory_bandwidth = BytesPerSecond(std::pow(10, 5 + 6 * random.uniform()));
@@ -46,13 +64,17 @@ TEST(StepModel, EqualsWalkOfTheGraph) {
     Seconds ops;
     std::array<Work, kOpClasses> works{};
     for (const Op& op : graph.ops) {
-      const Work work = count(graph, op);
-      ops += price(work, op.op_class, twin, decode).time;
+      StepShape shape = shape_of(graph.segments, op.at);
+      if (op.op_class == OpClass::Expert) {
+        shape.experts = experts_touched(op.at, shape.n_tokens, twin.stack);
+      }
+      const Work work = count(shape_of(graph, op), shape, twin.kv);
+      ops += price(shape_of(graph, op), shape, work, twin, decode).time;
       works[static_cast<std::size_t>(op.op_class)].matmul += work.matmul;
       works[static_cast<std::size_t>(op.op_class)].weights += work.weights;
     }
-    const Seconds overhead = twin.stack.step_overhead +
-                             twin.stack.sequence_overhead * static_cast<double>(segments.size());
+    const Seconds overhead(twin.stack.price.step_time +
+                           twin.stack.price.sequence_time * static_cast<double>(segments.size()));
     EXPECT_NEAR(step.time.value(), (ops + overhead).value(), 1e-12 * step.time.value());
     EXPECT_EQ(step.overhead, overhead);
     int n_ops = 0;
@@ -84,37 +106,6 @@ TEST(StepModel, ClassTimesAndOverheadSumToTheStep) {
   }
 }
 
-// More of anything to do, or less to do it with, never makes an op cheaper.
-TEST(StepModel, PriceIsMonotone) {
-  for (std::uint32_t seed = 0; seed < 300; ++seed) {
-    Random random(5, Stream::Test, seed);
-    const TwinModel twin = random_twin(random);
-    const auto op_class = static_cast<OpClass>(random.range(0, kOpClasses - 1));
-    const bool decode = coin(random);
-    const auto draw = [&] { return std::pow(10, 9 * random.uniform()); };
-    const Work work{Flops(draw()), Flops(draw()), Bytes(draw()), Bytes(draw()),
-                    Bytes(draw()), Bytes(draw()), DType::Q8_0};
-    const Seconds time = price(work, op_class, twin, decode).time;
-    const auto costs_more = [&](auto change) {
-      Work more = work;
-      change(more);
-      EXPECT_GE(price(more, op_class, twin, decode).time, time);
-    };
-    const double k = 1 + random.uniform();
-    costs_more([&](Work& w) { w.matmul *= k; });
-    costs_more([&](Work& w) { w.vector *= k; });
-    costs_more([&](Work& w) { w.weights *= k; });
-    costs_more([&](Work& w) { w.kv_read *= k; });
-    costs_more([&](Work& w) { w.kv_write *= k; });
-    costs_more([&](Work& w) { w.activations *= k; });
-    TwinModel slower = twin;
-    slower.machine.memory_bandwidth = twin.machine.memory_bandwidth / k;
-    EXPECT_GE(price(work, op_class, slower, decode).time, time);
-    slower.machine.clock_heavy = slower.machine.clock_light = twin.machine.clock_heavy / k;
-    EXPECT_GE(price(work, op_class, slower, decode).time, time);
-  }
-}
-
 TEST(StepModel, MoreTokensAreNeverCheaper) {
   for (std::uint32_t seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -142,46 +133,6 @@ TEST(StepModel, MoreTokensAreNeverCheaper) {
   }
 }
 
-// Prices worked out by hand on the machine of round numbers.
-TEST(StepModel, RooflineByHand) {
-  const TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16),
-                       DType::F16};
-  Work work;
-  work.matmul = Flops(1e12);
-  work.weights = Bytes(10e9);
-  work.weight_dtype = DType::F16;
-  const Cost decode = price(work, OpClass::MatMul, twin, true);
-  EXPECT_DOUBLE_EQ(decode.compute.value(), 1.0);  // at clock_light
-  EXPECT_DOUBLE_EQ(decode.memory.value(), 0.1);
-  EXPECT_DOUBLE_EQ(decode.launch.value(), 1e-6);  // a replayed graph
-  EXPECT_DOUBLE_EQ(decode.time.value(), 1.0 + 1e-6);
-  EXPECT_EQ(decode.bound, Bound::Compute);
-  const Cost prefill = price(work, OpClass::MatMul, twin, false);
-  EXPECT_DOUBLE_EQ(prefill.compute.value(), 2.0);  // at clock_heavy
-  EXPECT_DOUBLE_EQ(prefill.launch.value(), 10e-6);
-
-  TwinModel fp8 = twin;
-  fp8.stack.format_math[static_cast<std::size_t>(DType::FP8)] = MathType::FP8;
-  fp8.stack.format_memory[static_cast<std::size_t>(DType::FP8)] = 0.5;
-  work.weight_dtype = DType::FP8;
-  EXPECT_DOUBLE_EQ(price(work, OpClass::MatMul, fp8, true).compute.value(), 0.5);
-  EXPECT_DOUBLE_EQ(price(work, OpClass::MatMul, fp8, true).memory.value(), 0.2);
-  fp8.stack.format_compute[static_cast<std::size_t>(DType::FP8)] = 0.25;
-  EXPECT_DOUBLE_EQ(price(work, OpClass::MatMul, fp8, true).compute.value(), 2.0);
-  fp8.stack.format_compute[static_cast<std::size_t>(DType::FP8)] = 1;
-  EXPECT_DOUBLE_EQ(price(work, OpClass::Attention, fp8, true).compute.value(), 1.0);  // always F16
-  fp8.machine.flops_per_clock[static_cast<std::size_t>(MathType::FP8)] =
-      0;  // a machine without it widens
-  EXPECT_DOUBLE_EQ(price(work, OpClass::MatMul, fp8, true).compute.value(), 1.0);
-
-  Work small;
-  small.activations = Bytes(1e6);  // just fits the L2
-  EXPECT_DOUBLE_EQ(price(small, OpClass::Norm, twin, true).memory.value(), 0);
-  EXPECT_EQ(price(small, OpClass::Norm, twin, true).bound, Bound::Launch);
-  small.activations = Bytes(1e6 + 1e9);
-  EXPECT_DOUBLE_EQ(price(small, OpClass::Norm, twin, true).memory.value(), 0.01);
-}
-
 // Decode of a dense 8 B model reads its weights once: 15.0 GB of F16 matrices and head at 100 GB/s.
 TEST(StepModel, DecodeOfADenseModelIsItsWeightsOverBandwidth) {
   const StepModel model(
@@ -194,6 +145,42 @@ TEST(StepModel, DecodeOfADenseModelIsItsWeightsOverBandwidth) {
   const Bytes embedding(2.0 * 128256 * 4096);
   EXPECT_DOUBLE_EQ(weights.value(), (model.footprint().weights - embedding).value() + 2 * 4096);
   EXPECT_NEAR(step.time.value(), weights.value() / 100e9, 0.01 * step.time.value());
+}
+
+// Numbers of the stack enter a price and nothing else: another stack's, and back.
+TEST(StepModel, WithStackChangesThePriceAlone) {
+  const StepModel model(
+      {round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16});
+  const std::vector<Segment> one{{.n_past = 100, .n_new = 1}};
+  Stack half = round_stack();
+  half.kernels[0].memory_share = 0.5;
+  const StepModel slower = model.with_stack(half);
+  const StepCost before = model.price(one, true), after = slower.price(one, true);
+  EXPECT_GT(after.time, 1.9 * before.time);
+  ASSERT_EQ(after.classes.size(), before.classes.size());
+  for (std::size_t i = 0; i < after.classes.size(); ++i) {
+    EXPECT_EQ(after.classes[i].work.bytes(), before.classes[i].work.bytes());
+    EXPECT_EQ(after.classes[i].n_ops, before.classes[i].n_ops);
+  }
+  EXPECT_EQ(slower.with_stack(round_stack()).price(one).time, before.time);
+}
+
+TEST(StepModel, NamesTheWeightThatHasNoKernel) {
+  Stack stack = round_stack();
+  stack.format_kernels[static_cast<std::size_t>(DType::FP8)] = -1;
+  const auto model = [&](DType dtype) {
+    return StepModel({round_machine(), stack, dense_model(), all_in(dtype), DType::F16});
+  };
+  EXPECT_NO_THROW(model(DType::F16));
+  try {
+    model(DType::FP8);
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Error::Code::Unsupported);
+    for (const char* word : {"round", "fp8", "blk.0.attn_q.weight", "dense-8b"}) {
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

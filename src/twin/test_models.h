@@ -82,7 +82,7 @@ inline std::vector<Segment> random_segments(Random& random, std::int64_t past_ma
   return segments;
 }
 
-// 1 TFLOP/s of F16, half of it at clock_heavy, twice of FP8; 100 GB/s; 10 us a launch.
+// 1 TFLOP/s of F16, half of it at clock_heavy, twice of FP8; 100 GB/s; 1 MB of L2.
 inline Machine round_machine() {
   Machine m;
   m.id = "round";
@@ -99,16 +99,20 @@ inline Machine round_machine() {
   return m;
 }
 
+// Every format by one kernel that reaches the peaks; 1 us a kernel of a graph, 10 us alone, 20 us a step, 3 us a
+// sequence.
 inline Stack round_stack() {
   Stack s;
   s.id = "round";
   s.graphs = true;
-  s.launch_graph = Seconds(1e-6);
-  s.step_overhead = Seconds(20e-6);
-  s.sequence_overhead = Seconds(3e-6);
-  s.format_memory.fill(1.0);
-  s.format_compute.fill(1.0);
-  s.format_math.fill(MathType::F16);
+  s.kernels = {{.name = "plain", .math = MathType::F16, .fitted = true}};
+  s.format_kernels.fill(0);
+  s.price.kernel_time = 10e-6;
+  s.price.graph_kernel_time = 1e-6;
+  s.price.step_time = 20e-6;
+  s.price.sequence_time = 3e-6;
+  s.price.answer_tokens = 1e30;  // answers are as long as asked for
+  s.launches.fill(1);
   s.kv_default = "f16";
   s.step_tokens_max = 512;
   s.sequences_max = 64;

@@ -1,0 +1,70 @@
+// The fitted numbers in the files they belong to.
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "box/calibrate.h"
+
+namespace tinderbox {
+namespace {
+
+// The line of a key in its section, edited in place.
+class Line {
+ public:
+  Line(std::string& toml, std::string_view file, std::string_view key)
+      : toml_(toml), where_(format("{}: {}", file, key)) {
+    const std::size_t dot = key.rfind('.');
+    const std::size_t section = toml.find(format("[{}]\n", key.substr(0, dot)));
+    const std::string name = format("\n{} = {{ value = ", key.substr(dot + 1));
+    begin_ = section == std::string::npos ? section : toml.find(name, section);
+    if (begin_ == std::string::npos) throw_invalid(where_ + " has no line of its own");
+  }
+  void set(std::string_view attribute, const std::string& value) {
+    const std::size_t end = std::min(toml_.find('\n', begin_ + 1), toml_.size());
+    const std::string head = format(" {} = ", attribute);
+    const std::size_t from = toml_.find(head, begin_);
+    if (from >= end) throw_invalid(format("{} has no {}", where_, attribute));
+    const std::size_t begin = from + head.size();
+    toml_.replace(begin, toml_.find_first_of(",}", begin) - begin, value);
+  }
+
+ private:
+  std::string& toml_;
+  std::string where_;
+  std::size_t begin_ = 0;
+};
+
+void set_parameters(std::string& toml, const std::string& id,
+                    const std::vector<FittedParameter>& parameters) {
+  for (const FittedParameter& p : parameters) {
+    Line line(toml, id, p.key);
+    const bool is_time = p.key.ends_with("_time");
+    line.set("value",
+             is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
+    line.set("prior",
+             is_time ? format("\"{:.4g} us\"", 1e6 * p.prior) : format("{:.4g}", p.prior));
+    line.set("error", format("{:.3f}", p.error));
+    line.set("rows", format("{}", p.n_rows));
+  }
+}
+
+}  // namespace
+
+std::string with_fitted(std::string toml, const FittedMachine& fitted) {
+  set_parameters(toml, fitted.id, fitted.parameters);
+  return toml;
+}
+
+std::string with_fitted(std::string toml, const FittedStack& fitted) {
+  set_parameters(toml, fitted.id, fitted.parameters);
+  for (int q = 0; q < kMetrics; ++q) {
+    const Interval& interval = fitted.intervals[static_cast<std::size_t>(q)];
+    if (interval.low == 1 && interval.high == 1) continue;  // nothing to go by
+    const std::string key = format("interval.{}", metric_name(static_cast<Metric>(q)));
+    Line(toml, fitted.id, key + "_low_ratio").set("value", format("{:.3f} ", interval.low));
+    Line(toml, fitted.id, key + "_high_ratio").set("value", format("{:.3f} ", interval.high));
+  }
+  return toml;
+}
+
+}  // namespace tinderbox
