@@ -1,5 +1,7 @@
 #include "twin/memory_plan.h"
 
+#include <filesystem>
+
 #include "model/random_layers.h"
 #include "model/reference.h"
 #include "twin/test_models.h"
@@ -34,6 +36,10 @@ TEST(MemoryPlan, KvBytesEqualWhatIsWritten) {
     for (const Op& op : graph.ops) {
       if (op.kind == OpKind::Scan || op.kind == OpKind::Conv) {
         kept += count(graph, op).kv_write.value();
+      }
+      if (op.kind == OpKind::PoolStore) {  // pooled rows, and inputs for the next
+        const int rows = context / op.at.ratio;
+        kept += state_bytes(shape_of(graph, op)) + rows * kv_row_bytes(op.at, DType::F16);
       }
       if (op.kind != OpKind::KvStore) continue;
       const int window = op.at.window;
@@ -104,6 +110,34 @@ TEST(MemoryPlan, WindowedLayersKeepTheirWindow) {
   EXPECT_EQ(kv_bytes(model, DType::F16, 1000), row * (16 * 128 + 16 * 1000));
   const TwinModel twin{round_machine(), round_stack(), model, all_in(DType::F16), DType::F16};
   EXPECT_GT(plan_memory(twin, 100000, 1).kv_tokens_max, plan_memory(twin, 100, 1).kv_tokens_max);
+}
+
+// DeepSeek-V4 Flash: a window of 128 rows of 512 in 43 layers; rows of 4 tokens with index keys of 128 in 21, rows of
+// 128 tokens in 20; and what the next rows are made of.
+TEST(MemoryPlan, PooledLayersKeepARowAWindow) {
+  const ModelConfig model = load_config(std::filesystem::path(TINDERBOX_SOURCE_DIR) /
+                                        "data/models/deepseek-v4-flash.json");
+  const Footprint parts = footprint(model, all_in(DType::BF16), DType::BF16);
+  const double state = 4 * (21 * 8 * (4 * 512 + 4 * 128) + 20 * 128 * (2 * 512));
+  EXPECT_DOUBLE_EQ(parts.state.value(), state);
+  for (const std::int64_t context : {1024, 65536}) {
+    const auto n = static_cast<double>(context);
+    const double rows = 43 * 128 * 512 + 21 * n / 4 * (512 + 128) + 20 * n / 128 * 512;
+    EXPECT_DOUBLE_EQ(kv_of_sequence(parts, context).value(), 2 * rows + state);
+  }
+  // Windows are full, then each query leaves rows of 4 tokens out.
+  EXPECT_EQ(parts.bends, (std::vector<std::int64_t>{128, 512 * 4}));
+  EXPECT_NEAR(parts.mtp.value(), 2 * 6.61e9, 0.02e9);
+  EXPECT_EQ(parts.vision, Bytes(0));
+}
+
+TEST(MemoryPlan, TablesOfNgramsAreSetApart) {
+  const ModelConfig model = load_config(std::filesystem::path(TINDERBOX_SOURCE_DIR) /
+                                        "data/models/qwen3.8-flash-next.json");
+  const Footprint parts = footprint(model, all_in(DType::BF16), DType::BF16);
+  EXPECT_NEAR(parts.ngrams.value(), 2 * 320e6 * 160, 1e-3 * parts.ngrams.value());
+  EXPECT_GT(parts.weights, parts.ngrams);
+  EXPECT_NEAR(parts.vision.value(), 2 * 0.449e9, 0.01e9);
 }
 
 }  // namespace

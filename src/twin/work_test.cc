@@ -136,5 +136,46 @@ TEST(Work, SegmentSumsEqualVisibleKeys) {
   }
 }
 
+// The same for selections and pooled rows: sums over tokens in closed form against attended_rows.
+TEST(Work, SelectedAndPooledSumsEqualTheirDefinition) {
+  for (std::uint32_t seed = 0; seed < 2000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(5, Stream::Test, seed);
+    const auto draw = [&](std::int64_t low, std::int64_t high) {
+      return static_cast<std::int32_t>(random.range(low, high));
+    };
+    OpAttributes at;
+    at.ratio = draw(0, 4);
+    at.window = at.ratio > 0 ? draw(0, 9) : 0;
+    at.top_k = at.ratio > 0 ? draw(0, 5) : draw(1, 5);
+    at.block = at.ratio > 0 ? at.ratio : draw(1, 4);
+    const std::vector<Segment> segments{
+        {.n_past = draw(0, 40), .n_new = draw(1, 30), .samples = true}};
+    const std::int64_t past = segments[0].n_past, n = segments[0].n_new;
+    double pairs = 0, selected = 0, blocks = 0;
+    for (std::int64_t i = past + 1; i <= past + n; ++i) {
+      const AttendedRows rows = attended_rows(at, i);
+      pairs += static_cast<double>(rows.main + rows.pooled);
+      selected += static_cast<double>(at.ratio > 0 ? rows.pooled : rows.main);
+      blocks += static_cast<double>(i / at.block);
+    }
+    const double all = static_cast<double>(past + n);
+    const double far = at.ratio > 0 ? std::floor(all / at.ratio) : 0;
+    const double near = at.window > 0 ? std::min(all, static_cast<double>(at.window + n - 1)) : all;
+    double keys = at.ratio > 0 ? near + far : all;
+    if (at.top_k > 0) keys = at.ratio > 0 ? near + std::min(far, selected) : std::min(all, selected);
+    const StepShape step = shape_of(segments, at);
+    EXPECT_EQ(step.pairs, pairs);
+    EXPECT_EQ(step.keys, keys);
+    at.ratio = std::max(at.ratio, 1);
+    at.block = at.ratio * draw(1, 2);
+    blocks = 0;
+    for (std::int64_t i = past + 1; i <= past + n; ++i) {
+      blocks += static_cast<double>(i / at.block);
+    }
+    EXPECT_EQ(shape_of(segments, at, OpKind::Select).blocks, blocks);
+  }
+}
+
 }  // namespace
 }  // namespace tinderbox
