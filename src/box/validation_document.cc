@@ -20,9 +20,9 @@ configuration) has the median of its rows; figures are over groups, so that a pr
 another. A row that cannot be predicted is refused with a reason, which lowers the coverage; it is never a guess.
 
 *In sample*: by the stacks and machines as they are, fitted to all rows that calibration uses. *Model left out*,
-*source left out*: by fits that have not seen any row of that model or of that source. Rows that no fit uses (several
-boxes, memory, open-loop load) have one prediction, which stands in all three. Unless said otherwise, rows with
-speculative decoding count apart.
+*source left out*: by fits that have not seen any row of that model or of that source. Rows that these fits do not use
+(memory, open-loop load, speculative decoding) have one prediction, which stands in all three. Rows with speculative
+decoding count apart: how many drafted tokens were accepted is fitted to those rows themselves.
 
 )";
 
@@ -299,8 +299,11 @@ void cross_validate(Validation& v, const TwinCatalogues& catalogues,
     }
   }
   if (!csv) return;
+  // What drafters propose is fitted after the stacks, not with them: its rows say nothing of kernels.
+  const TwinCatalogues without_speculation{catalogues.machines, catalogues.stacks, catalogues.models,
+                                           nullptr, nullptr};
   for (const LeaveOut by : {LeaveOut::Model, LeaveOut::Source}) {
-    const Calibration calibration = calibrate(*csv, catalogues, {.leave_out = by}, progress);
+    const Calibration calibration = calibrate(*csv, without_speculation, {.leave_out = by}, progress);
     add_left_out(rows, calibration, by);
     v.stale = differs(rows, calibration);
   }
