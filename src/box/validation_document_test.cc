@@ -205,6 +205,31 @@ TEST(ValidationDocument, NothingIsADocument) {
   EXPECT_NE(document(Validation{}).find("# Validation"), std::string::npos);
 }
 
+// More rows than a plot should hold are drawn as their groups.
+TEST(ValidationDocument, ManyRowsAreDrawnAsGroups) {
+  Validation v{.files = {}, .rows = {}};
+  const auto dots = [&](int n_rows) {
+    v.rows.clear();
+    for (int i = 0; i < n_rows; ++i) {
+      PublishedRow& row = v.rows.emplace_back();
+      row.id = format("row{}", i);
+      row.group = format("group{}", i % 9);
+      row.stack = "vllm";
+      row.kind = RowKind::Decode;
+      row.measured = 1 + i;
+      row.predicted = 1.1 + i;
+    }
+    const std::string svg = validation_plots(v).front().svg;
+    EXPECT_LT(svg.size(), 300'000U);
+    std::size_t n = 0;
+    for (std::size_t at = svg.find("<title>"); at != std::string::npos; at = svg.find("<title>", at + 1)) ++n;
+    EXPECT_NE(svg.find(n == 9 ? "A dot a group" : "A dot a row"), std::string::npos);
+    return n;
+  };
+  EXPECT_EQ(dots(100), 100U);
+  EXPECT_EQ(dots(4000), 9U);
+}
+
 TEST(ValidationDocument, PredictionsStandBesideMeasurements) {
   const std::string table = predictions_beside_measurements(validation(), {"d", "a1"});
   const auto lines = split(table, '\n');
