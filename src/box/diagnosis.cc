@@ -95,7 +95,7 @@ std::vector<BadGroup> worst_groups(const RowList& rows, FitOf fit, std::size_t n
     if (some.empty()) continue;
     const auto error = [&](const PublishedRow* row) { return std::abs(row->sample(fit).error()); };
     std::ranges::stable_sort(some, {}, error);
-    groups.push_back({.row = some[(some.size() - 1) / 2],
+    groups.push_back({.row = some[some.size() / 2],
                       .error = score(some, fit).median_ape,
                       .n_rows = static_cast<std::int64_t>(some.size())});
   }

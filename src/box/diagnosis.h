@@ -22,7 +22,7 @@ std::vector<Diagnosis> parse_diagnoses(std::string_view toml, std::string_view n
 const Diagnosis* find_diagnosis(const std::vector<Diagnosis>& diagnoses, std::string_view group);
 
 struct BadGroup {
-  const PublishedRow* row = nullptr;  // the one in the middle of the group's errors
+  const PublishedRow* row = nullptr;  // in the middle of the group's errors, the worse of two
   double error = 0;                   // median of |error|
   std::int64_t n_rows = 0;            // predicted
 };

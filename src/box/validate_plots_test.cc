@@ -126,12 +126,5 @@ TEST(ValidatePlots, NoDotsAreAPlot) {
   EXPECT_EQ(xml_fault(curves_svg(none, {})), "");
 }
 
-TEST(ValidatePlots, AFullPlotIsSmall) {
-  ScatterPlot plot{.title = "t", .subtitle = "s", .unit = "u", .dots = {}};
-  for (int i = 0; i < 1400; ++i)  // names as long as the longest of data/measurements
-    plot.dots.push_back({1.0 + i, 1.0 + i, "a", std::string(98, 'x') + ": measured 1234, predicted 1234 u", false});
-  EXPECT_LT(scatter_svg(plot, {"a"}).size(), 300'000U);
-}
-
 }  // namespace
 }  // namespace tinderbox

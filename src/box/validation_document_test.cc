@@ -18,7 +18,8 @@ struct Catalogues {
   Catalogue machines = Catalogue::from_folder("machine", kData + "machines", ".toml");
   Catalogue stacks = Catalogue::from_folder("stack", kData + "stacks", ".toml");
   Catalogue models = Catalogue::from_folder("model", kData + "models", ".json");
-  TwinCatalogues resources() const { return {machines, stacks, models, nullptr, nullptr}; }
+  Catalogue speculation = Catalogue::from_folder("speculation", kData + "speculation", ".toml");
+  TwinCatalogues resources() const { return {machines, stacks, models, nullptr, &speculation}; }
 };
 const Catalogues& catalogues() {
   static const Catalogues all;
@@ -140,14 +141,19 @@ TEST(ValidationDocument, SlicesAddUp) {
 
 TEST(ValidationDocument, LeftOutPredictionsAreThoseOfCalibrate) {
   const Validation& v = validation();
-  const Calibration calibration =
-      calibrate(v.files[0].rows, catalogues().resources(), {.leave_out = LeaveOut::Source});
+  const Catalogues& all_of = catalogues();
+  const Calibration calibration =  // as `tinderbox calibrate`, which fits speculation apart
+      calibrate(v.files[0].rows, {all_of.machines, all_of.stacks, all_of.models, nullptr, nullptr},
+                {.leave_out = LeaveOut::Source});
   ASSERT_FALSE(calibration.rows.empty());
   for (const CalibratedRow& row : calibration.rows)
     EXPECT_EQ(v.rows[row.index].prediction(FitOf::WithoutSource), row.left_out);
   // Eight rows give other numbers than the four thousand that the stacks are fitted to.
   EXPECT_TRUE(v.stale);
   EXPECT_NE(document(v).find("not what calibration finds"), std::string::npos);
+  const auto speculating = std::ranges::find(v.rows, "s", &PublishedRow::id);
+  EXPECT_TRUE(speculating->predicted);
+  EXPECT_FALSE(speculating->without_source);
   const PublishedRow& memory = v.rows.back();
   ASSERT_TRUE(memory.predicted);
   EXPECT_EQ(memory.prediction(FitOf::WithoutModel), memory.predicted);
@@ -199,6 +205,31 @@ TEST(ValidationDocument, NothingIsADocument) {
   EXPECT_NE(document(Validation{}).find("# Validation"), std::string::npos);
 }
 
+// More rows than a plot should hold are drawn as their groups.
+TEST(ValidationDocument, ManyRowsAreDrawnAsGroups) {
+  Validation v{.files = {}, .rows = {}};
+  const auto dots = [&](int n_rows) {
+    v.rows.clear();
+    for (int i = 0; i < n_rows; ++i) {
+      PublishedRow& row = v.rows.emplace_back();
+      row.id = format("row{}", i);
+      row.group = format("group{}", i % 9);
+      row.stack = "vllm";
+      row.kind = RowKind::Decode;
+      row.measured = 1 + i;
+      row.predicted = 1.1 + i;
+    }
+    const std::string svg = validation_plots(v).front().svg;
+    EXPECT_LT(svg.size(), 300'000U);
+    std::size_t n = 0;
+    for (std::size_t at = svg.find("<title>"); at != std::string::npos; at = svg.find("<title>", at + 1)) ++n;
+    EXPECT_NE(svg.find(n == 9 ? "A dot a group" : "A dot a row"), std::string::npos);
+    return n;
+  };
+  EXPECT_EQ(dots(100), 100U);
+  EXPECT_EQ(dots(4000), 9U);
+}
+
 TEST(ValidationDocument, PredictionsStandBesideMeasurements) {
   const std::string table = predictions_beside_measurements(validation(), {"d", "a1"});
   const auto lines = split(table, '\n');
@@ -206,7 +237,7 @@ TEST(ValidationDocument, PredictionsStandBesideMeasurements) {
   EXPECT_NE(lines[2].find("| 2000 tokens/s |"), std::string::npos) << table;
   EXPECT_NE(lines[2].find("[two.example](https://two.example/)"), std::string::npos) << table;
   EXPECT_THROW(predictions_beside_measurements(validation(), {"nothing"}), Error);
-  EXPECT_THROW(predictions_beside_measurements(validation(), {"s"}), Error) << "refused";
+  EXPECT_THROW(predictions_beside_measurements(validation(), {"u"}), Error) << "refused";
 }
 
 TEST(Diagnosis, ReadsTheFileAndNamesTheLine) {

@@ -11,8 +11,7 @@
 namespace tinderbox {
 namespace {
 
-// A dot takes about 170 bytes; a plot should stay below 300 kB.
-constexpr std::size_t kDotsMax = 1400;
+constexpr std::size_t kBytesMax = 290'000;  // a page with six of them should still be light
 
 struct Axes {
   RowKind kind;
@@ -43,7 +42,7 @@ Dot dot_of(const PublishedRow& row) {
           .hollow = row.speculation};
 }
 
-ScatterPlot scatter_of(const Validation& v, const Axes& axes) {
+std::string scatter_of(const Validation& v, const Axes& axes, const std::vector<std::string>& series) {
   const RowList rows = where(v.rows, [&](const PublishedRow& row) {
     return row.kind == axes.kind && row.predicted;
   });
@@ -51,15 +50,15 @@ ScatterPlot scatter_of(const Validation& v, const Axes& axes) {
                    .subtitle = "A dot a row; each predicted by a fit that has not seen its source.",
                    .unit = std::string(axes.unit),
                    .dots = {}};
-  if (rows.size() <= kDotsMax) {
-    for (const PublishedRow* row : rows) plot.dots.push_back(dot_of(*row));
-    return plot;
-  }
+  for (const PublishedRow* row : rows) plot.dots.push_back(dot_of(*row));
+  std::string svg = scatter_svg(plot, series);
+  if (svg.size() <= kBytesMax) return svg;
   plot.subtitle = "A dot a group: its row of median error, by a fit that has not seen its source.";
-  std::vector<BadGroup> groups = worst_groups(rows, FitOf::WithoutSource, kDotsMax);
+  plot.dots.clear();
+  std::vector<BadGroup> groups = worst_groups(rows, FitOf::WithoutSource, rows.size());
   std::ranges::sort(groups, {}, [](const BadGroup& group) { return group.row->group; });
   for (const BadGroup& group : groups) plot.dots.push_back(dot_of(*group.row));
-  return plot;
+  return scatter_svg(plot, series);
 }
 
 CurvePlot errors_of(const Validation& v) {
@@ -90,7 +89,7 @@ std::vector<PlotFile> validation_plots(const Validation& validation) {
   std::vector<PlotFile> files;
   for (const Axes& axes : kPlots) {
     files.push_back({lower(row_kind_name(axes.kind)) + ".svg",
-                     scatter_svg(scatter_of(validation, axes), series)});
+                     scatter_of(validation, axes, series)});
   }
   files.push_back({"errors.svg", curves_svg(errors_of(validation), series)});
   return files;

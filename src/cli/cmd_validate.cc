@@ -6,6 +6,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "box/markdown.h"
+#include "box/own_engine.h"
 #include "box/validate.h"
 #include "box/validation_document.h"
 #include "cli/commands.h"
@@ -22,7 +23,7 @@ const std::vector<std::string> kShown = {"nvblog-gptoss-120b-pp", "ggml-b7941-gp
                                          "lmsys-llama31-8b-b1-tg"};
 // What is validated, and whether calibrate fits it unless told otherwise.
 constexpr std::pair<const char*, bool> kFiles[] = {
-    {"inference.csv", true}, {"cluster.csv", false}, {"machines.csv", true}, {"memory.csv", false}};
+    {"inference.csv", true}, {"cluster.csv", true}, {"machines.csv", true}, {"memory.csv", false}};
 constexpr std::string_view kReadmeSection = "predictions";
 
 void write_file(const fs::path& path, const std::string& text) {
@@ -43,8 +44,9 @@ void write_document(const TwinCatalogues& catalogues, const fs::path& root) {
   for (const auto& [name, fitted] : kFiles)
     files.push_back({name, Csv::load(root / "data/measurements" / name), fitted});
   const fs::path diagnoses = root / "data/validation/diagnoses.toml";
-  const DocumentOptions options{
-      .diagnoses = parse_diagnoses(read_file(diagnoses), diagnoses.string())};
+  DocumentOptions options{.diagnoses = parse_diagnoses(read_file(diagnoses), diagnoses.string())};
+  const fs::path own_engine = root / "data/own-engine.csv";  // of `./dev bench twin --write`
+  if (fs::exists(own_engine)) options.own_engine = own_engine_markdown(read_own_engine(Csv::load(own_engine)));
   const fs::path readme = root / "README.md";
   std::string readme_text = read_file(readme);
   // Before the minutes of work: the lines must be there.
