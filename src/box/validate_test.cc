@@ -32,9 +32,9 @@ TEST(Validate, SeveralBoxesAreSplitAsStatedOrAsTheStackDoes) {
   EXPECT_EQ(layers, predicted(decode_row({{"nodes", "2"}, {"parallel", "pp2"}})));
   EXPECT_GT(predicted(decode_row({{"nodes", "2"}, {"stack_norm", "vllm"}, {"weights_norm", "bf16"}})),
             1.2 * predicted(decode_row({{"stack_norm", "vllm"}, {"weights_norm", "bf16"}})));
-  const Cells run{{"test", "serve"}, {"metric", "total_tok_per_s"}, {"stack_norm", "vllm"},
+  const RowText run{{"test", "serve"}, {"metric", "total_tok_per_s"}, {"stack_norm", "vllm"},
                   {"weights_norm", "bf16"}, {"nodes", "2"}, {"prompt_tokens", "512"}};
-  Cells each = run;
+  RowText each = run;
   each["metric"] = "total_tok_per_s_per_gpu";
   EXPECT_DOUBLE_EQ(predicted(decode_row(run)), 2 * predicted(decode_row(each)));
 }
