@@ -33,7 +33,7 @@ TEST(Validate, SeveralBoxesAreSplitAsStatedOrAsTheStackDoes) {
   EXPECT_GT(predicted(decode_row({{"nodes", "2"}, {"stack_norm", "vllm"}, {"weights_norm", "bf16"}})),
             1.2 * predicted(decode_row({{"stack_norm", "vllm"}, {"weights_norm", "bf16"}})));
   const RowText run{{"test", "serve"}, {"metric", "total_tok_per_s"}, {"stack_norm", "vllm"},
-                    {"weights_norm", "bf16"}, {"nodes", "2"}, {"prompt_tokens", "512"}};
+                  {"weights_norm", "bf16"}, {"nodes", "2"}, {"prompt_tokens", "512"}};
   RowText each = run;
   each["metric"] = "total_tok_per_s_per_gpu";
   EXPECT_DOUBLE_EQ(predicted(decode_row(run)), 2 * predicted(decode_row(each)));
