@@ -58,8 +58,8 @@ using ProbeProgress = std::function<void(const std::string& what)>;
 // /proc, Error::TooLarge without memory for the arrays.
 Probe probe_computer(const ProbeOptions& options, const Clock& clock, const ProbeProgress& progress = {});
 
-// A file that parse_machine accepts. date: of the measurement, "2026-11-02". Powers, which no probe reads, are 0 and say
-// so.
+// A file that parse_machine accepts. date: of the measurement, "2026-11-02". Powers, which no probe reads, are 0 and
+// say so.
 std::string machine_toml(const Probe& probe, std::string_view id, std::string_view date);
 // One JSON document in one line, in base units.
 std::string probe_json(const Probe& probe);
