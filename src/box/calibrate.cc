@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -95,6 +96,7 @@ void set_priors(const std::vector<StackParameter>& list, const std::vector<Fact>
                 FitProblem& problem) {
   problem.prior.resize(static_cast<Eigen::Index>(list.size()));
   problem.spread.resizeLike(problem.prior);
+  problem.ceiling.resizeLike(problem.prior);
   for (std::size_t i = 0; i < list.size(); ++i) {
     const auto fact = std::ranges::find(facts, list[i].key, &Fact::key);
     CHECK(fact != facts.end());
@@ -102,6 +104,9 @@ void set_priors(const std::vector<StackParameter>& list, const std::vector<Fact>
     const auto at = static_cast<Eigen::Index>(i);
     problem.prior[at] = std::log(std::max(fitted ? fact->fit->prior : *list[i].value, 1e-12));
     problem.spread[at] = fitted ? fact->fit->spread : 0;
+    // No kernel streams weights faster than the bus, nor computes faster than its arithmetic.
+    const bool share = list[i].key.starts_with("kernels.");
+    problem.ceiling[at] = share ? 0 : std::numeric_limits<double>::infinity();
   }
 }
 

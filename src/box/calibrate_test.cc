@@ -124,7 +124,8 @@ TEST(Calibrate, RecoversWhatTheRowsWereMadeWith) {
   EXPECT_GE(clear, 3);
   for (const CalibratedRow& row : calibration.rows) {
     const double value = *parse_double(rows.at(row.index, "value"));
-    EXPECT_NEAR(row.fitted / value, 1, 0.03) << rows.at(row.index, "id");
+    // The priors pull no row further than the noise that the fit allows for.
+    EXPECT_NEAR(row.fitted / value, 1, 0.06) << rows.at(row.index, "id");
     EXPECT_FALSE(row.left_out);
   }
 }
@@ -208,7 +209,7 @@ TEST(Calibrate, LeavesOutOpenLoopsAndWhatCannotBePredicted) {
   std::vector<RowText> rows = configurations();
   const std::size_t n = rows.size();
   rows.push_back(prefill_row({{"id", "deep"}, {"depth", "200000"}}));
-  rows.push_back(prefill_row({{"id", "two"}, {"nodes", "2"}}));
+  rows.push_back(prefill_row({{"id", "two"}, {"nodes", "2"}, {"parallel", "tp4"}}));
   rows.push_back(prefill_row({{"id", "wild"}, {"weights_norm", "fp8"}}));
   rows.push_back(prefill_row({{"id", "open"},
                               {"test", "serve"},

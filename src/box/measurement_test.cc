@@ -267,7 +267,10 @@ TEST(Cells, NoProblemNoError) {
     const Question q = questioner.question(Cells(csv, 0));
     if (!q.measured) continue;
     const BuiltTwin built = questioner.build(*q.measured);
-    ASSERT_TRUE(built.model.has_value());
+    if (!built.model) {  // more boxes than the model splits over
+      EXPECT_NE(built.refused, nullptr);
+      continue;
+    }
     const Answer answer = answers.answer(*built.model, *q.measured);
     if (answer.refused != nullptr) continue;
     ++n_answers;

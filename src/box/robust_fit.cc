@@ -72,6 +72,9 @@ Eigen::VectorXd RobustFit::moved(const Eigen::VectorXd& x, const Eigen::VectorXd
   Eigen::VectorXd next = x;
   for (std::size_t k = 0; k < free_.size(); ++k) {
     next[free_[k]] += std::clamp(delta[static_cast<Eigen::Index>(k)], -1.0, 1.0);
+    if (problem_.ceiling.size() > 0) {
+      next[free_[k]] = std::min(next[free_[k]], problem_.ceiling[free_[k]]);
+    }
   }
   return next;
 }

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/commands.h"
+#include "cli/app_arguments.h"
 #include "cli/output.h"
 
 namespace tinderbox::cli {
@@ -29,27 +29,6 @@ constexpr auto kExamples =
     "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
     "dgx-spark,strix-halo-395,mac-m3-ultra-80\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
-
-// Everything the parser fills; `action` is set by the verb that was given.
-struct Arguments {
-  CatalogueOptions catalogue;
-  PredictOptions predict;
-  CompareOptions compare;
-  FitOptions fit;
-  SimulateOptionsCli simulate;
-  ValidateOptionsCli validate;
-  CalibrateOptionsCli calibrate;
-  RunOptions run;
-  BenchOptions bench;
-  ProbeOptionsCli probe;
-  ServeOptions serve;
-  InspectOptions inspect;
-  std::function<int()> action;
-};
-
-// The number options must lie in; CLI11 names option and range in its message.
-const CLI::Range kTokens(1, 1 << 24);
-const CLI::Range kTokensOrNone(0, 1 << 24);
 
 void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
   verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")
@@ -215,51 +194,6 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       ->check(kTokens);
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
-}
-
-void add_calibrate(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand(
-      "calibrate", "Fits the numbers of the stack files to published measurements");
-  CalibrateOptionsCli& o = a.calibrate;
-  verb->add_option("--measurements", o.measurements,
-                   "CSV files (default: the built-in inference.csv, machines.csv, cluster.csv)");
-  verb->add_option("--only", o.only, "Fit these stacks alone")->delimiter(',');
-  verb->add_option("--stacks", o.stacks, "Folder of the stack files to write the numbers into")
-      ->capture_default_str();
-  verb->add_option("--speculation", o.speculation, "Likewise of the speculation files")
-      ->capture_default_str();
-  verb->add_option("--machines", o.machines, "Likewise of the machine files")
-      ->capture_default_str();
-  verb->add_option("--leave-out", o.leave_out,
-                   "Cross-validate: leave each model, source or group out in turn")
-      ->check(CLI::IsMember({"model", "source", "group", "nothing"}))
-      ->capture_default_str();
-  verb->add_option("--out", o.out,
-                   "Write id,fitted,left_out to this CSV file: each row as the fit to all rows predicts "
-                   "it, and as the one that has not seen its model, source or group does");
-  verb->add_flag("--dry-run", o.dry_run, "Print the numbers and leave the files alone");
-  verb->add_flag("--json", o.json, "One JSON document on stdout");
-  verb->callback([&] { a.action = [&] { return cmd_calibrate(context, a.calibrate); }; });
-}
-
-void add_validate(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand(
-      "validate", "Predicts every row of a measurement file and reports coverage and errors");
-  ValidateOptionsCli& o = a.validate;
-  verb->add_option("--measurements", o.measurements,
-                   "CSV files (default: the built-in inference.csv)");
-  verb->add_option("--by", o.by, "Columns to slice the errors by")
-      ->delimiter(',')
-      ->capture_default_str();
-  verb->add_option("--out", o.out, "Write id,predicted,low,high,ape,reason to this CSV file");
-  verb->add_flag("--json", o.json, "One JSON document on stdout");
-  verb->add_option("--document", o.document,
-                   "Of this checkout: cross-validate, then write VALIDATION.md, docs/validation/*.svg and "
-                   "the README's table of predictions")
-      ->excludes("--measurements")
-      ->excludes("--out")
-      ->excludes("--json");
-  verb->callback([&] { a.action = [&] { return cmd_validate(context, a.validate); }; });
 }
 
 void add_sampling(CLI::App& verb, SamplingParams& sampling) {

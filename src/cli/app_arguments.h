@@ -1,0 +1,37 @@
+// What the parser of the command line fills, shared by the files that add verbs to it.
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+namespace tinderbox::cli {
+
+// Everything the parser fills; `action` is set by the verb that was given.
+struct Arguments {
+  CatalogueOptions catalogue;
+  PredictOptions predict;
+  CompareOptions compare;
+  FitOptions fit;
+  SimulateOptionsCli simulate;
+  ValidateOptionsCli validate;
+  CalibrateOptionsCli calibrate;
+  RunOptions run;
+  BenchOptions bench;
+  ProbeOptionsCli probe;
+  ServeOptions serve;
+  InspectOptions inspect;
+  std::function<int()> action;
+};
+
+// The number options must lie in; CLI11 names option and range in its message.
+inline const CLI::Range kTokens(1, 1 << 24);
+inline const CLI::Range kTokensOrNone(0, 1 << 24);
+
+// The verbs that read published measurements: calibrate and validate.
+void add_calibrate(CLI::App& app, Arguments& a, const Context& context);
+void add_validate(CLI::App& app, Arguments& a, const Context& context);
+
+}  // namespace tinderbox::cli
