@@ -111,6 +111,22 @@ inline StreamConfig random_streams(Random& random) {
   return streams;
 }
 
+inline void vary_mlp(Random& random, ModelConfig& m) {
+  const auto draw = [&](int low, int high) { return static_cast<int>(random.range(low, high)); };
+  const auto coin = [&] { return random.uniform() < 0.5; };
+  m.mlp_gated = m.activation == Activation::SwigluOai || coin();
+  if (m.activation != Activation::SwigluOai) m.activation = static_cast<Activation>(draw(3, 6));
+  m.layer_scale = coin();
+  m.d_layer_embedding = m.streams.n > 1 || coin() ? 0 : draw(1, 6);
+  if (!m.is_moe()) return;
+  m.d_ff_shared = coin() ? 0 : draw(1, 9);
+  m.shared_gate = coin();
+  m.expert_scale = coin();
+  m.expert_norm = coin();
+  m.d_expert = coin() ? 0 : draw(1, 9);
+  m.routing = random_routing(random, m.n_experts, m.n_experts_used);
+}
+
 // Every switch of ModelConfig that the uniform families lack is on in some of them.
 inline void vary_layers(Random& random, ModelConfig& m) {
   const auto draw = [&](int low, int high) { return static_cast<int>(random.range(low, high)); };
@@ -175,17 +191,7 @@ inline void vary_layers(Random& random, ModelConfig& m) {
   m.residual_scale = coin() ? 1.0 : 0.5;
   m.logits_scale = coin() ? 1.0 : 0.2;
   m.logits_softcap = coin() ? 0.0 : 10.0;
-  m.mlp_gated = m.activation == Activation::SwigluOai || coin();
-  if (m.activation != Activation::SwigluOai) m.activation = static_cast<Activation>(draw(3, 6));
-  m.layer_scale = coin();
-  m.d_layer_embedding = m.streams.n > 1 || coin() ? 0 : draw(1, 6);
-  if (!m.is_moe()) return;
-  m.d_ff_shared = coin() ? 0 : draw(1, 9);
-  m.shared_gate = coin();
-  m.expert_scale = coin();
-  m.expert_norm = coin();
-  m.d_expert = coin() ? 0 : draw(1, 9);
-  m.routing = random_routing(random, m.n_experts, m.n_experts_used);
+  vary_mlp(random, m);
 }
 
 }  // namespace tinderbox

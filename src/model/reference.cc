@@ -51,82 +51,63 @@ Output Interpreter::out(const Op& op) {
   return {meter_, v, data};
 }
 
+Interpreter::Method Interpreter::method_of(OpKind kind) {
+  switch (kind) {
+    case OpKind::Embed:
+      return &Interpreter::embed;
+    case OpKind::RmsNorm:
+      return &Interpreter::rms_norm;
+    case OpKind::LayerNorm:
+      return &Interpreter::layer_norm;
+    case OpKind::MatMul:
+      return &Interpreter::mat_mul;
+    case OpKind::BlockMatMul:
+      return &Interpreter::block_mat_mul;
+    case OpKind::Rope:
+      return &Interpreter::rope;
+    case OpKind::KvStore:
+      return &Interpreter::kv_store;
+    case OpKind::PoolStore:
+      return &Interpreter::pool_store;
+    case OpKind::Select:
+      return &Interpreter::select;
+    case OpKind::Attention:
+      return &Interpreter::attention;
+    case OpKind::Conv:
+      return &Interpreter::conv;
+    case OpKind::Scan:
+      return &Interpreter::scan;
+    case OpKind::Glu:
+      return &Interpreter::glu;
+    case OpKind::Add:
+      return &Interpreter::add;
+    case OpKind::Scale:
+      return &Interpreter::scale;
+    case OpKind::Dot:
+      return &Interpreter::dot;
+    case OpKind::StreamGates:
+      return &Interpreter::stream_gates;
+    case OpKind::StreamRead:
+      return &Interpreter::stream_read;
+    case OpKind::StreamWrite:
+      return &Interpreter::stream_write;
+    case OpKind::Slice:
+      return &Interpreter::slice;
+    case OpKind::MoeRoute:
+      return &Interpreter::moe_route;
+    case OpKind::MoeMatMul:
+      return &Interpreter::moe_mat_mul;
+    case OpKind::MoeCombine:
+      return &Interpreter::moe_combine;
+    case OpKind::SelectRows:
+      return &Interpreter::select_rows;
+  }
+  std::abort();
+}
+
 Tally Interpreter::execute(const Op& op) {
   meter_ = Meter{};
-  switch (op.kind) {
-    case OpKind::Embed:
-      embed(op);
-      break;
-    case OpKind::RmsNorm:
-      rms_norm(op);
-      break;
-    case OpKind::LayerNorm:
-      layer_norm(op);
-      break;
-    case OpKind::MatMul:
-      mat_mul(op);
-      break;
-    case OpKind::BlockMatMul:
-      block_mat_mul(op);
-      break;
-    case OpKind::Rope:
-      rope(op);
-      break;
-    case OpKind::KvStore:
-      kv_store(op);
-      break;
-    case OpKind::PoolStore:
-      pool_store(op);
-      break;
-    case OpKind::Select:
-      select(op);
-      break;
-    case OpKind::Attention:
-      attention(op);
-      break;
-    case OpKind::Conv:
-      conv(op);
-      break;
-    case OpKind::Scan:
-      scan(op);
-      break;
-    case OpKind::Glu:
-      glu(op);
-      break;
-    case OpKind::Add:
-      add(op);
-      break;
-    case OpKind::Scale:
-      scale(op);
-      break;
-    case OpKind::Dot:
-      dot(op);
-      break;
-    case OpKind::StreamGates:
-      stream_gates(op);
-      break;
-    case OpKind::StreamRead:
-      stream_read(op);
-      break;
-    case OpKind::StreamWrite:
-      stream_write(op);
-      break;
-    case OpKind::Slice:
-      slice(op);
-      break;
-    case OpKind::MoeRoute:
-      moe_route(op);
-      break;
-    case OpKind::MoeMatMul:
-      moe_mat_mul(op);
-      break;
-    case OpKind::MoeCombine:
-      moe_combine(op);
-      break;
-    case OpKind::SelectRows:
-      select_rows(op);
-      break;
-  }
+  (this->*method_of(op.kind))(op);
   return meter_.tally;
 }
 

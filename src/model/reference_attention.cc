@@ -161,6 +161,31 @@ Interpreter::Attended Interpreter::attended(const Op& op, std::int64_t t, std::i
   return rows;
 }
 
+namespace {
+
+// A head's query: its part of the first input, then its part of the rotated one, if there is one.
+std::vector<float> query_of(Input& q, Input* rotated, std::int64_t t, std::size_t head,
+                            std::size_t n_heads, std::size_t qk_dim) {
+  const std::size_t plain = q.row(t).size() / n_heads, rest = qk_dim - plain;
+  const auto begin = q.row(t).subspan(head * plain, plain);
+  std::vector<float> whole(begin.begin(), begin.end());
+  if (rotated != nullptr) {
+    const auto end = rotated->row(t).subspan(head * rest, rest);
+    whole.insert(whole.end(), end.begin(), end.end());
+  }
+  return whole;
+}
+
+// Of a segment: rows seen; where keys are selected, at most as many as were.
+std::int64_t rows_read(const OpAttributes& at, const Segment& s, std::int64_t n_seen,
+                       std::int64_t n_far, std::int64_t n_selected) {
+  const std::int64_t n_all = s.n_past + s.n_new;
+  if (at.top_k == 0) return n_seen + n_far;
+  return at.ratio > 0 ? n_seen + std::min(n_all / at.ratio, n_selected) : std::min(n_all, n_selected);
+}
+
+}  // namespace
+
 void Interpreter::attention(const Op& op) {
   const OpAttributes& at = op.at;
   Input q = in(op, 0);
@@ -177,17 +202,6 @@ void Interpreter::attention(const Op& op) {
   };
   const std::int64_t row_bytes =
       bytes(n_kv_heads * qk_dim) + (at.latent ? 0 : bytes(n_kv_heads * v_dim));
-  // A head's query: its part of the first input, then its part of the rotated one.
-  const auto query = [&](std::int64_t t, std::size_t head) {
-    const std::size_t plain = q.row(t).size() / n_heads, rest = qk_dim - plain;
-    const auto begin = q.row(t).subspan(head * plain, plain);
-    std::vector<float> whole(begin.begin(), begin.end());
-    if (split) {
-      const auto end = rotated.row(t).subspan(head * rest, rest);
-      whole.insert(whole.end(), end.begin(), end.end());
-    }
-    return whole;
-  };
   std::int64_t t = 0;
   for (std::size_t i = 0; i < graph_.segments.size(); ++i) {
     const Segment& s = graph_.segments[i];
@@ -204,7 +218,7 @@ void Interpreter::attention(const Op& op) {
       selected += static_cast<std::int64_t>(at.ratio > 0 ? rows.pooled.size() : rows.main.size());
       for (std::size_t head = 0; head < n_heads; ++head) {
         const std::size_t kv_head = head * n_kv_heads / n_heads;
-        const std::vector<float> whole = query(t, head);
+        const std::vector<float> whole = query_of(q, split ? &rotated : nullptr, t, head, n_heads, qk_dim);
         Head one{.q = whole,
                  .k = {},
                  .v = {},
@@ -229,14 +243,9 @@ void Interpreter::attention(const Op& op) {
         attend(one, y.row(t).subspan(head * v_dim, v_dim));
       }
     }
-    const std::int64_t n_all = s.n_past + s.n_new;
-    std::int64_t n_read = static_cast<std::int64_t>(seen.size() + seen_far.size());
-    if (at.top_k > 0) {
-      n_read = at.ratio > 0
-                   ? static_cast<std::int64_t>(seen.size()) + std::min(n_all / at.ratio, selected)
-                   : std::min(n_all, selected);
-    }
-    meter_.tally.kv_read_bytes += n_read * row_bytes;
+    meter_.tally.kv_read_bytes +=
+        rows_read(at, s, static_cast<std::int64_t>(seen.size()), static_cast<std::int64_t>(seen_far.size()), selected) *
+        row_bytes;
   }
   if (op.in[1] != kNoValue) in(op, 1).row(0);
   if (op.in[3] != kNoValue) {

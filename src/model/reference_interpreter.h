@@ -94,6 +94,8 @@ class Interpreter {
   Input in(const Op& op, std::size_t i);
   Output out(const Op& op);
 
+  using Method = void (Interpreter::*)(const Op&);
+  static Method method_of(OpKind kind);
   void embed(const Op& op);
   void layer_norm(const Op& op);
   void rms_norm(const Op& op);
