@@ -227,7 +227,7 @@ void Verifier::check_experts(const Op& op) {
     CHECK(routing.n_groups_used >= 1 && routing.n_groups_used <= routing.n_groups);
     CHECK(n_experts / routing.n_groups * routing.n_groups_used >= n_used);
     check_shape(activation(op, 0), tokens, n_experts);
-    for (const std::size_t i : {1, 2}) {
+    for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
       if (op.in[i] != kNoValue) check_shape(weight(op, i), 1, n_experts);
     }
     check_shape(output(op), tokens, 2 * n_used);

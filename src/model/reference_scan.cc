@@ -145,7 +145,7 @@ void Interpreter::scan(const Op& op) {
   }
   // Read once, however many tokens use them.
   meter_.tally.weight_bytes = 0;
-  for (const std::size_t i : {3, 4, 5}) {
+  for (const std::size_t i : {std::size_t{3}, std::size_t{4}, std::size_t{5}}) {
     if (op.in[i] != kNoValue) in(op, i).row(0);
   }
 }
