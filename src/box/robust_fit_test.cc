@@ -89,6 +89,17 @@ TEST(RobustFit, RowsLeftOutAndNumbersHeldStayOut) {
   EXPECT_EQ(fit.rows_moved()[0], 0);
 }
 
+// What physics bounds stays below, however loudly the rows ask for more; below, a ceiling changes nothing.
+TEST(RobustFit, NothingPassesItsCeiling) {
+  FitProblem problem = one_number(-0.1, 0.2, Vector::Constant(20, 0.3));
+  problem.ceiling = of({0.0});
+  EXPECT_EQ(RobustFit(problem).fit(Vector::Ones(20))[0], 0.0);
+  FitProblem below = one_number(-0.1, 0.2, Vector::Constant(20, -0.3));
+  const double free = RobustFit(below).fit(Vector::Ones(20))[0];
+  below.ceiling = of({0.0});
+  EXPECT_EQ(RobustFit(below).fit(Vector::Ones(20))[0], free);
+}
+
 // A row of half the weight is half a row.
 TEST(RobustFit, WeightsCountRows) {
   FitProblem halves = one_number(0, 0.05, Vector::Constant(8, 0.1));

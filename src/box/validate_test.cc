@@ -44,6 +44,10 @@ TEST(Validate, RefusesWithAReason) {
   EXPECT_EQ(reason_of(decode_row({{"machine", "abacus"}})), "unknown machine");
   EXPECT_EQ(reason_of(decode_row({{"stack_norm", "megakernel"}})), "unknown stack");
   EXPECT_EQ(reason_of(decode_row({{"base", "gpt-9"}})), "unknown model");
+  Catalogues strange;
+  strange.models.add("abacus-1b", R"({"model_type": "abacus", "hidden_size": 64})");
+  EXPECT_EQ(validate(csv_of({decode_row({{"base", "abacus-1b"}})}), strange.resources()).rows[0].reason,
+            "unsupported model family");
   EXPECT_EQ(reason_of(decode_row({{"weights_norm", "fp9"}})), kWeights);
   EXPECT_EQ(reason_of(decode_row({{"weights_norm", "fp8"}})), kWeights);  // not as GGUF
   EXPECT_EQ(reason_of(decode_row({{"stack_norm", "vllm"}, {"weights_norm", "q4_k_m"}})), kWeights);
