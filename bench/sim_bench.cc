@@ -54,7 +54,7 @@ StepModel spark_with_llama() {
   twin.machine = parse_machine(read_file(kData / "machines/dgx-spark.toml"), "dgx-spark.toml");
   twin.stack = parse_stack(read_file(kData / "stacks/vllm.toml"), "vllm.toml");
   twin.model = load_config(kData / "models/llama-3.1-8b.json");
-  twin.weights = weight_format("fp8", twin.stack.gguf());
+  twin.weights = weight_format("fp8", twin.stack.file);
   twin.kv = DType::F16;
   return StepModel(twin);
 }

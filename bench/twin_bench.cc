@@ -17,7 +17,7 @@ const StepModel& gpt_oss_120b() {
     twin.machine = parse_machine(read_file(data + "machines/dgx-spark.toml"), "dgx-spark");
     twin.stack = parse_stack(read_file(data + "stacks/llama.cpp.toml"), "llama.cpp");
     twin.model = load_config(data + "models/gpt-oss-120b.json");
-    twin.weights = weight_format("mxfp4", twin.stack.gguf());
+    twin.weights = weight_format("mxfp4", twin.stack.file);
     twin.kv = kv_format(twin.stack.kv_default);
     return StepModel(std::move(twin));
   }();

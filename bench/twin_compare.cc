@@ -94,7 +94,7 @@ void write_random(const fs::path& file, const ModelConfig& m, const std::string&
   out.add("llama.rope.dimension_count", u32(m.head_dim));
   out.add("llama.attention.layer_norm_rms_epsilon", 1e-5f);
   add_vocabulary(out, m.n_vocab);
-  const Graph graph = build_step(m, weight_format(weights, true, kind_of(m)), DType::F16, {{0, 1, true}});
+  const Graph graph = build_step(m, weight_format(weights, WeightFile::Gguf, kind_of(m)), DType::F16, {{0, 1, true}});
   Random random(1, Stream::Test);
   for (const Value& v : graph.values) {
     if (v.role != Role::Weight) continue;
@@ -138,7 +138,7 @@ void add_rows(const Subject& subject, const Measured& measured, const Machine& m
   const StepModel model({.machine = machine,
                          .stack = stack,
                          .model = config,
-                         .weights = weight_format(subject.weights, true, kind_of(config)),
+                         .weights = weight_format(subject.weights, WeightFile::Gguf, kind_of(config)),
                          .kv = kv_format(stack.kv_default)});
   for (const auto& [prompt, gen, rate] : {std::tuple(512, 0, measured.pp512), std::tuple(0, 128, measured.tg128)}) {
     OwnEngineRow& row = result.rows.emplace_back(predict_bench(model, prompt, gen));

@@ -269,7 +269,7 @@ BuiltTwin Questioner::build(const Measured& m) {
     trying = kWeights;
     require_readable(m.weights, twin.stack.file, twin.stack.name);
     twin.weights = with_note(
-        weight_format(m.weights, twin.stack.gguf(), kind_of(twin.model)), m.weights_note);
+        weight_format(m.weights, twin.stack.file, kind_of(twin.model)), m.weights_note);
     if (m.checkpoint_gb) {
       twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
                                     twin.stack.file);

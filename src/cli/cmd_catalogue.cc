@@ -143,7 +143,7 @@ int models(const Context& context, const CatalogueOptions& options) {
                  {"kv_bytes_per_token_f16", kv_bytes(model, DType::F16, 1).value()}};
   for (const char* weights : {"bf16", "fp8", "q8_0", "q4_k_m", "nvfp4"}) {
     record[format("weights_{}_bytes", weights)] =
-        weight_bytes(model, weight_format(weights, weights[0] == 'q')).value();
+        weight_bytes(model, weight_format(weights, weights[0] == 'q' ? WeightFile::Gguf : WeightFile::Checkpoint, kind_of(model))).value();
   }
   if (options.json) {
     print_json(record);

@@ -39,7 +39,7 @@ Row compare_on(const Context& context, const std::string& name, const ModelConfi
   twin.stack = *stack;
   twin.model = model;
   twin.weights =
-      weight_format(o.weights.empty() ? stack->weights_default : o.weights, stack->gguf(), kind_of(model));
+      weight_format(o.weights.empty() ? stack->weights_default : o.weights, stack->file, kind_of(model));
   twin.kv = kv_format(o.kv.empty() ? stack->kv_default : o.kv);
   const Point point{.prompt = o.prompt, .gen = o.gen, .concurrency = o.concurrency};
   row.result = compare(twin, point, o.tariff);
@@ -159,7 +159,7 @@ std::string footnotes(const std::vector<Row>& rows) {
 
 int cmd_compare(const Context& context, const CompareOptions& options) {
   const ModelConfig model = find_model(context, options.model);
-  if (!options.weights.empty()) weight_format(options.weights, true);  // throws if there is none
+  if (!options.weights.empty()) weight_format(options.weights, WeightFile::Gguf);  // throws if there is none
   std::vector<Row> rows;
   for (const std::string& name : options.machines) {
     rows.push_back(compare_on(context, name, model, options));

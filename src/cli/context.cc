@@ -83,7 +83,7 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.model = find_model(context, options.model);
   const std::string weights =
       options.weights.empty() ? twin.stack.weights_default : options.weights;
-  twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
+  twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
   twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);

@@ -46,7 +46,7 @@ TEST(Graph, RandomModelsVerify) {
     ModelConfig m = random_model(random);
     if (seed % 2 == 1) vary_layers(random, m);
     const Graph graph =
-        build_step(m, weight_format("q4_k_m", true), DType::F16, random_segments(random));
+        build_step(m, weight_format("q4_k_m", WeightFile::Gguf), DType::F16, random_segments(random));
     verify(graph);
     std::int64_t n_sampled = 0;
     for (const Segment& s : graph.segments) n_sampled += s.samples ? 1 : 0;
@@ -66,7 +66,7 @@ TEST(Graph, EveryLoadingModelVerifiesAndNeedsNoMoreOpsThanItsLayers) {
       continue;  // config_test says which and why
     }
     const Graph graph =
-        build_step(m, weight_format("bf16", false), DType::BF16, {{0, 512, true}, {4095, 1, true}});
+        build_step(m, weight_format("bf16", WeightFile::Checkpoint), DType::BF16, {{0, 512, true}, {4095, 1, true}});
     verify(graph);
     EXPECT_EQ(graph.n_tokens, 513);
     EXPECT_LE(graph.ops.size(), static_cast<std::size_t>(m.n_layers) * 60 + 12);
@@ -146,7 +146,7 @@ class GraphGolden : public testing::TestWithParam<const char*> {};
 
 TEST_P(GraphGolden, OpsOfTheFamily) {
   const std::string family = GetParam();
-  const Graph graph = build_step(tiny(family), weight_format("mxfp4", true), DType::F16,
+  const Graph graph = build_step(tiny(family), weight_format("mxfp4", WeightFile::Gguf), DType::F16,
                                  {{0, 5, false}, {40, 1, true}});
   verify(graph);
   const std::string actual = to_text(graph);

@@ -53,6 +53,7 @@ bool exists_as(std::string_view name, WeightFile file) {
   const bool plain = in(kPlain, name);
   switch (file) {
     case WeightFile::Gguf:
+    case WeightFile::OllamaGguf:
       return !in(kMlx, name) && !in(kCheckpointOnly, name);
     case WeightFile::Checkpoint:
       return plain || in(kCheckpointOnly, name) || in(kBoth, name);
@@ -63,7 +64,7 @@ bool exists_as(std::string_view name, WeightFile file) {
 }
 
 void require_readable(std::string_view name, WeightFile file, std::string_view stack) {
-  weight_format(name, false);  // throws for unknown names
+  weight_format(name, WeightFile::Checkpoint);  // throws for unknown names
   if (exists_as(name, file)) return;
   std::string readers;
   if (is_gguf_format(name)) readers = "GGUF: llama.cpp and Ollama";

@@ -178,7 +178,26 @@ WeightFormat checkpoint_format(const Checkpoint& c, bool gguf) {
   return f;
 }
 
-WeightFormat gguf_format(const GgufType& type) {
+// Ollama's quantiser has rules of its own for models with delta-rule layers in 4 bits, and leaves tables of
+// per-layer embeddings alone (server/quantization.go of 2026-02, da70c3222; library files are of that time).
+void mix_as_ollama(WeightFormat& f, DType base, ModelKind kind) {
+  f.per_layer_embedding = DType::F16;
+  if (base != DType::Q4_K || !kind.delta_rule) return;
+  const std::array<FormatException, 4> first = {{{"ffn_down_exps", Layers::All, DType::Q6_K},
+                                                 {"ffn_down_shexp", Layers::All, DType::Q6_K},
+                                                 {"attn_v", Layers::All, DType::Q6_K},
+                                                 {"attn_qkv", Layers::All, DType::Q4_K}}};
+  f.exceptions.insert(f.exceptions.begin(), first.begin(), first.end());
+}
+
+// Makers of the _m files of such models with experts quantise the experts alone: attention of both kinds and
+// the shared expert lose most by it and weigh little (https://unsloth.ai/docs/models/qwen3.5/gguf-benchmarks).
+void keep_attention_wide(WeightFormat& f) {
+  set_attention_and_shared(f, DType::Q8_0);
+  f.exceptions = {{"ffn_down_exps", Layers::MoreBits, DType::Q6_K}};
+}
+
+WeightFormat gguf_format(const GgufType& type, WeightFile file, ModelKind kind) {
   WeightFormat f = filled(type.name, type.base, type.embedding, type.head, DType::F32);
   // Files of ggml-org: gemma-4-E4B's table is as its (tied) head.
   f.per_layer_embedding = type.head;
@@ -187,6 +206,12 @@ WeightFormat gguf_format(const GgufType& type) {
   if (type.base == DType::IQ6_K) set_attention_and_shared(f, DType::Q8_0);
   for (const FormatException& exception : type.exceptions) {
     if (!exception.stem.empty()) f.exceptions.push_back(exception);
+  }
+  const bool medium = type.name == "q4_k_m" || type.name == "q4_k" || type.name == "q5_k_m";
+  if (file == WeightFile::OllamaGguf) {
+    mix_as_ollama(f, type.base, kind);
+  } else if (medium && kind.experts && kind.delta_rule) {
+    keep_attention_wide(f);
   }
   return f;
 }
@@ -323,15 +348,21 @@ ModelKind kind_of(const ModelConfig& model) {
     }
     std::abort();
   };
-  return {.experts = model.is_moe(), .linear_attention = std::ranges::any_of(model.layers, linear)};
+  const auto delta = [](const LayerConfig& layer) {
+    return layer.mixer == Mixer::GatedDelta || layer.mixer == Mixer::KimiDelta;
+  };
+  return {.experts = model.is_moe(),
+          .linear_attention = std::ranges::any_of(model.layers, linear),
+          .delta_rule = std::ranges::any_of(model.layers, delta)};
 }
 
-WeightFormat weight_format(std::string_view name, bool gguf, ModelKind kind) {
+WeightFormat weight_format(std::string_view name, WeightFile file, ModelKind kind) {
+  const bool gguf = is_gguf(file);
   for (const Checkpoint& c : kCheckpoints) {
     if (c.name == name) return checkpoint_format(c, gguf);
   }
   for (const GgufType& t : kGgufTypes) {
-    if (t.name == name) return gguf_format(t);
+    if (t.name == name) return gguf_format(t, file, kind);
   }
   if (std::ranges::find(kMixtures, name) != kMixtures.end()) return mixture(name, gguf, kind);
   const std::vector<std::string> known = weight_format_names();

@@ -54,6 +54,13 @@ struct WeightFormat {
   DType of(WeightClass weight, std::string_view tensor, int layer, int n_layers, std::int64_t cols) const;
 };
 
+// The kinds of files that stacks read: GGUF (llama.cpp, ik_llama.cpp), GGUF of Ollama's library, which its own
+// quantiser made, Hugging Face checkpoints (vLLM, SGLang, TensorRT-LLM, PyTorch), MLX.
+enum class WeightFile : std::uint8_t { Gguf, OllamaGguf, Checkpoint, Mlx };
+constexpr bool is_gguf(WeightFile file) {
+  return file == WeightFile::Gguf || file == WeightFile::OllamaGguf;
+}
+
 // Every weight in one format.
 WeightFormat uniform_weight_format(DType dtype);
 
@@ -61,14 +68,15 @@ WeightFormat uniform_weight_format(DType dtype);
 struct ModelKind {
   bool experts = false;
   bool linear_attention = false;  // some layers are Gated DeltaNet, KDA, Mamba-2 or short convolutions
+  bool delta_rule = false;        // ditto, Gated DeltaNet or KDA
 };
 
 ModelKind kind_of(const ModelConfig& model);
 
-// gguf: true for stacks that read GGUF files (llama.cpp, Ollama): the rest of an "mxfp4" file is q8_0 there
+// file: the same name stands for other mixtures in other files: the rest of an "mxfp4" file is q8_0 in GGUF
 // and bf16 elsewhere. Where publishers differ, this is what most do (weight_format.cc says which).
 // Throws Error::Invalid with the known names (and the nearest) if `name` is none of them.
-WeightFormat weight_format(std::string_view name, bool gguf, ModelKind kind = {});
+WeightFormat weight_format(std::string_view name, WeightFile file, ModelKind kind = {});
 std::vector<std::string> weight_format_names();
 
 // The format corrected by what a source says about its file, such as the column weights_note of
@@ -76,10 +84,6 @@ std::vector<std::string> weight_format_names();
 // The first statement about a module counts; "the rest" are the matrices of the layers. Anything that is not
 // module names followed by a format name changes nothing.
 WeightFormat with_note(WeightFormat format, std::string_view note);
-
-// The kinds of files that stacks read: GGUF (llama.cpp, ik_llama.cpp, Ollama), Hugging Face checkpoints
-// (vLLM, SGLang, TensorRT-LLM, PyTorch), MLX.
-enum class WeightFile : std::uint8_t { Gguf, Checkpoint, Mlx };
 
 // Whether files of this kind exist in the format; false for unknown names.
 bool exists_as(std::string_view name, WeightFile file);

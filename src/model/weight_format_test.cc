@@ -13,8 +13,8 @@ TEST(WeightFormat, EveryNameIsKnownOnceAndItsClassesAreConsistent) {
   std::set<std::string> names;
   for (const std::string& name : weight_format_names()) {
     EXPECT_TRUE(names.insert(name).second) << name;
-    for (const bool gguf : {false, true}) {
-      const WeightFormat f = weight_format(name, gguf);
+    for (const WeightFile file : {WeightFile::Gguf, WeightFile::OllamaGguf, WeightFile::Checkpoint, WeightFile::Mlx}) {
+      const WeightFormat f = weight_format(name, file);
       EXPECT_EQ(f.name, name);
       // No format spends more on a big matrix than on the vectors beside it.
       EXPECT_LE(dtype_bits(f.of(WeightClass::Expert)), dtype_bits(f.of(WeightClass::NormOrBias)));
@@ -34,13 +34,13 @@ TEST(WeightFormat, EveryNameIsKnownOnceAndItsClassesAreConsistent) {
 }
 
 TEST(WeightFormat, ServersKeepTablesIn16BitsAndGgufVectorsIn32) {
-  const WeightFormat vllm = weight_format("mxfp4", false), gguf = weight_format("mxfp4", true);
+  const WeightFormat vllm = weight_format("mxfp4", WeightFile::Checkpoint), gguf = weight_format("mxfp4", WeightFile::Gguf);
   EXPECT_EQ(vllm.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(gguf.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(vllm.of(WeightClass::Attention), DType::BF16);
   EXPECT_EQ(gguf.of(WeightClass::Attention), DType::Q8_0);
   EXPECT_EQ(gguf.of(WeightClass::Router), DType::F32);
-  const WeightFormat fp8 = weight_format("fp8", false);
+  const WeightFormat fp8 = weight_format("fp8", WeightFile::Checkpoint);
   EXPECT_EQ(fp8.of(WeightClass::DenseMlp), DType::FP8);
   EXPECT_EQ(fp8.of(WeightClass::Embedding), DType::BF16);
   EXPECT_EQ(fp8.of(WeightClass::LmHead), DType::BF16);
@@ -48,10 +48,10 @@ TEST(WeightFormat, ServersKeepTablesIn16BitsAndGgufVectorsIn32) {
 
 // Routed experts only in models that have them; in dense hybrids attention is wider than the MLPs.
 TEST(WeightFormat, Nvfp4DependsOnTheKindOfModel) {
-  const WeightFormat dense = weight_format("nvfp4", false);
-  const WeightFormat experts = weight_format("nvfp4", false, {.experts = true});
-  const WeightFormat hybrid = weight_format("nvfp4", false, {.linear_attention = true});
-  const WeightFormat gguf = weight_format("nvfp4", true, {.linear_attention = true});
+  const WeightFormat dense = weight_format("nvfp4", WeightFile::Checkpoint);
+  const WeightFormat experts = weight_format("nvfp4", WeightFile::Checkpoint, {.experts = true});
+  const WeightFormat hybrid = weight_format("nvfp4", WeightFile::Checkpoint, {.linear_attention = true});
+  const WeightFormat gguf = weight_format("nvfp4", WeightFile::Gguf, {.linear_attention = true});
   EXPECT_EQ(dense.of(WeightClass::Attention), DType::NVFP4);
   EXPECT_EQ(dense.of(WeightClass::LmHead), DType::BF16);
   EXPECT_EQ(experts.of(WeightClass::Expert), DType::NVFP4);
@@ -61,27 +61,27 @@ TEST(WeightFormat, Nvfp4DependsOnTheKindOfModel) {
   EXPECT_EQ(hybrid.of(WeightClass::DenseMlp), DType::NVFP4);
   EXPECT_EQ(hybrid.of(WeightClass::LinearAttention), DType::FP8);
   EXPECT_EQ(gguf.of(WeightClass::LinearAttention), DType::Q8_0);
-  EXPECT_EQ(weight_format("mxfp4", false, {.experts = true}).of(WeightClass::DenseMlp),
+  EXPECT_EQ(weight_format("mxfp4", WeightFile::Checkpoint, {.experts = true}).of(WeightClass::DenseMlp),
             DType::BF16);
 }
 
 TEST(WeightFormat, NewClassesFollowTheirRules) {
-  const WeightFormat fp8 = weight_format("fp8", false);
+  const WeightFormat fp8 = weight_format("fp8", WeightFile::Checkpoint);
   EXPECT_EQ(fp8.of(WeightClass::LinearAttention, "ssm_out.weight", 0, 40, 4096), DType::FP8);
   EXPECT_EQ(fp8.of(WeightClass::LinearAttention, "ssm_alpha.weight", 0, 40, 4096), DType::BF16);
   EXPECT_EQ(fp8.of(WeightClass::Latent), DType::FP8);
   EXPECT_EQ(fp8.of(WeightClass::PerLayerEmbedding), DType::BF16);
-  const WeightFormat q4 = weight_format("q4_k_m", true), ud = weight_format("q4_k_xl", true);
+  const WeightFormat q4 = weight_format("q4_k_m", WeightFile::Gguf), ud = weight_format("q4_k_xl", WeightFile::Gguf);
   EXPECT_EQ(q4.of(WeightClass::LinearAttention, "attn_qkv.weight", 9, 64, 5120), DType::Q5_K);
   EXPECT_EQ(q4.of(WeightClass::LinearAttention, "ssm_out.weight", 9, 64, 5120), DType::Q4_K);
   EXPECT_EQ(ud.of(WeightClass::LinearAttention, "ssm_out.weight", 9, 64, 5120), DType::Q8_0);
   EXPECT_EQ(q4.of(WeightClass::SharedExpert, "ffn_down_shexp.weight", 0, 64, 512), DType::Q6_K);
   EXPECT_EQ(q4.of(WeightClass::Latent, "attn_v_b.weight", 0, 64, 512), DType::Q4_K);
-  const WeightFormat ds4 = weight_format("ds4_q2", true);
+  const WeightFormat ds4 = weight_format("ds4_q2", WeightFile::Gguf);
   EXPECT_EQ(ds4.of(WeightClass::Expert, "ffn_up_exps.weight", 3, 43, 4096), DType::IQ2_XXS);
   EXPECT_EQ(ds4.of(WeightClass::Expert, "ffn_down_exps.weight", 3, 43, 2048), DType::Q2_K);
   EXPECT_EQ(ds4.of(WeightClass::SharedExpert, "ffn_down_shexp.weight", 3, 43, 2048), DType::Q8_0);
-  const WeightFormat v4 = weight_format("fp8_mxfp4exp", false);
+  const WeightFormat v4 = weight_format("fp8_mxfp4exp", WeightFile::Checkpoint);
   EXPECT_EQ(v4.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(v4.of(WeightClass::SharedExpert), DType::FP8);
   EXPECT_EQ(v4.of(WeightClass::Indexer), DType::BF16);
@@ -95,7 +95,7 @@ TEST(WeightFormat, UniformIsUniform) {
 
 // llama.cpp's use_more_bits for 32 layers: 0-3, 28-31 and every third from 6 on.
 TEST(WeightFormat, Q4KMRaisesHalfOfValuesAndDown) {
-  const WeightFormat f = weight_format("q4_k_m", true);
+  const WeightFormat f = weight_format("q4_k_m", WeightFile::Gguf);
   std::set<int> raised;
   for (int layer = 0; layer < 32; ++layer) {
     const DType v = f.of(WeightClass::Attention, "attn_v.weight", layer, 32, 4096);
@@ -108,7 +108,7 @@ TEST(WeightFormat, Q4KMRaisesHalfOfValuesAndDown) {
 }
 
 TEST(WeightFormat, RowsThatDoNotFillBlocksFallBack) {
-  const WeightFormat f = weight_format("q4_k_m", true);
+  const WeightFormat f = weight_format("q4_k_m", WeightFile::Gguf);
   EXPECT_EQ(f.of(WeightClass::Attention, "attn_q.weight", 9, 30, 576), DType::Q5_0);
   EXPECT_EQ(f.of(WeightClass::LmHead, "token_embd.weight", -1, 30, 576), DType::Q8_0);
   EXPECT_EQ(f.of(WeightClass::Attention, "attn_q.weight", 9, 30, 100), DType::F16);
@@ -117,13 +117,13 @@ TEST(WeightFormat, RowsThatDoNotFillBlocksFallBack) {
 
 TEST(WeightFormat, UnknownNamesAreRefusedWithTheNearest) {
   try {
-    weight_format("q4_k_n", true);
+    weight_format("q4_k_n", WeightFile::Gguf);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Error::Code::Invalid);
     EXPECT_NE(std::string(e.what()).find("'q4_k_m'"), std::string::npos) << e.what();
   }
-  EXPECT_THROW(weight_format("", false), Error);
+  EXPECT_THROW(weight_format("", WeightFile::Checkpoint), Error);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace {
 
 using enum WeightClass;
 
-const WeightFormat kNvfp4 = weight_format("nvfp4", false);
+const WeightFormat kNvfp4 = weight_format("nvfp4", WeightFile::Checkpoint);
 
 bool same(const WeightFormat& a, const WeightFormat& b) {
   for (int i = 0; i < kWeightClasses; ++i) {
@@ -43,7 +43,7 @@ TEST(WeightNote, NegationAndParentheses) {
 }
 
 TEST(WeightNote, TheRestAreMatricesOfTheLayers) {
-  const WeightFormat mxfp4 = weight_format("mxfp4", false);
+  const WeightFormat mxfp4 = weight_format("mxfp4", WeightFile::Checkpoint);
   const WeightFormat f = with_note(mxfp4, "experts mxfp4, the rest q8_0 or f16");
   EXPECT_EQ(f.of(Expert), DType::MXFP4);
   EXPECT_EQ(f.of(Attention), DType::Q8_0);
@@ -58,11 +58,11 @@ TEST(WeightNote, TheRestAreMatricesOfTheLayers) {
 
 // "fp4" and "4 bit" leave the format that the name gives.
 TEST(WeightNote, VagueFormatsKeepTheirs) {
-  const WeightFormat ds4 = weight_format("ds4_q4", true);
+  const WeightFormat ds4 = weight_format("ds4_q4", WeightFile::Gguf);
   const WeightFormat noted = with_note(ds4, "routed experts 4 bit, the rest q4_0 or f16");
   EXPECT_EQ(noted.of(Expert), DType::Q4_K);
   EXPECT_EQ(noted.of(Attention), DType::Q4_0);
-  const WeightFormat v4 = weight_format("fp8_mxfp4exp", false);
+  const WeightFormat v4 = weight_format("fp8_mxfp4exp", WeightFile::Checkpoint);
   const WeightFormat f = with_note(v4, "native checkpoint: experts fp4, the rest fp8");
   EXPECT_EQ(f.of(Expert), DType::MXFP4);
   EXPECT_EQ(f.of(Attention), DType::FP8);
@@ -73,7 +73,7 @@ TEST(WeightNote, TheFirstStatementCounts) {
   EXPECT_EQ(with_note(kNvfp4, "17 of 23 Mamba in/out projections NVFP4; 6 Mamba projections bf16")
                 .of(LinearAttention),
             DType::NVFP4);
-  EXPECT_EQ(with_note(weight_format("fp8", false),
+  EXPECT_EQ(with_note(weight_format("fp8", WeightFile::Checkpoint),
                       "linears fp8 block 128 (24.70B); lm_head, DeltaNet conv/a/b/A_log bf16")
                 .of(LinearAttention),
             DType::FP8);
@@ -81,18 +81,18 @@ TEST(WeightNote, TheFirstStatementCounts) {
 
 TEST(WeightNote, AFormatBeforeItsModule) {
   const WeightFormat f =
-      with_note(weight_format("int4", false), "int4 (AutoRound) + fp8 dense");
+      with_note(weight_format("int4", WeightFile::Checkpoint), "int4 (AutoRound) + fp8 dense");
   EXPECT_EQ(f.of(Attention), DType::FP8);
   EXPECT_EQ(f.of(SharedExpert), DType::FP8);
   EXPECT_EQ(f.of(Expert), DType::INT4_G128);
 }
 
 TEST(WeightNote, AClassInAnotherFormatLosesItsExceptions) {
-  const WeightFormat q4 = weight_format("q4_k_m", true);
+  const WeightFormat q4 = weight_format("q4_k_m", WeightFile::Gguf);
   const WeightFormat f = with_note(q4, "attention bf16");
   EXPECT_EQ(f.of(Attention, "attn_v.weight", 0, 32, 4096), DType::BF16);
   EXPECT_EQ(f.of(DenseMlp, "ffn_down.weight", 0, 32, 4096), DType::Q6_K);
-  const WeightFormat ds4 = weight_format("ds4_q2", true);
+  const WeightFormat ds4 = weight_format("ds4_q2", WeightFile::Gguf);
   const WeightFormat noted = with_note(ds4, "routed experts iq2_xxs/q2_k, the rest q8_0");
   EXPECT_EQ(noted.of(Expert, "ffn_down_exps.weight", 0, 43, 2048), DType::Q2_K);
 }

@@ -12,15 +12,14 @@
 namespace tinderbox {
 namespace {
 
-enum class File : bool { Checkpoint, Gguf };
-using enum File;
+using enum WeightFile;
 
 // In 1e9 bytes: column checkpoint_gb of data/measurements (inference, cluster, machines, memory), or `bytes`
 // of data/models/catalogue-weights.csv where the measurements have none. Notes are weights_note or
 // higher_precision_modules of the same rows, empty where they only repeat the default.
 struct Published {
   const char *id, *weights;
-  File file;
+  WeightFile file;
   double gb;
   const char* note = "";
   const char* outlier = "";  // why our count differs by more than kTolerance
@@ -168,7 +167,7 @@ TEST(WeightSizes, OfPublishedFiles) {
       ++skipped[error.what()];
       continue;
     }
-    const WeightFormat plain = weight_format(p.weights, p.file == Gguf, kind_of(model));
+    const WeightFormat plain = weight_format(p.weights, p.file, kind_of(model));
     const bool more = p.outlier == std::string_view(kMore);
     const double gb = weight_gb(model, with_note(plain, p.note), more);
     const std::string line = format("{} {}: {:.4g} GB, published {:.4g} ({:+.2f} %) {}", p.id,

@@ -24,7 +24,7 @@ TwinModel spark(const std::string& model, const std::string& weights, const std:
   twin.machine = parse_machine(read_file(kData + "machines/dgx-spark.toml"), "dgx-spark");
   twin.stack = parse_stack(read_file(kData + "stacks/" + stack + ".toml"), stack);
   twin.model = parse_config(read_file(kData + "models/" + model + ".json"), model);
-  twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
+  twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   twin.kv = kv_format(kv.empty() ? twin.stack.kv_default : kv);
   return twin;
 }

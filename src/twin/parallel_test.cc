@@ -21,7 +21,7 @@ TwinModel twin_of(const std::string& model, const std::string& weights,
   twin.machine = parse_machine(text_of("machines/dgx-spark.toml"), "dgx-spark");
   twin.stack = parse_stack(text_of("stacks/" + stack + ".toml"), stack);
   twin.model = parse_config(text_of("models/" + model + ".json"), model);
-  twin.weights = weight_format(weights, twin.stack.gguf(), kind_of(twin.model));
+  twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   twin.kv = kv_format(twin.stack.kv_default);
   return twin;
 }

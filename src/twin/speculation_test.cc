@@ -23,7 +23,7 @@ StepModel twin_of(const std::string& model, const std::string& weights, std::opt
   twin.machine = parse_machine(read_file(kData / "machines/dgx-spark.toml"), "dgx-spark.toml");
   twin.stack = parse_stack(read_file(kData / "stacks/vllm.toml"), "vllm.toml");
   twin.model = load_config(kData / "models" / (model + ".json"));
-  twin.weights = weight_format(weights, false, kind_of(twin.model));
+  twin.weights = weight_format(weights, WeightFile::Checkpoint, kind_of(twin.model));
   twin.kv = kv_format("bf16");
   twin.speculation = std::move(speculation);
   return StepModel(std::move(twin));

@@ -79,9 +79,10 @@ DType parse_weight_dtype(const std::string& text, const std::string& where) {
 
 WeightFile parse_weight_file(const std::string& text, const std::string& where) {
   if (text == "gguf") return WeightFile::Gguf;
+  if (text == "ollama") return WeightFile::OllamaGguf;
   if (text == "checkpoint") return WeightFile::Checkpoint;
   if (text == "mlx") return WeightFile::Mlx;
-  throw_invalid(expected_one_of(where, "a kind of files", {"gguf", "checkpoint", "mlx"}, text));
+  throw_invalid(expected_one_of(where, "a kind of files", {"gguf", "ollama", "checkpoint", "mlx"}, text));
 }
 
 std::string parse_usual_parallel(const std::string& text, const std::string& where) {
@@ -194,7 +195,7 @@ void check_defaults(SourcedFile& file, const Stack& stack) {
       throw_invalid(format("{}: {}", file.where(key), error.what()));
     }
   };
-  checked("weights_default", [&] { weight_format(stack.weights_default, stack.gguf()); });
+  checked("weights_default", [&] { weight_format(stack.weights_default, stack.file); });
   checked("kv_default", [&] { kv_format(stack.kv_default); });
 }
 

@@ -127,7 +127,7 @@ struct Stack {
   std::vector<Fact> facts;
   std::vector<Source> sources;
 
-  bool gguf() const { return file == WeightFile::Gguf; }
+  bool gguf() const { return is_gguf(file); }
   // nullptr: the stack has no kernel for the format.
   const Kernels* kernels_of(DType dtype) const {
     const int i = format_kernels[static_cast<std::size_t>(dtype)];

@@ -249,7 +249,7 @@ TEST(WithPath, TakesWhatTheBuildHasByItself) {
 TEST(Stack, DefaultsExistForEveryWeightsFormat) {
   for (const std::string& name : weight_format_names()) {
     const Stack stack = load(std::string(default_stack(name)));
-    EXPECT_NO_THROW(weight_format(name, stack.gguf())) << name;
+    EXPECT_NO_THROW(weight_format(name, stack.file)) << name;
   }
   for (const char* name : {"q4_k_m", "q8_0", "iq4_xs", "mxfp4", "Q4_1", "f16"}) {
     EXPECT_EQ(default_stack(name), "llama.cpp") << name;
@@ -275,7 +275,7 @@ TEST(Stack, SaysWhatIsWrongAndWhere) {
   expect_words(refusal(replaced(good, "graphs = true", "graphs = \"yes\"")),
                {"graphs", "true or false"});
   expect_words(refusal(replaced(good, "reads = \"checkpoint\"", "reads = \"tarball\"")),
-               {"s.toml:", "reads", "gguf, checkpoint, mlx", "'tarball'"});
+               {"s.toml:", "reads", "gguf, ollama, checkpoint, mlx", "'tarball'"});
   expect_words(
       refusal(replaced(good, "n_block_tokens = { value = 16", "n_block_tokens = { value = 0")),
       {"scheduler.n_block_tokens", "from 1"});

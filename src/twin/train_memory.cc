@@ -14,7 +14,7 @@ constexpr std::array kNouns = {Noun{"size", Measure::Size}};
 
 // r (rows + cols) for each matrix of attention and dense MLPs, as adapters usually go.
 double adapter_parameters(const ModelConfig& model, int rank) {
-  const Graph graph = probe_graph(model, weight_format("bf16", false), DType::BF16);
+  const Graph graph = probe_graph(model, weight_format("bf16", WeightFile::Checkpoint), DType::BF16);
   double n = 0;
   for (const Value& v : graph.values) {
     const bool adapted = v.role == Role::Weight && (v.weight_class == WeightClass::Attention ||

@@ -25,7 +25,7 @@ std::vector<WeightFormat> choices(const WeightFormat& format, const ModelConfig&
     for (const WeightClass c : classes) other.at(c) = dtype;
     out.push_back(std::move(other));
   };
-  if (kind == WeightFile::Gguf) {
+  if (is_gguf(kind)) {
     for (const DType dtype : {DType::Q8_0, DType::F16}) {
       with({WeightClass::Embedding}, dtype);
       with({WeightClass::Embedding, WeightClass::LmHead}, dtype);
@@ -56,7 +56,7 @@ WeightFormat choose_by_size(const WeightFormat& format, const ModelConfig& model
                             WeightFile kind) {
   const ParameterCount count = count_parameters(model);
   // GGUF files keep encoders apart.
-  const double beside = kind == WeightFile::Gguf ? 0 : kEncoderBytes * count.vision;
+  const double beside = is_gguf(kind) ? 0 : kEncoderBytes * count.vision;
   const auto miss = [&](const WeightFormat& choice) {
     const double text = weight_bytes(model, choice).value() + beside;
     const double with_heads = text + kEncoderBytes * count.mtp;
