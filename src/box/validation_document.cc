@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "box/markdown.h"
+#include "box/replicates.h"
 
 namespace tinderbox {
 namespace {
@@ -129,6 +130,27 @@ std::string targets(const Validation& v) {
     }));
   }
   out += coverage_row("all files", where(v.rows, [](const PublishedRow&) { return true; }));
+  return out + "\n";
+}
+
+// What the targets can be at all.
+std::string publishers(const Validation& v) {
+  std::vector<const Csv*> files;
+  for (const MeasurementFile& file : v.files) files.push_back(&file.rows);
+  std::string out =
+      "## What publishers say of one another\n\n"
+      "Configurations that several publishers have measured: one stream, one box, short context, the same machine, "
+      "stack, model, weights and KV format. Each publisher's figure is taken for a prediction of each other's, which "
+      "is what rows that state no more than these can decide. A twin that is told the configuration alone cannot be "
+      "expected to be nearer to an unknown box than another box is.\n\n";
+  out += markdown_header({"what", "configurations", "publishers", "median", "90th percentile"}, 1);
+  for (const RowKind kind : {RowKind::Decode, RowKind::Prefill}) {
+    const Agreement a = agreement(v.rows, kind, files);
+    const bool any = a.configurations > 0;
+    out += markdown_row({std::string(row_kind_name(kind)), format("{}", a.configurations),
+                         format("{}", a.publishers), any ? percent(a.median_ape) : "-",
+                         any ? percent(a.p90_ape) : "-"});
+  }
   return out + "\n";
 }
 
@@ -330,6 +352,7 @@ std::string validation_document(const Validation& validation, const TwinCatalogu
                                 const DocumentOptions& options) {
   std::string out(kIntro);
   out += targets(validation);
+  out += publishers(validation);
   out += plots(validation, options.plot_folder);
   out += worst(validation, catalogues, options.diagnoses);
   if (!options.own_engine.empty()) out += options.own_engine + "\n";

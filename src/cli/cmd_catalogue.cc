@@ -142,8 +142,9 @@ int models(const Context& context, const CatalogueOptions& options) {
                  {"parameters_active", count.active},
                  {"kv_bytes_per_token_f16", kv_bytes(model, DType::F16, 1).value()}};
   for (const char* weights : {"bf16", "fp8", "q8_0", "q4_k_m", "nvfp4"}) {
+    const WeightFile file = weights[0] == 'q' ? WeightFile::Gguf : WeightFile::Checkpoint;
     record[format("weights_{}_bytes", weights)] =
-        weight_bytes(model, weight_format(weights, weights[0] == 'q' ? WeightFile::Gguf : WeightFile::Checkpoint, kind_of(model))).value();
+        weight_bytes(model, weight_format(weights, file, kind_of(model))).value();
   }
   if (options.json) {
     print_json(record);

@@ -34,7 +34,8 @@ TEST(WeightFormat, EveryNameIsKnownOnceAndItsClassesAreConsistent) {
 }
 
 TEST(WeightFormat, ServersKeepTablesIn16BitsAndGgufVectorsIn32) {
-  const WeightFormat vllm = weight_format("mxfp4", WeightFile::Checkpoint), gguf = weight_format("mxfp4", WeightFile::Gguf);
+  const WeightFormat vllm = weight_format("mxfp4", WeightFile::Checkpoint);
+  const WeightFormat gguf = weight_format("mxfp4", WeightFile::Gguf);
   EXPECT_EQ(vllm.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(gguf.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(vllm.of(WeightClass::Attention), DType::BF16);
@@ -85,6 +86,38 @@ TEST(WeightFormat, NewClassesFollowTheirRules) {
   EXPECT_EQ(v4.of(WeightClass::Expert), DType::MXFP4);
   EXPECT_EQ(v4.of(WeightClass::SharedExpert), DType::FP8);
   EXPECT_EQ(v4.of(WeightClass::Indexer), DType::BF16);
+}
+
+// Experts alone are quantised; Ollama's own quantiser does it the other way round.
+TEST(WeightFormat, DeltaRuleModelsWithExpertsHaveMixturesOfTheirOwn) {
+  constexpr ModelKind kDense{.experts = false, .linear_attention = true, .delta_rule = true};
+  constexpr ModelKind kSparse{.experts = true, .linear_attention = true, .delta_rule = true};
+  constexpr ModelKind kMamba{.experts = true, .linear_attention = true, .delta_rule = false};
+  struct Case {
+    WeightFile file;
+    ModelKind kind;
+    DType attn_v, qkv, ssm_out, shared_down, down;  // of a layer that use_more_bits leaves alone
+  };
+  using enum DType;
+  for (const Case& c : {Case{WeightFile::Gguf, kSparse, Q8_0, Q8_0, Q8_0, Q8_0, Q4_K},
+                        Case{WeightFile::Gguf, kDense, Q4_K, Q5_K, Q4_K, Q4_K, Q4_K},
+                        Case{WeightFile::Gguf, kMamba, Q4_K, Q5_K, Q4_K, Q4_K, Q4_K},
+                        Case{WeightFile::OllamaGguf, kSparse, Q6_K, Q4_K, Q4_K, Q6_K, Q6_K},
+                        Case{WeightFile::OllamaGguf, kDense, Q6_K, Q4_K, Q4_K, Q6_K, Q6_K},
+                        Case{WeightFile::OllamaGguf, kMamba, Q4_K, Q5_K, Q4_K, Q4_K, Q4_K}}) {
+    const WeightFormat f = weight_format("q4_k_m", c.file, c.kind);
+    const auto of = [&](WeightClass weight, const char* name) { return f.of(weight, name, 9, 48, 2048); };
+    EXPECT_EQ(of(WeightClass::Attention, "attn_v.weight"), c.attn_v);
+    EXPECT_EQ(of(WeightClass::LinearAttention, "attn_qkv.weight"), c.qkv);
+    EXPECT_EQ(of(WeightClass::LinearAttention, "ssm_out.weight"), c.ssm_out);
+    EXPECT_EQ(of(WeightClass::SharedExpert, "ffn_down_shexp.weight"), c.shared_down);
+    EXPECT_EQ(of(WeightClass::Expert, "ffn_down_exps.weight"), c.down);
+    EXPECT_EQ(of(WeightClass::Expert, "ffn_up_exps.weight"), Q4_K);
+  }
+  // Files of 8 bits and up are the same everywhere but for the tables.
+  const WeightFormat q8 = weight_format("q8_0", WeightFile::OllamaGguf, kSparse);
+  EXPECT_EQ(q8.of(WeightClass::Expert, "ffn_down_exps.weight", 9, 48, 2048), Q8_0);
+  EXPECT_EQ(q8.of(WeightClass::PerLayerEmbedding), F16);
 }
 
 TEST(WeightFormat, UniformIsUniform) {
