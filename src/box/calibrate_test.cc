@@ -404,13 +404,13 @@ TEST(Calibrate, OtherMachinesAreFittedBesideTheStacks) {
   const std::vector<RowText> spark = configurations();
   std::vector<RowText> card = configurations();
   for (RowText& row : card) {
-    row["machine"] = "rtx-4090";
+    row["machine"] = "rtx-pro-6000";
     row["id"] = row["group"] = row["id"] + "x";
   }
   const TwinCatalogues resources = known().resources();
   Questioner questioner(resources);
   const Stack stack = with_truth(questioner.stack("llama.cpp"), kTruth);
-  Machine truth = questioner.machine("rtx-4090");
+  Machine truth = questioner.machine("rtx-pro-6000");
   const std::map<std::string, double> ratios = {
       {"reach.memory_ratio", 0.9}, {"reach.compute_ratio", 1.3}, {"reach.kernel_ratio", 1.4}};
   for (const StackParameter& p : parameters(truth)) *p.value = ratios.at(p.key);
@@ -432,14 +432,14 @@ TEST(Calibrate, OtherMachinesAreFittedBesideTheStacks) {
   }
   ASSERT_EQ(both.machines.size(), 1U);
   const FittedMachine& machine = both.machines[0];
-  EXPECT_EQ(machine.id, "rtx-4090");
+  EXPECT_EQ(machine.id, "rtx-pro-6000");
   EXPECT_EQ(machine.n_rows, std::ssize(card));
   ASSERT_EQ(machine.parameters.size(), ratios.size());
   for (const FittedParameter& p : machine.parameters) {
     EXPECT_NEAR(p.value / ratios.at(p.key), 1, 0.1) << p.key;
     EXPECT_GT(p.n_rows, 0) << p.key;
   }
-  const std::string toml = known().machines.text("rtx-4090");
+  const std::string toml = known().machines.text("rtx-pro-6000");
   Machine written = parse_machine(with_fitted(toml, machine), "written");
   for (const StackParameter& p : parameters(written)) {
     EXPECT_NEAR(*p.value / ratios.at(p.key), 1, 0.1) << p.key;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/config.h"
+#include "twin/memory_plan.h"
 #include "twin/weight_choice.h"
 
 namespace tinderbox {
@@ -27,6 +28,7 @@ constexpr const char* kCapped = "power or clock cap";
 constexpr const char* kMetric = "unsupported test or metric";
 constexpr const char* kMissing = "missing column";
 constexpr const char* kContext = "context exceeded";
+constexpr const char* kTooBig = "weights beyond the memory";  // the rest runs elsewhere, as no row says
 constexpr const char* kMemory = "context or memory exceeded";
 
 // Lengths that a source does not state, where a rate barely depends on them.
@@ -273,6 +275,11 @@ BuiltTwin Questioner::build(const Measured& m) {
     if (m.checkpoint_gb) {
       twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
                                     twin.stack.file);
+    }
+    // A box may keep look-up tables on its disk; a card leaves layers to the processor beside it.
+    const bool card = twin.machine.scope == Scope::Part && m.parallel.boxes() <= 1;
+    if (card && weight_bytes(twin.model, twin.weights) > twin.machine.memory_size) {
+      return {.refused = kTooBig};
     }
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);

@@ -65,6 +65,8 @@ TEST(Validate, RefusesWithAReason) {
   EXPECT_EQ(reason_of(decode_row({{"power_cap_or_clock", "2000"}})), "power or clock cap");
   EXPECT_EQ(reason_of(decode_row({{"test", "gemm"}})), "unsupported test or metric");
   EXPECT_EQ(reason_of(decode_row({{"metric", "power_w"}})), "unsupported test or metric");
+  EXPECT_EQ(reason_of(decode_row({{"machine", "rtx-4090"}, {"base", "llama-3.1-70b"}})),
+            "weights beyond the memory");
   EXPECT_EQ(reason_of(decode_row({{"gen_tokens", "0"}})), "missing column");
   EXPECT_EQ(reason_of(prefill_row({{"prompt_tokens", ""}})), "missing column");
   EXPECT_EQ(reason_of(decode_row({{"ctx_start", "200000"}})), "context exceeded");
