@@ -1,7 +1,8 @@
 // RowList as dots and curves: which of them, and under which titles.
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <functional>
+#include <map>
 #include <utility>
 
 #include "base/text.h"
@@ -81,11 +82,14 @@ CurvePlot errors_of(const Validation& v) {
 }  // namespace
 
 std::vector<PlotFile> validation_plots(const Validation& validation) {
-  std::set<std::string> names;
+  std::map<std::string, std::int64_t> n_rows;
   for (const PublishedRow& row : validation.rows) {
-    if (row.predicted) names.insert(row.stack);
+    if (row.predicted) ++n_rows[row.stack];
   }
-  const std::vector<std::string> series(names.begin(), names.end());
+  std::vector<std::string> series;
+  for (const auto& [stack, n] : n_rows) series.push_back(stack);
+  // Colours repeat beyond the palette: those with many rows come first and differ.
+  std::ranges::stable_sort(series, std::ranges::greater(), [&](const std::string& s) { return n_rows[s]; });
   std::vector<PlotFile> files;
   for (const Axes& axes : kPlots) {
     files.push_back({lower(row_kind_name(axes.kind)) + ".svg",

@@ -1,5 +1,6 @@
 #include "model/tokenizer_vocab.h"
 
+#include <cmath>
 #include <optional>
 
 #include "base/error.h"
@@ -52,7 +53,7 @@ std::optional<char> byte_of_name(std::string_view text) {
 }
 
 TokenType token_type(const Gguf& file, double number, std::size_t id) {
-  if (number == static_cast<int>(number) && number >= 1 && number <= 6) {
+  if (number >= 1 && number <= 6 && number == std::floor(number)) {
     return static_cast<TokenType>(static_cast<int>(number));
   }
   throw_invalid(format("{}: key tokenizer.ggml.token_type says {} of token {}, expected 1 to 6",
