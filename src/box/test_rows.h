@@ -19,6 +19,12 @@ struct Catalogues {
   TwinCatalogues resources() const { return {machines, stacks, models}; }
 };
 
+// Read once.
+inline const Catalogues& known() {
+  static const Catalogues catalogues;
+  return catalogues;
+}
+
 using RowText = std::map<std::string, std::string>;  // column -> cell
 
 inline RowText with(RowText row, const RowText& changes) {
@@ -48,6 +54,16 @@ inline RowText decode_row(const RowText& changes = {}) {
 }
 inline RowText prefill_row(const RowText& changes = {}) {
   return with(decode_row({{"test", "prefill"}, {"prompt_tokens", "2048"}, {"gen_tokens", ""}}),
+              changes);
+}
+
+inline RowText serve_row(const RowText& changes = {}) {
+  return with(prefill_row({{"test", "serve"},
+                           {"metric", "ttft_ms"},
+                           {"gen_tokens", "128"},
+                           {"concurrency", "8"},
+                           {"stack_norm", "vllm"},
+                           {"weights_norm", "fp8"}}),
               changes);
 }
 

@@ -53,8 +53,7 @@ TEST(MemoryPlan, KvBytesEqualWhatIsWritten) {
 
 // 32 layers, 8 KV heads of 128, f16: 128 KiB a token.
 TEST(MemoryPlan, DenseModelByHand) {
-  const TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16),
-                       DType::F16};
+  const TwinModel twin = round_twin();
   const MemoryPlan plan = plan_memory(twin, 1024, 4);
   EXPECT_DOUBLE_EQ(plan.kv_per_token.value(), 128 * kKiB);
   EXPECT_DOUBLE_EQ(plan.kv.value(), 4 * 1024 * 128 * kKiB);
@@ -68,7 +67,7 @@ TEST(MemoryPlan, DenseModelByHand) {
 }
 
 TEST(MemoryPlan, PartsSumAndVerdictFollowsTheTotal) {
-  TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
+  TwinModel twin = round_twin();
   for (const double fraction : {0.0, 0.5, 0.9}) {
     twin.stack.memory.pool = fraction > 0 ? PoolRule::OfTotal : PoolRule::None;
     const std::optional<double> share =
@@ -94,8 +93,7 @@ TEST(MemoryPlan, PartsSumAndVerdictFollowsTheTotal) {
 
 // kv_tokens_max is the edge: so many tokens fit in `safe`, a block more does not.
 TEST(MemoryPlan, KvTokensMaxIsTheEdge) {
-  const TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16),
-                       DType::F16};
+  const TwinModel twin = round_twin();
   const std::int64_t edge = plan_memory(twin, 4096, 1).kv_tokens_max / 16 * 16;
   EXPECT_EQ(plan_memory(twin, edge, 1).fit, Fit::Fits);
   EXPECT_EQ(plan_memory(twin, edge + 16, 1).fit, Fit::Tight);

@@ -11,7 +11,7 @@ namespace {
 using namespace testing;
 
 StepModel dense_twin() {
-  return StepModel({round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16});
+  return StepModel(round_twin());
 }
 
 StepModel windowed_moe_twin() {
@@ -208,7 +208,7 @@ TEST(Predict, SlowerNumbersMakeSlowerRuns) {
 }
 
 TwinModel with_intervals(bool fitted) {
-  TwinModel twin{round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
+  TwinModel twin = round_twin();
   for (int i = 0; i < kMetrics; ++i) {
     twin.stack.intervals[static_cast<std::size_t>(i)] = {.low = 0.9 - 0.1 * i, .high = 1.1 + 0.1 * i};
   }

@@ -141,8 +141,7 @@ TEST(StepModel, MoreTokensAreNeverCheaper) {
 
 // Decode of a dense 8 B model reads its weights once: 15.0 GB of F16 matrices and head at 100 GB/s.
 TEST(StepModel, DecodeOfADenseModelIsItsWeightsOverBandwidth) {
-  const StepModel model(
-      {round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16});
+  const StepModel model(round_twin());
   const std::vector<Segment> one{{.n_past = 0, .n_new = 1}};
   const StepCost step = model.price(one, true);
   EXPECT_EQ(step.bound, Bound::Memory);
@@ -155,8 +154,7 @@ TEST(StepModel, DecodeOfADenseModelIsItsWeightsOverBandwidth) {
 
 // Numbers of the stack enter a price and nothing else: another stack's, and back.
 TEST(StepModel, WithStackChangesThePriceAlone) {
-  const StepModel model(
-      {round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16});
+  const StepModel model(round_twin());
   const std::vector<Segment> one{{.n_past = 100, .n_new = 1}};
   Stack half = round_stack();
   half.kernels[0].memory_share = 0.5;

@@ -140,4 +140,9 @@ inline ModelConfig dense_model() {
 
 inline WeightFormat all_in(DType dtype) { return uniform_weight_format(dtype); }
 
+// The two above with plain F16: what most tests start from.
+inline TwinModel round_twin() {
+  return {round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
+}
+
 }  // namespace tinderbox::testing
