@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "box/agreement.h"
 #include "box/markdown.h"
-#include "box/replicates.h"
 
 namespace tinderbox {
 namespace {
@@ -135,8 +135,6 @@ std::string targets(const Validation& v) {
 
 // What the targets can be at all.
 std::string publishers(const Validation& v) {
-  std::vector<const Csv*> files;
-  for (const MeasurementFile& file : v.files) files.push_back(&file.rows);
   std::string out =
       "## What publishers say of one another\n\n"
       "Configurations that several publishers have measured: one stream, one box, short context, the same machine, "
@@ -145,7 +143,7 @@ std::string publishers(const Validation& v) {
       "expected to be nearer to an unknown box than another box is.\n\n";
   out += markdown_header({"what", "configurations", "publishers", "median", "90th percentile"}, 1);
   for (const RowKind kind : {RowKind::Decode, RowKind::Prefill}) {
-    const Agreement a = agreement(v.rows, kind, files);
+    const Agreement a = agreement(v, kind);
     const bool any = a.configurations > 0;
     out += markdown_row({std::string(row_kind_name(kind)), format("{}", a.configurations),
                          format("{}", a.publishers), any ? percent(a.median_ape) : "-",

@@ -142,7 +142,7 @@ int models(const Context& context, const CatalogueOptions& options) {
                  {"parameters_active", count.active},
                  {"kv_bytes_per_token_f16", kv_bytes(model, DType::F16, 1).value()}};
   for (const char* weights : {"bf16", "fp8", "q8_0", "q4_k_m", "nvfp4"}) {
-    const WeightFile file = weights[0] == 'q' ? WeightFile::Gguf : WeightFile::Checkpoint;
+    const WeightFile file = is_checkpoint_format(weights) ? WeightFile::Checkpoint : WeightFile::Gguf;
     record[format("weights_{}_bytes", weights)] =
         weight_bytes(model, weight_format(weights, file, kind_of(model))).value();
   }

@@ -191,7 +191,8 @@ void mix_as_ollama(WeightFormat& f, DType base, ModelKind kind) {
 }
 
 // Makers of the _m files of such models with experts quantise the experts alone: attention of both kinds and
-// the shared expert lose most by it and weigh little (https://unsloth.ai/docs/models/qwen3.5/gguf-benchmarks).
+// the shared expert lose most by it and weigh little (https://unsloth.ai/docs/models/qwen3.5/gguf-benchmarks;
+// q8_0 is said of one maker's files by https://slb350.github.io/strix-benchmarks/quantization).
 void keep_attention_wide(WeightFormat& f) {
   set_attention_and_shared(f, DType::Q8_0);
   f.exceptions = {{"ffn_down_exps", Layers::MoreBits, DType::Q6_K}};

@@ -4,9 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "box/validation_rows.h"
+#include "box/validation_document.h"
 
 namespace tinderbox {
 
@@ -17,9 +16,8 @@ struct Agreement {
 
 // Of rows of one kind (Decode or Prefill), one box, one stream, no speculation. Rows are of one
 // configuration if machine, stack, model, weights and KV format are the same and their context is
-// short: to 2048 tokens of depth, prompts of prefill within a factor of two of a power of two. A
-// publisher is the first part of a group's id. csv: of each row's file, by PublishedRow::file.
-Agreement agreement(const std::vector<PublishedRow>& rows, RowKind kind,
-                    const std::vector<const Csv*>& files);
+// short: to 2048 tokens of depth, prompts of prefill of the same size to the nearest power of two. A
+// publisher is the first part of a group's id. Rows with a bad cell do not count.
+Agreement agreement(const Validation& validation, RowKind kind);
 
 }  // namespace tinderbox

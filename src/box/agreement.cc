@@ -1,9 +1,10 @@
-#include "box/replicates.h"
+#include "box/agreement.h"
 
 #include <cmath>
 #include <map>
-#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/quantile.h"
 #include "base/text.h"
@@ -13,23 +14,19 @@ namespace {
 
 constexpr double kDepthMost = 2048;  // tokens: reading their keys is noise beside the weights
 
-// A cell's number; empty cells are `missing`, cells that are no number nothing.
-std::optional<double> number(const Csv& csv, std::size_t row, std::string_view column,
-                             double missing) {
-  const std::string_view text = csv.at(row, column);
-  return text.empty() ? std::optional(missing) : parse_double(text);
-}
-
 // Empty: not comparable.
-std::string configuration(const PublishedRow& row, RowKind kind, const Csv& csv) {
-  const auto nodes = number(csv, row.index, "nodes", 1), streams = number(csv, row.index, "concurrency", 1),
-             depth = number(csv, row.index, "depth", 0),
-             prompt = number(csv, row.index, "prompt_tokens", 0);
-  if (!nodes || !streams || !depth || !prompt) return {};
-  if (*nodes != 1 || *streams != 1 || *depth > kDepthMost) return {};
-  const double size = kind == RowKind::Prefill ? std::round(std::log2(*prompt + 1)) : 0;
+std::string configuration(const PublishedRow& row, const Csv& csv) {
+  const Cells cells(csv, row.index);
+  if (cells.problem()) return {};
+  const auto number = [&](const char* column, double missing) {
+    return cells.number(column).value_or(missing);
+  };
+  const bool alone = number("nodes", 1) == 1 && number("concurrency", 1) == 1;
+  if (!alone || number("depth", 0) > kDepthMost) return {};
+  const double size =
+      row.kind == RowKind::Prefill ? std::round(std::log2(number("prompt_tokens", 0) + 1)) : 0;
   return format("{} {} {} {} {} {} {}", row.machine, row.stack, row.model, row.weights, row.metric,
-                csv.at(row.index, "kv_norm"), size);
+                cells.text("kv_norm"), size);
 }
 
 std::string publisher(const PublishedRow& row) { return row.group.substr(0, row.group.find('.')); }
@@ -47,12 +44,11 @@ double disagreement(const std::vector<double>& values) {
 
 }  // namespace
 
-Agreement agreement(const std::vector<PublishedRow>& rows, RowKind kind,
-                    const std::vector<const Csv*>& files) {
+Agreement agreement(const Validation& validation, RowKind kind) {
   std::map<std::string, std::map<std::string, std::vector<double>>> configurations;
-  for (const PublishedRow& row : rows) {
-    if (row.kind != kind || row.speculation || row.measured <= 0) continue;
-    const std::string key = configuration(row, kind, *files.at(row.file));
+  for (const PublishedRow& row : validation.rows) {
+    if (row.kind != kind || row.speculation) continue;
+    const std::string key = configuration(row, validation.files.at(row.file).rows);
     if (!key.empty()) configurations[key][publisher(row)].push_back(row.measured);
   }
   Agreement out;
