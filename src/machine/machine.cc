@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/body_facts.h"
 #include "machine/sourced.h"
 
 namespace tinderbox {
@@ -27,6 +28,8 @@ constexpr std::array kNouns = {
     Noun{"temperature", Measure::Temperature},
     Noun{"difference", Measure::TemperatureDifference},
     Noun{"resistance", Measure::ThermalResistance},
+    Noun{"capacity", Measure::HeatCapacity},
+    Noun{"flow", Measure::Flow},
     Noun{"share", Measure::Share},
     Noun{"ratio", Measure::Share},
     Noun{"length", Measure::Length},
@@ -47,7 +50,7 @@ constexpr std::array kNouns = {
 const std::vector<std::string> kSections = {"cpu",     "gpu",     "memory",  "storage",
                                             "links",   "network", "power",   "thermal",
                                             "chassis", "price",   "serving", "faults",
-                                            "reach"};
+                                            "reach",   "body"};
 
 void read_compute(SourcedFile& file, Machine& machine) {
   const bool gpu = !file.children("gpu").empty();
@@ -256,6 +259,7 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
   read_links(file, machine);
   read_power_and_price(file, machine);
   read_reach(file, machine);
+  if (!file.children("body").empty()) machine.body = read_body(file);
   file.reject_unread_text();
   file.reject_sections_but(kSections);
   machine.facts = file.facts();

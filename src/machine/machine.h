@@ -13,13 +13,10 @@
 
 #include "base/catalogue.h"
 #include "base/units.h"
+#include "machine/body_facts.h"
 
 namespace tinderbox {
 
-// Arithmetic a matrix unit runs at: decides which peak applies.
-enum class MathType : std::uint8_t { F32, TF32, F16, FP8, FP4, INT8 };  // F16 stands for bf16 too
-inline constexpr int kMathTypes = 6;
-std::string_view math_type_name(MathType type);
 
 enum class FactKind : std::uint8_t { Measured, Claimed, Derived, Assumed, Fitted };
 std::string_view fact_kind_name(FactKind kind);  // "measured"
@@ -112,6 +109,8 @@ struct Machine {
   BytesPerSecond storage_read, storage_write;  // 0: not part of `scope`
   std::vector<Link> links;
   std::string usual_link{};  // of several boxes; empty: no such link is known
+
+  std::optional<BodyFacts> body{};  // none: its heat is not known
 
   std::vector<Fact> facts;  // everything in the file, in file order
   std::vector<Source> sources;
