@@ -18,6 +18,7 @@ struct Arguments {
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
+  CalibrateBodyOptionsCli calibrate_body;
   RunOptions run;
   BenchOptions bench;
   ProbeOptionsCli probe;

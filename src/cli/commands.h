@@ -82,6 +82,12 @@ struct CalibrateOptionsCli {
 };
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options);
 
+struct CalibrateBodyOptionsCli {
+  std::string machine = "dgx-spark", telemetry = "data/telemetry", machines = "data/machines", out;
+  bool leave_out = true, dry_run = false, json = false;
+};
+int cmd_calibrate_body(const CalibrateBodyOptionsCli& options);
+
 struct RunOptions {
   EngineOptionsCli engine;
   std::string prompt, system;

@@ -167,6 +167,11 @@ void read_power(SourcedFile& file, BodyFacts& body) {
   body.smi_waits = file.watts("body.log.waits_power");
   body.smi_works = file.watts("body.log.works_power");
   body.working_bytes = file.bytes_per_second("body.log.working_bandwidth");
+  body.room_prior = Celsius(file.number("body.log.room_temperature", Measure::Temperature));
+  body.room_spread = Kelvins(file.number("body.log.room_difference", Measure::TemperatureDifference));
+  if (body.room_spread <= Kelvins(0)) {
+    throw_invalid(format("{}: expected more than 0 K", file.where("body.log.room_difference")));
+  }
   if (body.smi_works <= body.smi_waits) {
     throw_invalid(format("{}: expected more than body.log.waits_power", file.where("body.log.works_power")));
   }

@@ -87,6 +87,8 @@ struct BodyFacts {
   // it then reads and writes a second.
   Watts smi_waits, smi_works;
   BytesPerSecond working_bytes;
+  Celsius room_prior;   // of a log that does not state its room
+  Kelvins room_spread;  // standard deviation
   Seconds loop;                 // of the power limit
   Watts module_limit;
 

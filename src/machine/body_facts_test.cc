@@ -42,7 +42,7 @@ TEST(BodyFacts, TheSparkHasOne) {
 }
 
 TEST(BodyFacts, WhatCannotBeIsRefusedWithItsPlace) {
-  EXPECT_NE(refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"").find("no node 'cpus', did you mean 'cpu'"),
+  EXPECT_NE(refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"").find("no node 'cpus' (did you mean 'cpu'?)"),
             std::string::npos)
       << refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"");
   EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"97 °C\" = { value = 0.1,").find("never fall"),

@@ -36,6 +36,7 @@ struct Fact {
   FactKind kind{};
   std::string source, note;
   std::optional<FitResult> fit{};  // of Fitted
+  double number = 0;               // in base units
 };
 
 // Where numbers come from; Fact::source lists keys, separated by ", ".

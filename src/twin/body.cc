@@ -60,9 +60,10 @@ void Body::set_load(const Load& load) {
   refresh();
 }
 
-void Body::set_logged(Watts smi) {
+void Body::set_logged(Watts smi, bool link_up) {
   CHECK(smi >= Watts(0));
   load_ = load_of_smi(facts_, smi);
+  load_.link_up = link_up;
   logged_rail_ = rail_of_smi(facts_, smi);
   refresh();
 }

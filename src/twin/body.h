@@ -62,7 +62,7 @@ class Body {
   void set_load(const Load& load);
   // Of the GPU, known from a log instead: the clock then takes no part, and the other rails run as they
   // do under a load that draws as much.
-  void set_logged(Watts smi);
+  void set_logged(Watts smi, bool link_up = false);
   void set_handicap(const Handicap& handicap);
   void set_room(Celsius room);
   // The temperature that a log begins with: moves GPU and its spreader there, and what cools them as far
