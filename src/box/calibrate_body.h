@@ -40,6 +40,25 @@ BodyCalibration calibrate_heat(std::string_view toml, const std::string& id,
                                const std::vector<TelemetryRun>& runs, const BodyCalibrationOptions& options,
                                const CalibrationProgress& progress = {});
 
+struct PowerScore {
+  std::size_t index = 0;  // in the file
+  std::string model;
+  double measured = 0, fitted = 0;   // W
+  std::optional<double> left_out{};  // by a fit that has not seen the model
+};
+
+struct PowerCalibration {
+  FittedMachine machine;
+  std::vector<PowerScore> rows;
+  std::vector<std::pair<std::size_t, std::string>> refused;
+  double median_ape = 0, left_out_ape = 0;
+};
+
+// The energies of [body.energy] from published watts: predicted activity against what nvidia-smi showed.
+PowerCalibration calibrate_power(std::string_view toml, const std::string& id, const Csv& rows,
+                                 const TwinCatalogues& catalogues, const BodyCalibrationOptions& options,
+                                 const CalibrationProgress& progress = {});
+
 // Numbers of kind "fitted" whose key begins so.
 std::vector<FittedParameter> fitted_numbers(const Machine& machine, const std::vector<std::string>& prefixes);
 // The same machine file with these values.

@@ -83,10 +83,11 @@ struct CalibrateOptionsCli {
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options);
 
 struct CalibrateBodyOptionsCli {
-  std::string machine = "dgx-spark", telemetry = "data/telemetry", machines = "data/machines", out;
+  std::string machine = "dgx-spark", telemetry = "data/telemetry", machines = "data/machines";
+  std::string powers = "data/measurements/power-thermal.csv", out;
   bool leave_out = true, dry_run = false, json = false;
 };
-int cmd_calibrate_body(const CalibrateBodyOptionsCli& options);
+int cmd_calibrate_body(const Context& context, const CalibrateBodyOptionsCli& options);
 
 struct RunOptions {
   EngineOptionsCli engine;
