@@ -8,7 +8,7 @@ namespace tinderbox {
 namespace {
 
 TEST(Load, IsWhatThePredictionSays) {
-  const StepModel model(round_twin());
+  const StepModel model(testing::round_twin());
   const Point point{.prompt = 2048, .gen = 128};
   const Prediction prediction = predict(model, point, true);
   const PhaseLoads phases = phase_loads(model, point, prediction);
@@ -31,7 +31,7 @@ TEST(Load, IsWhatThePredictionSays) {
 }
 
 TEST(Load, MixingKeepsTotals) {
-  const StepModel model(round_twin());
+  const StepModel model(testing::round_twin());
   const Point point{.prompt = 512, .gen = 64};
   const PhaseLoads phases = phase_loads(model, point, predict(model, point, true));
   const Load both = mixed(phases);
