@@ -133,6 +133,7 @@ double Body::flow() const {
 
 Rails Body::rails_at(Hertz clock) const {
   if (handicap_.off || state_.tripped) return {};
+  if (handicap_.frozen) return tinderbox::rails(facts_, {.awake = true}, facts_.clock_awake, 0, temperature(facts_.gpu));
   Rails out = tinderbox::rails(facts_, load_, clock, speed_ratio(load_, clock, handicap_.memory),
                                temperature(facts_.gpu));
   if (logged_rail_) {
@@ -145,8 +146,8 @@ Rails Body::rails_at(Hertz clock) const {
 
 void Body::refresh() {
   state_.rails = rails_at(state_.clock);
-  const bool off = handicap_.off || state_.tripped;
-  state_.speed = off ? 0 : speed_ratio(load_, state_.clock, handicap_.memory);
+  const bool stands = handicap_.off || handicap_.frozen || state_.tripped;
+  state_.speed = stands ? 0 : speed_ratio(load_, state_.clock, handicap_.memory);
 }
 
 bool Body::within_limit(Hertz clock) const {
@@ -157,6 +158,11 @@ void Body::choose_clock() {
   if (handicap_.off || state_.tripped) {
     state_.limit = ClockLimit::Off;
     state_.clock = facts_.clock_idle;
+    return;
+  }
+  if (handicap_.frozen) {
+    state_.limit = ClockLimit::Fault;
+    state_.clock = facts_.clock_awake;
     return;
   }
   if (load_.gpu_busy <= 0) {

@@ -35,7 +35,8 @@ struct Handicap {
   double fan = 1;     // of what the controller asks for; 0: no fan turns
   double intake = 1;  // of the air that the fans would move
   double memory = 1;  // of the bandwidth
-  bool off = false;   // no power
+  bool frozen = false;  // answers nothing, until it is off and on again
+  bool off = false;     // no power
 };
 
 struct BodyState {
@@ -72,6 +73,7 @@ class Body {
   void advance(Duration duration);  // requires duration >= 0
 
   const BodyFacts& facts() const { return facts_; }
+  const Load& load() const { return load_; }
   const BodyState& state() const { return state_; }
   const Surroundings& surroundings() const { return surroundings_; }
   const ThermalNetwork& network() const { return network_; }

@@ -17,7 +17,7 @@ namespace tinderbox {
 
 // What runs, in units a second of wall time, as long as the clock is `clock` and nothing slows it.
 struct Load {
-  Hertz clock;                             // of the GPU, that the rates hold at; 0: no GPU work
+  Hertz clock{};                           // of the GPU, that the rates hold at; 0: no GPU work
   std::array<double, kMathTypes> flops{};  // a second
   double memory_bytes = 0;                 // read and written, a second
   double link_bytes = 0, drive_bytes = 0;  // a second
