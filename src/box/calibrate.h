@@ -82,5 +82,7 @@ Calibration calibrate(const Csv& rows, const TwinCatalogues& catalogues,
 // everything else as it was. Throws Error::Invalid if a key has no line of its own.
 std::string with_fitted(std::string toml, const FittedStack& fitted);
 std::string with_fitted(std::string toml, const FittedMachine& fitted, int digits = 4);
+// The plain number of a key replaced.
+std::string with_number(std::string toml, std::string_view file, std::string_view key, double value);
 
 }  // namespace tinderbox

@@ -52,7 +52,10 @@ struct PowerCalibration {
   std::vector<PowerScore> rows;
   std::vector<std::pair<std::size_t, std::string>> refused;
   double median_ape = 0, left_out_ape = 0;
+  double low = 1, high = 1;  // between these times the prediction lie nine of ten that the fit has not seen
 };
+// The machine file with its numbers; its interval too, where it was made.
+std::string with_fitted(std::string toml, const PowerCalibration& power);
 
 // The energies of [body.energy] from published watts: predicted activity against what nvidia-smi showed.
 PowerCalibration calibrate_power(std::string_view toml, const std::string& id, const Csv& rows,

@@ -92,6 +92,13 @@ class PowerFit {
 
 }  // namespace
 
+std::string with_fitted(std::string toml, const PowerCalibration& power) {
+  toml = with_fitted(std::move(toml), power.machine);
+  if (power.low == 1 && power.high == 1) return toml;
+  toml = with_number(std::move(toml), power.machine.id, "body.interval.smi_low_ratio", power.low);
+  return with_number(std::move(toml), power.machine.id, "body.interval.smi_high_ratio", power.high);
+}
+
 PowerCalibration calibrate_power(std::string_view toml, const std::string& id, const Csv& csv,
                                  const TwinCatalogues& catalogues, const BodyCalibrationOptions& options,
                                  const CalibrationProgress& progress) {
@@ -113,7 +120,7 @@ PowerCalibration calibrate_power(std::string_view toml, const std::string& id, c
     models.insert(row.model);
   }
   out.machine.n_groups = static_cast<std::int64_t>(models.size());
-  std::vector<double> errors, left_out;
+  std::vector<double> errors, left_out, ratios;
   for (const PowerScore& row : out.rows) errors.push_back(std::abs(row.fitted / row.measured - 1));
   out.median_ape = out.machine.median_ape = quantile(errors, 0.5);
   if (options.leave_out_sources && models.size() > 1) {
@@ -122,10 +129,13 @@ PowerCalibration calibrate_power(std::string_view toml, const std::string& id, c
       for (std::size_t i = 0; i < out.rows.size(); ++i) {
         if (out.rows[i].model != model) continue;
         out.rows[i].left_out = unseen[i];
+        ratios.push_back(out.rows[i].measured / unseen[i]);
         left_out.push_back(std::abs(unseen[i] / out.rows[i].measured - 1));
       }
     }
     out.left_out_ape = quantile(left_out, 0.5);
+    out.low = std::min(1.0, quantile(ratios, 0.05));
+    out.high = std::max(1.0, quantile(ratios, 0.95));
   }
   return out;
 }

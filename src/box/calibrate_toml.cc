@@ -60,6 +60,11 @@ std::string with_fitted(std::string toml, const FittedMachine& fitted, int digit
   return toml;
 }
 
+std::string with_number(std::string toml, std::string_view file, std::string_view key, double value) {
+  Line(toml, file, key).set("value", format("{:.3f}", value));
+  return toml;
+}
+
 std::string with_fitted(std::string toml, const FittedStack& fitted) {
   set_parameters(toml, fitted.id, fitted.parameters, 4);
   for (int q = 0; q < kMetrics; ++q) {

@@ -94,7 +94,7 @@ int cmd_calibrate_body(const Context& context, const CalibrateBodyOptionsCli& op
       calibrate_heat(toml, options.machine, load_telemetry(options.telemetry), how, progress);
   toml = with_fitted(toml, result.machine);
   const PowerCalibration power = calibrate_power(toml, options.machine, powers, catalogues, how, progress);
-  toml = with_fitted(toml, power.machine);
+  toml = with_fitted(toml, power);
   if (!options.dry_run) write_file(path, toml);
   if (options.json) {
     Json document = to_json(result);

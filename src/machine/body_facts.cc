@@ -124,6 +124,7 @@ void read_fan(SourcedFile& file, BodyFacts& body) {
                          file.where("body.fan_share"), share, at));
   }
   body.draft_share = file.share("body.fan.draft_share", 1e-3, 1);
+  body.stacked_share = file.share("body.fan.stacked_share", 0, 1);
   body.slowdown_difference =
       Kelvins(file.number("body.clocks.slowdown_difference", Measure::TemperatureDifference));
   body.fan_lag = file.seconds("body.fan.lag_time");
@@ -164,6 +165,8 @@ void read_power(SourcedFile& file, BodyFacts& body) {
   body.host_share = file.share("body.power.host_share", 0, 1);
   body.board_share = file.share("body.power.board_share", 0, 1);
   body.adapter_share = file.share("body.power.adapter_share", 0.1, 1);
+  body.smi_low = file.share("body.interval.smi_low_ratio", 1e-3, 1);
+  body.smi_high = file.share("body.interval.smi_high_ratio", 1, 1e3);
   body.smi_waits = file.watts("body.log.waits_power");
   body.smi_works = file.watts("body.log.works_power");
   body.working_bytes = file.bytes_per_second("body.log.working_bandwidth");

@@ -62,6 +62,7 @@ struct BodyFacts {
   int gpu = 0, cpu = 0, drive = 0, network = 0;  // nodes that have sensors of their own
   double full_flow = 0;                 // m3/s of air at full fan speed
   double draft_share = 0;               // of it, that moves when no fan turns
+  double stacked_share = 0;             // of the warmth of its air, that a box on top takes in
   PointCurve fan;                       // share of full speed over the hottest zone, °C
   Seconds fan_lag, fan_interval;        // of the controller: its filter, its clock
   Celsius gpu_slowdown, zone_slowdown, zone_critical;
@@ -83,6 +84,9 @@ struct BodyFacts {
   double board_share = 0;       // of what the module draws, lost in regulators
   double adapter_share = 0;     // of the wall's watts that arrive
   double smi_ratio = 1;         // GPU's rail above idle over what nvidia-smi shows of it
+  // Nine of ten means that nvidia-smi showed lie between these times what is predicted, of models that the
+  // fit has not seen.
+  double smi_low = 1, smi_high = 1;
   // Of a log that has only nvidia-smi's watts: below, the GPU waits; above, it works, and this is what
   // it then reads and writes a second.
   Watts smi_waits, smi_works;

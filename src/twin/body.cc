@@ -69,19 +69,19 @@ void Body::set_logged(Watts smi, bool link_up) {
 }
 
 void Body::set_handicap(const Handicap& handicap) {
+  if (handicap_.off && !handicap.off) state_.tripped = false;  // somebody turned it on again
   handicap_ = handicap;
-  if (!handicap.off) state_.tripped = false;
   choose_clock();
   refresh();
 }
 
 void Body::set_room(Celsius room) {
-  const double change = room - surroundings_.room == Kelvins(0) ? 0 : (room - surroundings_.room).value();
+  const double change = (room - surroundings_.room).value();
   surroundings_.room = room;
   check_surroundings(surroundings_);
   for (std::size_t i = 0; i < network_.size(); ++i) {
     state_.rise[i] -= change;
-    state_.joules_in -= change * network_.capacity(i);  // the heat it holds counts from the new room
+    state_.joules_held -= change * network_.capacity(i);
   }
   air_density_ = std::exp(-surroundings_.altitude / kScaleHeight) * (kKelvinAtZero + kReferenceRoom) /
                  (kKelvinAtZero + room.degrees());
@@ -104,7 +104,7 @@ void Body::begin_at(Celsius gpu) {
     state_.fan = std::round(kFanSteps * facts_.fan.at(fan_zone_)) / kFanSteps;
     refresh();
   }
-  state_.joules_in = joules_stored() + state_.joules_out;
+  state_.joules_held = joules_stored() - state_.joules_in + state_.joules_out;
 }
 
 Celsius Body::temperature(int node) const {
@@ -126,9 +126,10 @@ double Body::joules_stored() const {
   return sum;
 }
 
+double Body::fan() const { return state_.tripped || handicap_.off ? 0 : state_.fan * handicap_.fan; }
+
 double Body::flow() const {
-  const double fan = state_.tripped || handicap_.off ? 0 : state_.fan * handicap_.fan;
-  return std::max(facts_.draft_share, fan * handicap_.intake) * air_density_;
+  return std::max(facts_.draft_share, fan() * handicap_.intake) * air_density_;
 }
 
 Rails Body::rails_at(Hertz clock) const {
@@ -293,7 +294,7 @@ void Body::settle() {
     state_.rise = network_.steady(flow(), watts);
   }
   refresh();
-  state_.joules_in = joules_stored();
+  state_.joules_held = joules_stored();
 }
 
 }  // namespace tinderbox

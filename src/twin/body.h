@@ -43,12 +43,14 @@ struct BodyState {
   TimePoint time{};
   Hertz clock;         // of the GPU
   double speed = 1;    // work done a second over that at the load's own clock
-  double fan = 0;      // share of full speed
+  double fan = 0;      // share of full speed that the controller asks for
   ClockLimit limit = ClockLimit::Idle;
   bool tripped = false;  // a zone reached its critical temperature: off
   Rails rails{};
   NodeValues rise{};   // K above the room
-  double joules_in = 0, joules_out = 0;  // drawn behind the adapter; given to the room
+  // Drawn behind the adapter; given to the room; held at the begin, against the room as it is now. What it
+  // holds is always held + in - out.
+  double joules_in = 0, joules_out = 0, joules_held = 0;
   double work = 0;     // integral of speed over time, s
   std::array<double, kClockLimits> limited{};  // s spent under each limit
 };
@@ -78,6 +80,7 @@ class Body {
   const Surroundings& surroundings() const { return surroundings_; }
   const ThermalNetwork& network() const { return network_; }
   Celsius temperature(int node) const;
+  double fan() const;   // share of full speed that turns
   Celsius air() const;  // that leaves
   Celsius zone(std::size_t i) const;
   Celsius hottest_zone() const;

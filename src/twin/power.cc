@@ -19,6 +19,7 @@ Load load_of_smi(const BodyFacts& body, Watts smi) {
   Load load;
   load.memory_bytes = works * body.working_bytes.value();
   load.cpu_p_busy = works * body.host_share;
+  load.gpu_busy = works;
   load.awake = smi > body.idle[index_of(Rail::Gpu)] + body.awake * 0.5;
   return load;
 }

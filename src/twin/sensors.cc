@@ -30,7 +30,7 @@ Sensors read_sensors(const Body& body) {
   out.drive = body.temperature(facts.drive);
   out.network = body.temperature(facts.network);
   out.wall = wall_power(facts, rails);
-  out.fan = state.fan;
+  out.fan = body.fan();
   return out;
 }
 
