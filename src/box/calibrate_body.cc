@@ -24,11 +24,11 @@ constexpr double kRoomWorth = 20;
 constexpr double kSideWeight = 0.25;
 constexpr int kRounds = 3, kSteps = 4;
 // Controllers of limits take no part when watts are given: time may pass in coarser ticks.
-constexpr double kTick = 1;  // s
+constexpr double kTick = 1;      // s
 constexpr double kRoomStep = 1;  // K
 
-const std::vector<std::string> kHeatKeys = {"body.capacity.", "body.path_resistance.", "body.air_resistance.",
-                                            "body.fan."};
+const std::vector<std::string> kHeatKeys = {"body.capacity.", "body.path_resistance.",
+                                            "body.air_resistance.", "body.fan."};
 
 // Every run once with the rooms as last inferred, and how each sample moves with its room.
 struct Seen {
@@ -38,7 +38,8 @@ struct Seen {
 
 class HeatFit {
  public:
-  HeatFit(std::string_view toml, const std::string& id, const std::vector<TelemetryRun>& runs, int n_threads)
+  HeatFit(std::string_view toml, const std::string& id, const std::vector<TelemetryRun>& runs,
+          int n_threads)
       : toml_(toml), id_(id), runs_(runs), pool_(n_threads) {
     const Machine machine = parse_machine(toml, id);
     if (!machine.body) throw_invalid(format("{}: no [body.*] to fit", id));
@@ -68,7 +69,8 @@ class HeatFit {
   // Of the runs whose source is not left out.
   Eigen::VectorXd fit(const std::string& left_out, std::optional<Eigen::VectorXd> start) {
     Eigen::VectorXd use(problem_.weight.size());
-    for (Eigen::Index i = 0; i < use.size(); ++i) use[i] = *row_source_[static_cast<std::size_t>(i)] != left_out;
+    for (Eigen::Index i = 0; i < use.size(); ++i)
+      use[i] = *row_source_[static_cast<std::size_t>(i)] != left_out;
     RobustFit fit(problem_);
     Eigen::VectorXd x = start.value_or(problem_.prior);
     for (int round = 0; round < kRounds; ++round) {
@@ -112,7 +114,8 @@ class HeatFit {
 
   static std::size_t rows_of(const TelemetryRun& run) {
     std::size_t n = 1;  // its room
-    for (const TelemetrySample& s : run.samples) n += 1U + s.drive.has_value() + s.network.has_value();
+    for (const TelemetrySample& s : run.samples)
+      n += 1U + s.drive.has_value() + s.network.has_value();
     return n;
   }
 
@@ -128,7 +131,8 @@ class HeatFit {
     row_source_.resize(n);
     for (std::size_t r = 0; r < runs_.size(); ++r) {
       const TelemetryRun& run = runs_[r];
-      const double share = kSourceWorth / runs_of[run.source] / static_cast<double>(run.samples.size());
+      const double share =
+          kSourceWorth / runs_of[run.source] / static_cast<double>(run.samples.size());
       auto row = static_cast<Eigen::Index>(begin_[r]);
       const std::size_t end = begin_[r] + rows_of(run);
       for (std::size_t i = begin_[r]; i < end; ++i) row_source_[i] = &run.source;
@@ -190,7 +194,7 @@ class HeatFit {
   ThreadPool pool_;
   std::vector<FittedParameter> parameters_;
   FitProblem problem_;
-  std::vector<std::size_t> begin_;               // first row of each run
+  std::vector<std::size_t> begin_;  // first row of each run
   std::vector<const std::string*> row_source_;
   std::vector<Seen> seen_;
   Eigen::VectorXd last_errors_;
@@ -199,13 +203,18 @@ class HeatFit {
 
 }  // namespace
 
-std::vector<FittedParameter> fitted_numbers(const Machine& machine, const std::vector<std::string>& prefixes) {
+std::vector<FittedParameter> fitted_numbers(const Machine& machine,
+                                            const std::vector<std::string>& prefixes) {
   std::vector<FittedParameter> out;
   for (const Fact& fact : machine.facts) {
-    if (!fact.fit || std::ranges::none_of(prefixes, [&](const std::string& p) { return fact.key.starts_with(p); })) {
+    if (!fact.fit || std::ranges::none_of(
+                         prefixes, [&](const std::string& p) { return fact.key.starts_with(p); })) {
       continue;
     }
-    FittedParameter p{.key = fact.key, .value = fact.number, .prior = fact.fit->prior, .spread = fact.fit->spread};
+    FittedParameter p{.key = fact.key,
+                      .value = fact.number,
+                      .prior = fact.fit->prior,
+                      .spread = fact.fit->spread};
     if (const std::size_t space = fact.text.find(' '); space != std::string::npos) {
       p.unit = fact.text.substr(space + 1);
       p.per_unit = fact.number / parse_double(fact.text.substr(0, space)).value();
@@ -215,8 +224,8 @@ std::vector<FittedParameter> fitted_numbers(const Machine& machine, const std::v
   return out;
 }
 
-Machine with_values(std::string toml, const std::string& id, std::vector<FittedParameter> parameters,
-                    const std::vector<double>& values) {
+Machine with_values(std::string toml, const std::string& id,
+                    std::vector<FittedParameter> parameters, const std::vector<double>& values) {
   for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].value = values[i];
   constexpr int kAllDigits = 15;
   FittedMachine fitted;
@@ -225,8 +234,10 @@ Machine with_values(std::string toml, const std::string& id, std::vector<FittedP
   return parse_machine(with_fitted(std::move(toml), fitted, kAllDigits), id);
 }
 
-BodyCalibration calibrate_heat(std::string_view toml, const std::string& id, const std::vector<TelemetryRun>& all,
-                               const BodyCalibrationOptions& options, const CalibrationProgress& progress) {
+BodyCalibration calibrate_heat(std::string_view toml, const std::string& id,
+                               const std::vector<TelemetryRun>& all,
+                               const BodyCalibrationOptions& options,
+                               const CalibrationProgress& progress) {
   std::vector<TelemetryRun> runs;
   std::set<std::string> sources;
   for (const TelemetryRun& run : all) {
@@ -248,8 +259,11 @@ BodyCalibration calibrate_heat(std::string_view toml, const std::string& id, con
   const std::vector<Replay> fitted = heat.replays(x);
   std::vector<double> errors, left_out_errors;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    out.runs.push_back({.name = runs[i].name, .source = runs[i].source, .n_samples = runs[i].samples.size(),
-                        .room = fitted[i].room, .rmse = fitted[i].rmse});
+    out.runs.push_back({.name = runs[i].name,
+                        .source = runs[i].source,
+                        .n_samples = runs[i].samples.size(),
+                        .room = fitted[i].room,
+                        .rmse = fitted[i].rmse});
     out.machine.n_rows += static_cast<std::int64_t>(runs[i].samples.size());
     errors.push_back(fitted[i].rmse);
   }

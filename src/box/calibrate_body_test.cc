@@ -51,16 +51,24 @@ TEST(CalibrateBody, FindsTheResistanceThatALogWasMadeWith) {
     if (name(path.a) == "gpu" && name(path.b) == "spreader") path.conductance *= 0.6;
   }
   std::vector<TelemetryRun> runs;
-  for (unsigned i = 0; i < 4; ++i) runs.push_back(log_of(facts, std::string(1, static_cast<char>('a' + i % 2)) + "-run", 22 + i, i));
-  const BodyCalibration one = calibrate_heat(spark(), "dgx-spark", runs, {.leave_out_sources = true, .n_threads = 1});
+  for (unsigned i = 0; i < 4; ++i)
+    runs.push_back(
+        log_of(facts, std::string(1, static_cast<char>('a' + i % 2)) + "-run", 22 + i, i));
+  const BodyCalibration one =
+      calibrate_heat(spark(), "dgx-spark", runs, {.leave_out_sources = true, .n_threads = 1});
   const BodyFacts before = spark_body();
-  const double was = fitted_numbers(parse_machine(spark(), "x"), {"body.path_resistance.gpu_spreader"}).at(0).value;
-  EXPECT_NEAR(parameter(one, "body.path_resistance.gpu_spreader").value, was / 0.6, 0.15 * was / 0.6);
+  const double was =
+      fitted_numbers(parse_machine(spark(), "x"), {"body.path_resistance.gpu_spreader"})
+          .at(0)
+          .value;
+  EXPECT_NEAR(parameter(one, "body.path_resistance.gpu_spreader").value, was / 0.6,
+              0.15 * was / 0.6);
   EXPECT_LT(one.median_rmse, 0.5);
   EXPECT_LT(one.left_out_rmse, 1.0);
   ASSERT_EQ(one.runs.size(), 4U);
   // Whatever the number of threads, the same bytes.
-  const BodyCalibration two = calibrate_heat(spark(), "dgx-spark", runs, {.leave_out_sources = true, .n_threads = 2});
+  const BodyCalibration two =
+      calibrate_heat(spark(), "dgx-spark", runs, {.leave_out_sources = true, .n_threads = 2});
   for (std::size_t i = 0; i < one.machine.parameters.size(); ++i) {
     EXPECT_EQ(one.machine.parameters[i].value, two.machine.parameters[i].value);
   }
@@ -76,7 +84,8 @@ TEST(CalibrateBody, NeedsABodyAndPower) {
   EXPECT_THROW(calibrate_heat(spark(), "dgx-spark", {cold}, {}), Error);
   const std::string other(
       read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/rtx-5090.toml"));
-  EXPECT_THROW(calibrate_heat(other, "rtx-5090", {log_of(spark_body(), "a-run", 25, 1)}, {}), Error);
+  EXPECT_THROW(calibrate_heat(other, "rtx-5090", {log_of(spark_body(), "a-run", 25, 1)}, {}),
+               Error);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ constexpr int kRefineSteps = 6;
 
 class PowerFit {
  public:
-  PowerFit(std::string_view toml, const std::string& id, const std::vector<PowerRow>& rows, int n_threads)
+  PowerFit(std::string_view toml, const std::string& id, const std::vector<PowerRow>& rows,
+           int n_threads)
       : toml_(toml), id_(id), rows_(rows), pool_(n_threads) {
     parameters_ = fitted_numbers(parse_machine(toml, id), {"body.energy."});
     const auto n = static_cast<Eigen::Index>(parameters_.size());
@@ -48,9 +49,11 @@ class PowerFit {
 
   Eigen::VectorXd fit(const std::string& left_out, const Eigen::VectorXd* start) {
     Eigen::VectorXd use(problem_.weight.size());
-    for (std::size_t i = 0; i < rows_.size(); ++i) use[static_cast<Eigen::Index>(i)] = rows_[i].model != left_out;
+    for (std::size_t i = 0; i < rows_.size(); ++i)
+      use[static_cast<Eigen::Index>(i)] = rows_[i].model != left_out;
     RobustFit fit(problem_);
-    const Eigen::VectorXd x = start == nullptr ? fit.fit(use) : fit.refine(*start, use, kRefineSteps);
+    const Eigen::VectorXd x =
+        start == nullptr ? fit.fit(use) : fit.refine(*start, use, kRefineSteps);
     errors_ = fit.errors();
     moved_ = fit.rows_moved();
     return x;
@@ -100,10 +103,12 @@ std::string with_fitted(std::string toml, const PowerCalibration& power) {
 }
 
 PowerCalibration calibrate_power(std::string_view toml, const std::string& id, const Csv& csv,
-                                 const TwinCatalogues& catalogues, const BodyCalibrationOptions& options,
+                                 const TwinCatalogues& catalogues,
+                                 const BodyCalibrationOptions& options,
                                  const CalibrationProgress& progress) {
   const PowerRows read = read_power_rows(csv, catalogues);
-  if (read.rows.empty()) throw_not_found("measurements: no row of test power with reading gpu-smi can be predicted");
+  if (read.rows.empty())
+    throw_not_found("measurements: no row of test power with reading gpu-smi can be predicted");
   if (progress) progress("fitting energies to " + std::to_string(read.rows.size()) + " powers");
   PowerFit power(toml, id, read.rows, options.n_threads);
   const Eigen::VectorXd x = power.fit("", nullptr);
@@ -116,7 +121,8 @@ PowerCalibration calibrate_power(std::string_view toml, const std::string& id, c
   std::set<std::string> models;
   for (std::size_t i = 0; i < read.rows.size(); ++i) {
     const PowerRow& row = read.rows[i];
-    out.rows.push_back({.index = row.index, .model = row.model, .measured = row.measured, .fitted = watts[i]});
+    out.rows.push_back(
+        {.index = row.index, .model = row.model, .measured = row.measured, .fitted = watts[i]});
     models.insert(row.model);
   }
   out.machine.n_groups = static_cast<std::int64_t>(models.size());

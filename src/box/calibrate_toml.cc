@@ -34,7 +34,9 @@ class Line {
   std::size_t begin_ = 0;
 };
 
-std::string quoted(const std::string& text) { return text.find(' ') != std::string::npos ? format("\"{}\"", text) : text; }
+std::string quoted(const std::string& text) {
+  return text.find(' ') == std::string::npos ? text : format("\"{}\"", text);
+}
 
 void set_parameters(std::string& toml, const std::string& id,
                     const std::vector<FittedParameter>& parameters, int digits) {

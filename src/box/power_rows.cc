@@ -32,8 +32,8 @@ PowerRows read_power_rows(const Csv& csv, const TwinCatalogues& catalogues) {
   PowerRows out;
   Questioner questioner(catalogues);
   for (std::size_t row = 0; row < csv.size(); ++row) {
-    if (csv.at(row, "test") != "power" || csv.at(row, "metric") != "power_w" || csv.at(row, "reading") != "gpu-smi" ||
-        !csv.at(row, "exclude_reason").empty()) {
+    if (csv.at(row, "test") != "power" || csv.at(row, "metric") != "power_w" ||
+        csv.at(row, "reading") != "gpu-smi" || !csv.at(row, "exclude_reason").empty()) {
       continue;
     }
     const auto measured = parse_double(csv.at(row, "value"));
@@ -59,9 +59,12 @@ PowerRows read_power_rows(const Csv& csv, const TwinCatalogues& catalogues) {
     }
     try {
       const Point& point = question.measured->point;
-      out.rows.push_back({.index = row, .model = csv.at(row, "base"), .source = csv.at(row, "source"),
-                          .measured = *measured,
-                          .phases = phase_loads(*twin.model, point, predict(*twin.model, point, true))});
+      out.rows.push_back(
+          {.index = row,
+           .model = csv.at(row, "base"),
+           .source = csv.at(row, "source"),
+           .measured = *measured,
+           .phases = phase_loads(*twin.model, point, predict(*twin.model, point, true))});
     } catch (const Error& error) {
       out.refused.emplace_back(row, error.what());
     }

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/mapped_file.h"
 #include "box/calibrate_body.h"
 #include "box/test_rows.h"
-#include "base/mapped_file.h"
 
 namespace tinderbox {
 namespace {
@@ -27,11 +27,14 @@ TEST(PowerRows, PublishedPowersOfServingHaveLoads) {
 TEST(PowerRows, EnergiesExplainPublishedPowersAndFitTheirFile) {
   const std::string toml(read_file(kData / "machines/dgx-spark.toml"));
   Csv csv = Csv::load(kData / "measurements/power-thermal.csv");
-  const PowerCalibration c = calibrate_power(toml, "dgx-spark", csv, testing::known().resources(), {.leave_out_sources = false, .n_threads = 2});
+  const PowerCalibration c = calibrate_power(toml, "dgx-spark", csv, testing::known().resources(),
+                                             {.leave_out_sources = false, .n_threads = 2});
   EXPECT_LT(c.median_ape, 0.10);
   // The file takes the numbers, and a second fit from there finds the same.
   const std::string fitted = with_fitted(toml, c.machine);
-  const PowerCalibration again = calibrate_power(fitted, "dgx-spark", csv, testing::known().resources(), {.leave_out_sources = false, .n_threads = 1});
+  const PowerCalibration again =
+      calibrate_power(fitted, "dgx-spark", csv, testing::known().resources(),
+                      {.leave_out_sources = false, .n_threads = 1});
   for (std::size_t i = 0; i < c.machine.parameters.size(); ++i) {
     EXPECT_NEAR(again.machine.parameters[i].value / c.machine.parameters[i].value, 1, 0.02)
         << c.machine.parameters[i].key;

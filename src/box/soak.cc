@@ -19,10 +19,16 @@ constexpr Seconds kWatchSeconds(1);
 constexpr Duration kSettled = std::chrono::hours(2);
 
 SoakSample sample_of(const Body& body) {
-  SoakSample out{.time = body.state().time, .sensors = read_sensors(body), .rails = body.state().rails, .nodes = {},
-                 .inlet = body.surroundings().room, .air = body.air(), .speed = body.state().speed,
+  SoakSample out{.time = body.state().time,
+                 .sensors = read_sensors(body),
+                 .rails = body.state().rails,
+                 .nodes = {},
+                 .inlet = body.surroundings().room,
+                 .air = body.air(),
+                 .speed = body.state().speed,
                  .limit = body.state().limit};
-  for (std::size_t i = 0; i < body.facts().nodes.size(); ++i) out.nodes.push_back(body.temperature(static_cast<int>(i)));
+  for (std::size_t i = 0; i < body.facts().nodes.size(); ++i)
+    out.nodes.push_back(body.temperature(static_cast<int>(i)));
   return out;
 }
 
@@ -31,9 +37,11 @@ class Tower {
  public:
   Tower(const BodyFacts& facts, const SoakOptions& options) : room_(options.surroundings.room) {
     if (options.stack_height < 1 || options.stack_height > kStackMax) {
-      throw_invalid(format("stack height: expected 1 to {} boxes; got {}", kStackMax, options.stack_height));
+      throw_invalid(
+          format("stack height: expected 1 to {} boxes; got {}", kStackMax, options.stack_height));
     }
-    boxes_.assign(static_cast<std::size_t>(options.stack_height), Body(facts, options.surroundings, options.clock_cap));
+    boxes_.assign(static_cast<std::size_t>(options.stack_height),
+                  Body(facts, options.surroundings, options.clock_cap));
   }
   Body& last() { return boxes_.back(); }
   template <typename F>
@@ -55,7 +63,8 @@ class Tower {
 
 class Run {
  public:
-  Run(const BodyFacts& facts, const SoakOptions& options) : options_(options), boxes_(facts, options) {}
+  Run(const BodyFacts& facts, const SoakOptions& options)
+      : options_(options), boxes_(facts, options) {}
 
   void phase(const SoakPhase& phase, const SoakProgress& progress, Duration whole) {
     boxes_.each([&](Body& box) {
@@ -68,7 +77,8 @@ class Run {
     const TimePoint end = now_ + phase.lasts;
     while (now_ < end) {
       apply_faults();
-      const TimePoint next = std::min({end, now_ + kWatch, next_sample_, next_change(options_.faults, now_)});
+      const TimePoint next =
+          std::min({end, now_ + kWatch, next_sample_, next_change(options_.faults, now_)});
       boxes_.advance(next - now_);
       now_ = next;
       watch();
@@ -103,8 +113,10 @@ class Run {
     const Handicap handicap = handicap_at(options_.faults, now_);
     boxes_.each([&](Body& box) { box.set_handicap(handicap); });
     for (const FaultEvent& event : options_.faults) {
-      if (event.begin == now_) report_.events.push_back({now_, format("fault {} begins", event.fault.name)});
-      if (event.end == now_) report_.events.push_back({now_, format("fault {} ends", event.fault.name)});
+      if (event.begin == now_)
+        report_.events.push_back({now_, format("fault {} begins", event.fault.name)});
+      if (event.end == now_)
+        report_.events.push_back({now_, format("fault {} ends", event.fault.name)});
     }
   }
 
@@ -118,8 +130,9 @@ class Run {
     if (limit_ == ClockLimit::None || limit_ == ClockLimit::Idle) return;  // nothing holds it
     if (told != TimePoint{} && now_ - told < kQuiet) return;
     told = now_;
-    report_.events.push_back({now_, box.state().tripped ? "critical temperature: the box goes off"
-                                                        : format("clock limited by: {}", clock_limit_name(limit_))});
+    report_.events.push_back(
+        {now_, box.state().tripped ? "critical temperature: the box goes off"
+                                   : format("clock limited by: {}", clock_limit_name(limit_))});
   }
 
   const SoakOptions& options_;
@@ -132,16 +145,18 @@ class Run {
 
 }  // namespace
 
-SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases, const SoakOptions& options,
-                const SoakProgress& progress) {
+SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases,
+                const SoakOptions& options, const SoakProgress& progress) {
   Duration whole{};
   for (const SoakPhase& phase : phases) {
     CHECK(phase.lasts >= Duration(0));
     whole += phase.lasts;
   }
   if (whole <= Duration(0)) throw_invalid("soak: expected more than no time at all");
-  if (options.every <= Duration(0) || static_cast<std::size_t>(whole / options.every) > kSamplesMax) {
-    throw_invalid(format("soak: expected a time between samples that gives at most {} of them", kSamplesMax));
+  if (options.every <= Duration(0) ||
+      static_cast<std::size_t>(whole / options.every) > kSamplesMax) {
+    throw_invalid(
+        format("soak: expected a time between samples that gives at most {} of them", kSamplesMax));
   }
   Run run(body, options);
   run.begin();
@@ -149,16 +164,18 @@ SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases, con
   return run.finish(body.adapter_share);
 }
 
-Sustained sustained(const BodyFacts& facts, const PhaseLoads& phases, const Surroundings& surroundings,
-                    std::optional<Hertz> clock_cap) {
+Sustained sustained(const BodyFacts& facts, const PhaseLoads& phases,
+                    const Surroundings& surroundings, std::optional<Hertz> clock_cap) {
   // The end of a long time needs no ticks of a tenth of a second.
   BodyFacts coarse = facts;
   coarse.loop = coarse.fan_interval = kWatchSeconds;
   Body body(coarse, surroundings, clock_cap);
   body.set_load(mixed(phases));
   body.advance(kSettled);
-  Sustained out{.sensors = read_sensors(body), .limit = body.state().limit, .tripped = body.state().tripped};
-  const auto measure = [&](const Load& load, double share, double& speed, Watts& smi, Watts& dc, Watts& wall) {
+  Sustained out{
+      .sensors = read_sensors(body), .limit = body.state().limit, .tripped = body.state().tripped};
+  const auto measure = [&](const Load& load, double share, double& speed, Watts& smi, Watts& dc,
+                           Watts& wall) {
     if (share <= 0) return;
     body.set_load(load);
     speed = body.state().speed;
@@ -166,8 +183,10 @@ Sustained sustained(const BodyFacts& facts, const PhaseLoads& phases, const Surr
     dc = dc_power(body.state().rails);
     wall = wall_power(facts, body.state().rails);
   };
-  measure(phases.prefill, phases.prefill_share, out.prefill_speed, out.prefill_smi, out.prefill_dc, out.prefill_wall);
-  measure(phases.decode, phases.decode_share, out.decode_speed, out.decode_smi, out.decode_dc, out.decode_wall);
+  measure(phases.prefill, phases.prefill_share, out.prefill_speed, out.prefill_smi, out.prefill_dc,
+          out.prefill_wall);
+  measure(phases.decode, phases.decode_share, out.decode_speed, out.decode_smi, out.decode_dc,
+          out.decode_wall);
   return out;
 }
 

@@ -1,5 +1,5 @@
-// A box under a load for minutes to days of virtual time: what it draws, how warm it gets, what it then
-// sustains.
+// A box under a load for minutes to days of virtual time: what it draws, how warm it gets, what it
+// then sustains.
 #pragma once
 
 #include <functional>
@@ -26,8 +26,8 @@ struct SoakOptions {
   std::optional<Hertz> clock_cap{};
   Duration every{std::chrono::seconds(10)};  // between samples
   std::vector<FaultEvent> faults{};
-  // Boxes on top of each other, or one behind the other in a rack: each takes in some of the air that the
-  // one before gives off. The last is reported.
+  // Boxes on top of each other, or one behind the other in a rack: each takes in some of the air
+  // that the one before gives off. The last is reported.
   int stack_height = 1;
 };
 
@@ -50,9 +50,9 @@ struct SoakReport {
   std::vector<SoakSample> samples;  // the first before any load, then one every so often
   std::vector<SoakEvent> events;
   Duration total{};
-  double joules = 0;       // DC
+  double joules = 0;  // DC
   double wall_joules = 0;
-  double work = 0;         // s of work at the load's own clock
+  double work = 0;                             // s of work at the load's own clock
   std::array<double, kClockLimits> limited{};  // s
   bool tripped = false;
   Celsius gpu_max, zone_max;
@@ -61,22 +61,23 @@ struct SoakReport {
 // Called with the share done.
 using SoakProgress = std::function<void(double)>;
 
-// Begins with a box at rest. Throws Error::Invalid for surroundings, a cap or a number of boxes that are none,
-// or no time at all.
-SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases, const SoakOptions& options,
-                const SoakProgress& progress = {});
+// Begins with a box at rest. Throws Error::Invalid for surroundings, a cap or a number of boxes
+// that are none, or no time at all.
+SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases,
+                const SoakOptions& options, const SoakProgress& progress = {});
 
 // Once everything has settled: what `predict --sustained` shows.
 struct Sustained {
   Sensors sensors;
   ClockLimit limit{};
   bool tripped = false;
-  double prefill_speed = 1, decode_speed = 1;  // over those of a box at the clocks of its machine file
+  double prefill_speed = 1,
+         decode_speed = 1;  // over those of a box at the clocks of its machine file
   Watts prefill_smi{}, decode_smi{};
   Watts prefill_dc{}, decode_dc{}, prefill_wall{}, decode_wall{};
 };
-Sustained sustained(const BodyFacts& body, const PhaseLoads& phases, const Surroundings& surroundings,
-                    std::optional<Hertz> clock_cap = {});
+Sustained sustained(const BodyFacts& body, const PhaseLoads& phases,
+                    const Surroundings& surroundings, std::optional<Hertz> clock_cap = {});
 
 TimeChart soak_chart(const BodyFacts& body, const SoakReport& report, const std::string& title,
                      const std::string& subtitle);

@@ -15,15 +15,17 @@ using std::chrono::seconds;
 
 const Machine& spark() {
   static const Machine machine = parse_machine(
-      read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"), "dgx-spark");
+      read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"),
+      "dgx-spark");
   return machine;
 }
 
 Celsius last_gpu(const SoakReport& report) { return report.samples.back().sensors.gpu_temperature; }
 
 TEST(Soak, SamplesFromRestToTheEnd) {
-  const SoakReport report = soak(spark_body(), {{.lasts = minutes(30), .load = decode_load()}, {.lasts = minutes(10)}},
-                                 {.every = seconds(30)});
+  const SoakReport report =
+      soak(spark_body(), {{.lasts = minutes(30), .load = decode_load()}, {.lasts = minutes(10)}},
+           {.every = seconds(30)});
   ASSERT_EQ(report.samples.size(), 81U);
   EXPECT_EQ(report.samples.front().limit, ClockLimit::Idle);
   EXPECT_EQ(report.samples.back().time, TimePoint(minutes(40)));
@@ -50,8 +52,11 @@ TEST(Soak, WarmerRoomsThinnerAirAndStacksAreHotter) {
 TEST(Soak, AFaultBeginsAndEndsWhereItIsPlanned) {
   const SoakReport report =
       soak(spark_body(), {{.lasts = minutes(20), .load = decode_load()}},
-           {.every = seconds(1), .faults = plan_faults({"slow-memory@10min+20s"}, spark(), minutes(20), 1)});
-  const auto speed_at = [&](int second) { return report.samples[static_cast<std::size_t>(second)].speed; };
+           {.every = seconds(1),
+            .faults = plan_faults({"slow-memory@10min+20s"}, spark(), minutes(20), 1)});
+  const auto speed_at = [&](int second) {
+    return report.samples[static_cast<std::size_t>(second)].speed;
+  };
   EXPECT_GT(speed_at(599), 0.95);
   EXPECT_LT(speed_at(605), 0.4);
   EXPECT_LT(speed_at(619), 0.4);
@@ -64,7 +69,8 @@ TEST(Soak, AFaultBeginsAndEndsWhereItIsPlanned) {
 }
 
 TEST(Soak, ItsCsvIsALogThatReplays) {
-  const SoakReport report = soak(spark_body(), {{.lasts = minutes(30), .load = decode_load()}}, {.every = seconds(10)});
+  const SoakReport report =
+      soak(spark_body(), {{.lasts = minutes(30), .load = decode_load()}}, {.every = seconds(10)});
   const auto runs = parse_telemetry(soak_csv(spark_body(), report), "soak-own.csv");
   ASSERT_EQ(runs.size(), 1U);
   EXPECT_EQ(runs[0].samples.size(), report.samples.size());
@@ -72,9 +78,11 @@ TEST(Soak, ItsCsvIsALogThatReplays) {
 }
 
 TEST(Soak, SustainedIsWhereALongSoakEnds) {
-  PhaseLoads phases{.prefill = gemm_load(), .decode = decode_load(), .prefill_share = 0.3, .decode_share = 0.7};
+  PhaseLoads phases{
+      .prefill = gemm_load(), .decode = decode_load(), .prefill_share = 0.3, .decode_share = 0.7};
   const Sustained s = sustained(spark_body(), phases, {.room = Celsius(25)});
-  const SoakReport report = soak(spark_body(), {{.lasts = hours(3), .load = mixed(phases)}}, {.every = minutes(10)});
+  const SoakReport report =
+      soak(spark_body(), {{.lasts = hours(3), .load = mixed(phases)}}, {.every = minutes(10)});
   EXPECT_NEAR(s.sensors.gpu_temperature.degrees(), last_gpu(report).degrees(), 0.5);
   EXPECT_LT(s.prefill_speed, 1);
   EXPECT_GT(s.prefill_dc, s.decode_dc);
@@ -84,7 +92,8 @@ TEST(Soak, WhatCannotBeIsRefused) {
   EXPECT_THROW(soak(spark_body(), {}, {}), Error);
   EXPECT_THROW(soak(spark_body(), {{.lasts = minutes(1)}}, {.every = seconds(0)}), Error);
   EXPECT_THROW(soak(spark_body(), {{.lasts = minutes(1)}}, {.stack_height = 0}), Error);
-  EXPECT_THROW(soak(spark_body(), {{.lasts = minutes(1)}}, {.surroundings = {.room = Celsius(99)}}), Error);
+  EXPECT_THROW(soak(spark_body(), {{.lasts = minutes(1)}}, {.surroundings = {.room = Celsius(99)}}),
+               Error);
 }
 
 }  // namespace

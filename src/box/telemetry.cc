@@ -15,21 +15,24 @@ namespace {
 
 constexpr double kGapMax = 10;  // times the median interval
 constexpr int kZonesMax = 16;
-// Inferring a room: samples of one run are far from independent, and a good model is off by this much.
+// Inferring a room: samples of one run are far from independent, and a good model is off by this
+// much.
 constexpr double kSamplesWorth = 20, kNoise = 2;  // K
 constexpr int kRoomSteps = 5;
 constexpr double kRoomStep = 0.5, kRoomConverged = 0.02;  // K
 
 // Of a column that may be absent, a cell that may be empty.
-std::optional<double> cell(const Csv& csv, std::size_t row, const std::string& column, double low, double high) {
+std::optional<double> cell(const Csv& csv, std::size_t row, const std::string& column, double low,
+                           double high) {
   if (!csv.has(column) || csv.at(row, column).empty()) return std::nullopt;
   const auto value = parse_double(csv.at(row, column));
   if (value && *value >= low && *value <= high) return value;
-  throw_invalid(format("{}: {}: expected a number from {:g} to {:g}; got '{}'", csv.where(row), column, low,
-                       high, csv.at(row, column)));
+  throw_invalid(format("{}: {}: expected a number from {:g} to {:g}; got '{}'", csv.where(row),
+                       column, low, high, csv.at(row, column)));
 }
 
-double required(const Csv& csv, std::size_t row, const std::string& column, double low, double high) {
+double required(const Csv& csv, std::size_t row, const std::string& column, double low,
+                double high) {
   const auto value = cell(csv, row, column, low, high);
   if (value) return *value;
   throw_invalid(format("{}: {}: expected a number; the cell is empty", csv.where(row), column));
@@ -43,7 +46,8 @@ TelemetrySample sample_of(const Csv& csv, std::size_t row, int n_zones) {
   TelemetrySample sample{.seconds = required(csv, row, "t_s", 0, 1e9),
                          .gpu = Celsius(required(csv, row, "gpu_temp_c", -40, 150))};
   if (const auto watts = cell(csv, row, "gpu_power_w", 0, 1000)) sample.smi = Watts(*watts);
-  if (const auto clock = cell(csv, row, "gpu_clock_mhz", 0, 1e5)) sample.clock = Hertz(*clock * 1e6);
+  if (const auto clock = cell(csv, row, "gpu_clock_mhz", 0, 1e5))
+    sample.clock = Hertz(*clock * 1e6);
   sample.drive = celsius("nvme_temp_c");
   sample.network = celsius("nic_temp_c");
   for (int i = 0; i < n_zones; ++i) sample.zones.push_back(celsius(format("zone{}_c", i)));
@@ -51,7 +55,8 @@ TelemetrySample sample_of(const Csv& csv, std::size_t row, int n_zones) {
 }
 
 void check_intervals(const TelemetryRun& run, std::string_view name) {
-  if (run.samples.size() < 2) throw_invalid(format("{}: {}: expected at least 2 samples", name, run.name));
+  if (run.samples.size() < 2)
+    throw_invalid(format("{}: {}: expected at least 2 samples", name, run.name));
   std::vector<double> intervals;
   for (std::size_t i = 1; i < run.samples.size(); ++i) {
     intervals.push_back(run.samples[i].seconds - run.samples[i - 1].seconds);
@@ -59,15 +64,16 @@ void check_intervals(const TelemetryRun& run, std::string_view name) {
   const double usual = quantile(intervals, 0.5);
   for (std::size_t i = 0; i < intervals.size(); ++i) {
     if (intervals[i] <= kGapMax * usual) continue;
-    throw_invalid(format("{}: {}: nothing for {:g} s after {:g} s where samples are {:g} s apart; split it into "
-                         "runs (column run)",
-                         name, run.name, intervals[i], run.samples[i].seconds, usual));
+    throw_invalid(format(
+        "{}: {}: nothing for {:g} s after {:g} s where samples are {:g} s apart; split it into "
+        "runs (column run)",
+        name, run.name, intervals[i], run.samples[i].seconds, usual));
   }
   const bool power = run.has_power();
   for (const TelemetrySample& sample : run.samples) {
     if (sample.smi.has_value() == power) continue;
-    throw_invalid(format("{}: {}: gpu_power_w at {:g} s: expected in every sample or in none", name, run.name,
-                         sample.seconds));
+    throw_invalid(format("{}: {}: gpu_power_w at {:g} s: expected in every sample or in none", name,
+                         run.name, sample.seconds));
   }
 }
 
@@ -92,9 +98,10 @@ std::vector<TelemetryRun> parse_telemetry(std::string_view text, std::string_vie
     std::vector<TelemetrySample>& samples = runs.back().samples;
     samples.push_back(sample_of(csv, row, n_zones));
     if (samples.size() > 1 && samples.back().seconds <= samples[samples.size() - 2].seconds) {
-      throw_invalid(format("{}: t_s: expected more than {:g} s, the sample before; got {:g} s. Time does not run "
-                           "backwards: sort the rows, or name another run",
-                           csv.where(row), samples[samples.size() - 2].seconds, samples.back().seconds));
+      throw_invalid(format(
+          "{}: t_s: expected more than {:g} s, the sample before; got {:g} s. Time does not run "
+          "backwards: sort the rows, or name another run",
+          csv.where(row), samples[samples.size() - 2].seconds, samples.back().seconds));
     }
   }
   if (runs.empty()) throw_invalid(format("{}: expected samples below the header", name));
@@ -124,7 +131,8 @@ Replay run_through(Body body, const TelemetryRun& run, Celsius room) {
   for (std::size_t i = 0; i < run.samples.size(); ++i) {
     if (i > 0) {
       // Samples are instants: each holds until half way to the next.
-      const Duration all = to_duration(Seconds(run.samples[i].seconds - run.samples[i - 1].seconds));
+      const Duration all =
+          to_duration(Seconds(run.samples[i].seconds - run.samples[i - 1].seconds));
       body.advance(all / 2);
       body.set_logged(*run.samples[i].smi, run.link_up);
       body.advance(all - all / 2);

@@ -41,9 +41,12 @@ TEST(Telemetry, ReadsRunsAndWhatTheyHave) {
 
 TEST(Telemetry, RefusesWhatIsNoLogNamingTheLine) {
   expect_in(refusal("t_s,gpu_temp_c\n0,40\n10,hot\n"), "me-log.csv:3: gpu_temp_c");
-  expect_in(refusal("t_s,gpu_temp_c\n0,40\n10,41\n5,42\n"), "me-log.csv:4: t_s: expected more than 10 s");
-  expect_in(refusal("t_s,gpu_temp_c\n0,40\n10,41\n20,42\n500,42\n"), "nothing for 480 s after 20 s");
-  expect_in(refusal("t_s,gpu_power_w,gpu_temp_c\n0,-5,40\n10,5,41\n"), "gpu_power_w: expected a number from 0");
+  expect_in(refusal("t_s,gpu_temp_c\n0,40\n10,41\n5,42\n"),
+            "me-log.csv:4: t_s: expected more than 10 s");
+  expect_in(refusal("t_s,gpu_temp_c\n0,40\n10,41\n20,42\n500,42\n"),
+            "nothing for 480 s after 20 s");
+  expect_in(refusal("t_s,gpu_power_w,gpu_temp_c\n0,-5,40\n10,5,41\n"),
+            "gpu_power_w: expected a number from 0");
   expect_in(refusal("t_s,gpu_power_w,gpu_temp_c\n0,5,40\n10,,41\n"), "in every sample or in none");
   expect_in(refusal("t_s,gpu_temp_c\n0,40\n"), "at least 2 samples");
   expect_in(refusal("t_s,gpu_temp_c\n"), "expected samples");

@@ -1,5 +1,5 @@
-// Curves over time as SVG, in panels one below the other: readable in light and dark, the same bytes
-// for the same values.
+// Curves over time as SVG, in panels one below the other: readable in light and dark, the same
+// bytes for the same values.
 #pragma once
 
 #include <string>
@@ -10,15 +10,16 @@ namespace tinderbox {
 
 struct TimeCurve {
   std::string name;
-  std::vector<std::pair<double, double>> points{};  // s, value; ascending; those not finite are left out
+  std::vector<std::pair<double, double>>
+      points{};  // s, value; ascending; those not finite are left out
   bool dashed = false;
 };
 
 struct TimePanel {
   std::string label;  // "°C"
   std::vector<TimeCurve> curves{};
-  double height = 180;                   // pixels
-  bool from_zero = false;                // the axis begins at 0
+  double height = 180;     // pixels
+  bool from_zero = false;  // the axis begins at 0
 };
 
 struct TimeMark {

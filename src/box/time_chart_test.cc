@@ -15,7 +15,9 @@ std::size_t count(const std::string& text, const std::string& part) {
 
 TEST(TimeChart, DrawsACurveForEachAndEscapesNames) {
   TimeChart chart{.title = "a <b>", .subtitle = "c"};
-  chart.panels = {{.label = "°C", .curves = {{.name = "x & y", .points = {{0, 1}, {10, 2}}}, {.name = "z", .points = {{0, 3}, {10, 1}}}}},
+  chart.panels = {{.label = "°C",
+                   .curves = {{.name = "x & y", .points = {{0, 1}, {10, 2}}},
+                              {.name = "z", .points = {{0, 3}, {10, 1}}}}},
                   {.label = "W", .curves = {{.name = "w", .points = {{0, 1}, {10, 5}}}}}};
   chart.marks = {{5, "here"}};
   const std::string svg = time_chart_svg(chart);
@@ -28,7 +30,9 @@ TEST(TimeChart, DrawsACurveForEachAndEscapesNames) {
 
 TEST(TimeChart, NothingAndNotFiniteAreDrawnAsNothing) {
   TimeChart chart{.title = "t", .subtitle = ""};
-  chart.panels = {{.label = "x", .curves = {{.name = "n", .points = {{0, NAN}, {NAN, 1}, {1, INFINITY}}}}}, {.label = "y"}};
+  chart.panels = {
+      {.label = "x", .curves = {{.name = "n", .points = {{0, NAN}, {NAN, 1}, {1, INFINITY}}}}},
+      {.label = "y"}};
   const std::string svg = time_chart_svg(chart);
   EXPECT_EQ(svg.find("nan"), std::string::npos);
   EXPECT_EQ(svg.find("inf"), std::string::npos);

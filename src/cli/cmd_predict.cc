@@ -259,7 +259,8 @@ int cmd_predict(const Context& context, const PredictOptions& options) {
     if (power) out["power"] = power_json(*power);
     print_json(out);
   } else {
-    print(prediction_text(step_model.twin(), options, point, prediction) + (power ? "\n" + power_text(*power, options) : ""));
+    print(prediction_text(step_model.twin(), options, point, prediction));
+    if (power) print("\n" + power_text(*power, options));
   }
   return prediction.memory.fit == Fit::Freezes ? 1 : 0;
 }

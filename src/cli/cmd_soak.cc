@@ -22,7 +22,8 @@ constexpr double kSamples = 360;
 
 const BodyFacts& body_of(const Machine& machine) {
   if (machine.body) return *machine.body;
-  throw_unsupported(format("{} has no [body.*]: its power and heat are not known; dgx-spark's are", machine.id));
+  throw_unsupported(
+      format("{} has no [body.*]: its power and heat are not known; dgx-spark's are", machine.id));
 }
 
 // What runs and how fast it is at the clocks of the machine file.
@@ -43,8 +44,10 @@ Plan plan_of(const Context& context, const SoakOptionsCli& o) {
   const Duration total = minutes_of(o.minutes);
   const Duration loaded = o.load_minutes ? std::min(total, minutes_of(*o.load_minutes)) : total;
   if (!o.log.empty()) {
-    const auto runs = parse_telemetry(read_file(o.log), std::filesystem::path(o.log).filename().string());
-    if (!runs.front().has_power()) throw_invalid(format("{}: expected gpu_power_w to soak with", o.log));
+    const auto runs =
+        parse_telemetry(read_file(o.log), std::filesystem::path(o.log).filename().string());
+    if (!runs.front().has_power())
+      throw_invalid(format("{}: expected gpu_power_w to soak with", o.log));
     plan.what = runs.front().name;
     for (std::size_t i = 1; i < runs.front().samples.size(); ++i) {
       const TelemetrySample &a = runs.front().samples[i - 1], &b = runs.front().samples[i];
@@ -64,8 +67,9 @@ Plan plan_of(const Context& context, const SoakOptionsCli& o) {
     plan.prediction = predict(model, point, true);
     plan.boxes = model.twin().parallel.boxes();
     phase.load = mixed(phase_loads(model, point, *plan.prediction));
-    plan.what = format("{} in {} by {}, prompt {}, gen {}, concurrency {}", model.twin().model.id,
-                       model.twin().weights.name, model.twin().stack.name, o.prompt, o.gen, o.concurrency);
+    plan.what =
+        format("{} in {} by {}, prompt {}, gen {}, concurrency {}", model.twin().model.id,
+               model.twin().weights.name, model.twin().stack.name, o.prompt, o.gen, o.concurrency);
   }
   plan.phases.push_back(phase);
   if (loaded < total) plan.phases.push_back({.lasts = total - loaded});
@@ -86,33 +90,51 @@ Json to_json(const BodyFacts& body, const SoakReport& report) {
   Json samples = Json::array(), events = Json::array(), limited = Json::object();
   for (const SoakSample& s : report.samples) {
     Json nodes = Json::object(), rails = Json::object(), zones = Json::array();
-    for (std::size_t i = 0; i < body.nodes.size(); ++i) nodes[body.nodes[i].name] = s.nodes[i].degrees();
+    for (std::size_t i = 0; i < body.nodes.size(); ++i)
+      nodes[body.nodes[i].name] = s.nodes[i].degrees();
     for (int i = 0; i < kRails; ++i) {
-      rails[std::string(rail_name(static_cast<Rail>(i)))] = s.rails[static_cast<std::size_t>(i)].value();
+      rails[std::string(rail_name(static_cast<Rail>(i)))] =
+          s.rails[static_cast<std::size_t>(i)].value();
     }
     for (const Celsius zone : s.sensors.zones) zones.push_back(zone.degrees());
-    samples.push_back({{"t_s", since_start(s.time).value()}, {"clock_hz", s.sensors.sm_clock.value()},
-                       {"speed", s.speed}, {"limit", clock_limit_name(s.limit)}, {"fan_share", s.sensors.fan},
-                       {"nodes_c", std::move(nodes)}, {"zones_c", std::move(zones)}, {"air_c", s.air.degrees()},
-                       {"inlet_c", s.inlet.degrees()}, {"rails_w", std::move(rails)},
-                       {"smi_w", s.sensors.gpu_power.value()}, {"module_w", module_power(s.rails).value()},
-                       {"dc_w", dc_power(s.rails).value()}, {"wall_w", s.sensors.wall.value()}});
+    samples.push_back({{"t_s", since_start(s.time).value()},
+                       {"clock_hz", s.sensors.sm_clock.value()},
+                       {"speed", s.speed},
+                       {"limit", clock_limit_name(s.limit)},
+                       {"fan_share", s.sensors.fan},
+                       {"nodes_c", std::move(nodes)},
+                       {"zones_c", std::move(zones)},
+                       {"air_c", s.air.degrees()},
+                       {"inlet_c", s.inlet.degrees()},
+                       {"rails_w", std::move(rails)},
+                       {"smi_w", s.sensors.gpu_power.value()},
+                       {"module_w", module_power(s.rails).value()},
+                       {"dc_w", dc_power(s.rails).value()},
+                       {"wall_w", s.sensors.wall.value()}});
   }
   for (const SoakEvent& event : report.events) {
     events.push_back({{"t_s", since_start(event.time).value()}, {"what", event.what}});
   }
   for (int i = 0; i < kClockLimits; ++i) {
-    limited[std::string(clock_limit_name(static_cast<ClockLimit>(i))) + "_s"] = report.limited[static_cast<std::size_t>(i)];
+    limited[std::string(clock_limit_name(static_cast<ClockLimit>(i))) + "_s"] =
+        report.limited[static_cast<std::size_t>(i)];
   }
-  return {{"total_s", to_seconds(report.total).value()}, {"energy_j", report.joules},
-          {"wall_energy_j", report.wall_joules}, {"work_s", report.work}, {"tripped", report.tripped},
-          {"gpu_max_c", report.gpu_max.degrees()}, {"zone_max_c", report.zone_max.degrees()},
-          {"limited", std::move(limited)}, {"events", std::move(events)}, {"samples", std::move(samples)}};
+  return {{"total_s", to_seconds(report.total).value()},
+          {"energy_j", report.joules},
+          {"wall_energy_j", report.wall_joules},
+          {"work_s", report.work},
+          {"tripped", report.tripped},
+          {"gpu_max_c", report.gpu_max.degrees()},
+          {"zone_max_c", report.zone_max.degrees()},
+          {"limited", std::move(limited)},
+          {"events", std::move(events)},
+          {"samples", std::move(samples)}};
 }
 
 std::string sample_table(const SoakReport& report) {
-  Table table({"time", "GPU", "zone", "CPU", "NIC", "drive", "air out", "clock", "GPU W", "module", "wall", "fan",
-               "speed", "clock limit"}, "rrrrrrrrrrrrrl");
+  Table table({"time", "GPU", "zone", "CPU", "NIC", "drive", "air out", "clock", "GPU W", "module",
+               "wall", "fan", "speed", "clock limit"},
+              "rrrrrrrrrrrrrl");
   constexpr std::size_t kRows = 12;
   const std::size_t n = report.samples.size();
   const std::size_t step = std::max<std::size_t>(1, (n - 1) / kRows);
@@ -121,9 +143,10 @@ std::string sample_table(const SoakReport& report) {
     const auto degrees = [](Celsius c) { return format("{:.1f} °C", c.degrees()); };
     const auto watts = [](Watts w) { return format("{:.1f} W", w.value()); };
     table.add({human(since_start(s.time)), degrees(s.sensors.gpu_temperature),
-               degrees(*std::ranges::max_element(s.sensors.zones)), degrees(s.sensors.cpu), degrees(s.sensors.network),
-               degrees(s.sensors.drive), degrees(s.air), format("{:.0f} MHz", s.sensors.sm_clock.value() * 1e-6),
-               watts(s.sensors.gpu_power), watts(module_power(s.rails)), watts(s.sensors.wall),
+               degrees(*std::ranges::max_element(s.sensors.zones)), degrees(s.sensors.cpu),
+               degrees(s.sensors.network), degrees(s.sensors.drive), degrees(s.air),
+               format("{:.0f} MHz", s.sensors.sm_clock.value() * 1e-6), watts(s.sensors.gpu_power),
+               watts(module_power(s.rails)), watts(s.sensors.wall),
                format("{:.0f} %", 100 * s.sensors.fan), format("{:.1f} %", 100 * s.speed),
                std::string(clock_limit_name(s.limit))});
   }
@@ -131,40 +154,49 @@ std::string sample_table(const SoakReport& report) {
 }
 
 std::string report_text(const SoakOptionsCli& o, const Plan& plan, const SoakReport& report) {
-  std::string out = format("{}: {}\n{} in a room of {:g} °C{}{}\n\n", plan.machine.name, plan.what,
-                           human(to_seconds(report.total)), surroundings_of(o.surroundings).room.degrees(),
-                           o.stack_height > 1 ? format(", the last of {} boxes", o.stack_height) : "",
-                           o.surroundings.clock_cap.empty() ? "" : ", clock capped at " + o.surroundings.clock_cap);
+  std::string out = format(
+      "{}: {}\n{} in a room of {:g} °C{}{}\n\n", plan.machine.name, plan.what,
+      human(to_seconds(report.total)), surroundings_of(o.surroundings).room.degrees(),
+      o.stack_height > 1 ? format(", the last of {} boxes", o.stack_height) : "",
+      o.surroundings.clock_cap.empty() ? "" : ", clock capped at " + o.surroundings.clock_cap);
   out += sample_table(report);
-  out += format("\nhighest GPU {:.1f} °C, highest zone {:.1f} °C; energy {:.1f} Wh behind the adapter, {:.1f} Wh at "
-                "the wall (mean {:.1f} W)\n",
-                report.gpu_max.degrees(), report.zone_max.degrees(), report.joules / 3600, report.wall_joules / 3600,
-                report.wall_joules / to_seconds(report.total).value());
+  out += format(
+      "\nhighest GPU {:.1f} °C, highest zone {:.1f} °C; energy {:.1f} Wh behind the adapter, "
+      "{:.1f} Wh at "
+      "the wall (mean {:.1f} W)\n",
+      report.gpu_max.degrees(), report.zone_max.degrees(), report.joules / 3600,
+      report.wall_joules / 3600, report.wall_joules / to_seconds(report.total).value());
   if (const double tokens = tokens_of(o, plan, loaded_work(report)); tokens > 0) {
     out += format("{} output tokens, {:.3g} J a token at the wall{}\n", human_number(tokens),
                   report.wall_joules * static_cast<double>(plan.boxes) / tokens,
                   plan.boxes > 1 ? format(" of {} boxes", plan.boxes) : "");
   }
   std::string held;
-  for (const ClockLimit limit : {ClockLimit::UserCap, ClockLimit::Power, ClockLimit::Heat, ClockLimit::Fault, ClockLimit::Off}) {
+  for (const ClockLimit limit : {ClockLimit::UserCap, ClockLimit::Power, ClockLimit::Heat,
+                                 ClockLimit::Fault, ClockLimit::Off}) {
     const double s = report.limited[static_cast<std::size_t>(limit)];
-    if (s > 0) held += format("{}{} {}", held.empty() ? "" : ", ", clock_limit_name(limit), human(Seconds(s)));
+    if (s > 0)
+      held +=
+          format("{}{} {}", held.empty() ? "" : ", ", clock_limit_name(limit), human(Seconds(s)));
   }
   out += format("clock held down by: {}\n", held.empty() ? "nothing" : held);
-  for (const SoakEvent& event : report.events) out += format("  {:>9}  {}\n", human(since_start(event.time)), event.what);
+  for (const SoakEvent& event : report.events)
+    out += format("  {:>9}  {}\n", human(since_start(event.time)), event.what);
   return out;
 }
 
 void write_file(const std::string& path, const std::string& text) {
   std::ofstream out(path, std::ios::binary);
   out << text;
-  if (!out.flush()) throw_invalid(format("{}: cannot write; check the folder and its rights", path));
+  if (!out.flush())
+    throw_invalid(format("{}: cannot write; check the folder and its rights", path));
 }
 
 }  // namespace
 
 Surroundings surroundings_of(const SurroundingsOptions& options) {
-  const Surroundings out{.room = parse_celsius(options.ambient, "--ambient"), .altitude = options.altitude};
+  const Surroundings out{.room = parse_celsius(options.ambient, "--ambient"),
+                         .altitude = options.altitude};
   check_surroundings(out);
   return out;
 }
@@ -179,19 +211,24 @@ int cmd_soak(const Context& context, const SoakOptionsCli& options) {
   const BodyFacts& body = body_of(plan.machine);
   Duration total{};
   for (const SoakPhase& phase : plan.phases) total += phase.lasts;
-  const double every = options.every_s.value_or(std::max(1.0, to_seconds(total).value() / kSamples));
+  const double every =
+      options.every_s.value_or(std::max(1.0, to_seconds(total).value() / kSamples));
   Progress progress("soak");
   const SoakReport report =
       soak(body, plan.phases,
-           {.surroundings = surroundings_of(options.surroundings), .clock_cap = clock_cap_of(options.surroundings),
+           {.surroundings = surroundings_of(options.surroundings),
+            .clock_cap = clock_cap_of(options.surroundings),
             .every = to_duration(Seconds(every)),
             .faults = plan_faults(options.faults, plan.machine, total, options.seed),
             .stack_height = options.stack_height},
            [&](double share) { progress.at(static_cast<std::int64_t>(1000 * share), 1000); });
   if (!options.csv.empty()) write_file(options.csv, soak_csv(body, report));
   if (!options.svg.empty()) {
-    const std::string room = format("{:g} °C", surroundings_of(options.surroundings).room.degrees());
-    write_file(options.svg, time_chart_svg(soak_chart(body, report, plan.machine.name + " in a room of " + room, plan.what)));
+    const std::string room =
+        format("{:g} °C", surroundings_of(options.surroundings).room.degrees());
+    write_file(options.svg,
+               time_chart_svg(soak_chart(body, report, plan.machine.name + " in a room of " + room,
+                                         plan.what)));
   }
   if (options.json) {
     Json out = {{"machine", plan.machine.id}, {"load", plan.what}};
@@ -222,10 +259,13 @@ int cmd_faults(const Context& context, const FaultsOptionsCli& options) {
     print(format("{} documents no faults\n", machine.name));
     return 0;
   }
-  print(format("What goes wrong with a {}. Inject with `soak --fault NAME@10min`.\n", machine.name));
+  print(
+      format("What goes wrong with a {}. Inject with `soak --fault NAME@10min`.\n", machine.name));
   for (const Fault& f : faults) {
-    print(format("\n{}\n  {}\n  ends {}\n{}  sources: {}\n", f.name, f.what, f.ends,
-                 f.link.empty() ? "" : format("  a state of the link between boxes: --link {}\n", f.link), f.sources));
+    print(format(
+        "\n{}\n  {}\n  ends {}\n{}  sources: {}\n", f.name, f.what, f.ends,
+        f.link.empty() ? "" : format("  a state of the link between boxes: --link {}\n", f.link),
+        f.sources));
   }
   return 0;
 }

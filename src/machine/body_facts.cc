@@ -10,8 +10,8 @@
 namespace tinderbox {
 namespace {
 
-constexpr std::array<std::string_view, kRails> kRailNames = {"gpu",      "cpu_p",   "cpu_e", "memory",
-                                                             "soc_rest", "network", "drive", "board"};
+constexpr std::array<std::string_view, kRails> kRailNames = {
+    "gpu", "cpu_p", "cpu_e", "memory", "soc_rest", "network", "drive", "board"};
 
 enum class Slope : std::uint8_t { Rising, Falling };
 
@@ -28,9 +28,10 @@ PointCurve read_points(SourcedFile& file, const std::string& section, Measure x,
       const auto& [last, before] = curve.points.back();
       const bool turns = slope == Slope::Rising ? value < before : value > before;
       if (at <= last || turns) {
-        throw_invalid(format("{}: expected a curve whose points grow from line to line and whose "
-                             "values never {}",
-                             file.where(key), slope == Slope::Rising ? "fall" : "rise"));
+        throw_invalid(
+            format("{}: expected a curve whose points grow from line to line and whose "
+                   "values never {}",
+                   file.where(key), slope == Slope::Rising ? "fall" : "rise"));
       }
     }
     curve.points.emplace_back(at, value);
@@ -56,8 +57,8 @@ double conductance(SourcedFile& file, const std::string& key) {
 
 void read_nodes(SourcedFile& file, BodyFacts& body) {
   for (const std::string& name : file.children("body.capacity")) {
-    body.nodes.push_back({.name = name,
-                          .capacity = file.number("body.capacity." + name, Measure::HeatCapacity)});
+    body.nodes.push_back(
+        {.name = name, .capacity = file.number("body.capacity." + name, Measure::HeatCapacity)});
   }
   for (const std::string& name : file.children("body.path_resistance")) {
     const std::string key = "body.path_resistance." + name;
@@ -89,8 +90,9 @@ void read_nodes(SourcedFile& file, BodyFacts& body) {
          .resistance = file.number(key + ".spot_resistance", Measure::ThermalResistance)});
   }
   if (body.zones.empty()) throw_invalid(format("{}: expected a zone", file.where("body.zones")));
-  for (const auto& [name, node] : {std::pair{"gpu", &body.gpu}, std::pair{"cpu", &body.cpu},
-                                   std::pair{"drive", &body.drive}, std::pair{"network", &body.network}}) {
+  for (const auto& [name, node] :
+       {std::pair{"gpu", &body.gpu}, std::pair{"cpu", &body.cpu}, std::pair{"drive", &body.drive},
+        std::pair{"network", &body.network}}) {
     *node = node_of(body, name, file.where("body.capacity"));
   }
 }
@@ -110,14 +112,16 @@ void check_cooled(const SourcedFile& file, const BodyFacts& body) {
   const auto lost = std::ranges::find(cooled, false);
   if (lost == cooled.end()) return;
   const HeatNode& node = body.nodes[static_cast<std::size_t>(lost - cooled.begin())];
-  throw_invalid(format("{}: expected a path to the air or the room; add one to "
-                       "[body.path_resistance] or [body.air_resistance]",
-                       file.where("body.capacity." + node.name)));
+  throw_invalid(
+      format("{}: expected a path to the air or the room; add one to "
+             "[body.path_resistance] or [body.air_resistance]",
+             file.where("body.capacity." + node.name)));
 }
 
 void read_fan(SourcedFile& file, BodyFacts& body) {
   body.full_flow = file.number("body.fan.full_flow", Measure::Flow);
-  body.fan = read_points(file, "body.fan_share", Measure::Temperature, Measure::Share, Slope::Rising);
+  body.fan =
+      read_points(file, "body.fan_share", Measure::Temperature, Measure::Share, Slope::Rising);
   for (const auto& [at, share] : body.fan.points) {
     if (share > 0 && share <= 1) continue;
     throw_invalid(format("{}: expected shares above 0 and at most 1; got {} at {} °C",
@@ -129,9 +133,12 @@ void read_fan(SourcedFile& file, BodyFacts& body) {
       Kelvins(file.number("body.clocks.slowdown_difference", Measure::TemperatureDifference));
   body.fan_lag = file.seconds("body.fan.lag_time");
   body.fan_interval = file.seconds("body.fan.controller_interval");
-  body.gpu_slowdown = Celsius(file.number("thermal.gpu_slowdown_temperature", Measure::Temperature));
-  body.zone_slowdown = Celsius(file.number("thermal.zone_slowdown_temperature", Measure::Temperature));
-  body.zone_critical = Celsius(file.number("thermal.zone_critical_temperature", Measure::Temperature));
+  body.gpu_slowdown =
+      Celsius(file.number("thermal.gpu_slowdown_temperature", Measure::Temperature));
+  body.zone_slowdown =
+      Celsius(file.number("thermal.zone_slowdown_temperature", Measure::Temperature));
+  body.zone_critical =
+      Celsius(file.number("thermal.zone_critical_temperature", Measure::Temperature));
   if (body.zone_critical <= body.zone_slowdown) {
     throw_invalid(format("{}: expected more than thermal.zone_slowdown_temperature",
                          file.where("thermal.zone_critical_temperature")));
@@ -171,12 +178,14 @@ void read_power(SourcedFile& file, BodyFacts& body) {
   body.smi_works = file.watts("body.log.works_power");
   body.working_bytes = file.bytes_per_second("body.log.working_bandwidth");
   body.room_prior = Celsius(file.number("body.log.room_temperature", Measure::Temperature));
-  body.room_spread = Kelvins(file.number("body.log.room_difference", Measure::TemperatureDifference));
+  body.room_spread =
+      Kelvins(file.number("body.log.room_difference", Measure::TemperatureDifference));
   if (body.room_spread <= Kelvins(0)) {
     throw_invalid(format("{}: expected more than 0 K", file.where("body.log.room_difference")));
   }
   if (body.smi_works <= body.smi_waits) {
-    throw_invalid(format("{}: expected more than body.log.waits_power", file.where("body.log.works_power")));
+    throw_invalid(
+        format("{}: expected more than body.log.waits_power", file.where("body.log.works_power")));
   }
   body.link_up = file.watts("power.network_link");
   body.smi_ratio = file.share("power.gpu_rail_to_smi_ratio", 1, 10);
@@ -194,8 +203,10 @@ void read_power(SourcedFile& file, BodyFacts& body) {
 }
 
 void read_clocks(SourcedFile& file, BodyFacts& body) {
-  body.voltage = read_points(file, "body.voltage_ratio", Measure::Frequency, Measure::Share, Slope::Rising);
-  body.boost = read_points(file, "body.boost_clock", Measure::Temperature, Measure::Frequency, Slope::Falling);
+  body.voltage =
+      read_points(file, "body.voltage_ratio", Measure::Frequency, Measure::Share, Slope::Rising);
+  body.boost = read_points(file, "body.boost_clock", Measure::Temperature, Measure::Frequency,
+                           Slope::Falling);
   body.clock_step = file.hertz("body.clocks.step_clock");
   body.clock_idle = file.hertz("gpu.idle_clock");
   body.clock_awake = file.hertz("gpu.applications_clock");

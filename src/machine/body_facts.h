@@ -36,9 +36,9 @@ struct PointCurve {
 // A part with one temperature.
 struct HeatNode {
   std::string name;
-  double capacity = 0;         // J/K
-  double air_conductance = 0;  // W/K to the air stream at full fan speed, sea level
-  double room_conductance = 0; // W/K to the room, through the chassis
+  double capacity = 0;          // J/K
+  double air_conductance = 0;   // W/K to the air stream at full fan speed, sea level
+  double room_conductance = 0;  // W/K to the room, through the chassis
 };
 
 struct HeatPath {
@@ -57,43 +57,43 @@ struct BodyFacts {
   // Heat.
   std::vector<HeatNode> nodes;  // without the air
   std::vector<HeatPath> paths;
-  std::vector<HeatZone> zones;          // "zone0" ... in the order of the kernel
-  std::array<int, kRails> heats{};      // node that each rail heats
+  std::vector<HeatZone> zones;                   // "zone0" ... in the order of the kernel
+  std::array<int, kRails> heats{};               // node that each rail heats
   int gpu = 0, cpu = 0, drive = 0, network = 0;  // nodes that have sensors of their own
-  double full_flow = 0;                 // m3/s of air at full fan speed
-  double draft_share = 0;               // of it, that moves when no fan turns
-  double stacked_share = 0;             // of the warmth of its air, that a box on top takes in
-  PointCurve fan;                       // share of full speed over the hottest zone, °C
-  Seconds fan_lag, fan_interval;        // of the controller: its filter, its clock
+  double full_flow = 0;                          // m3/s of air at full fan speed
+  double draft_share = 0;                        // of it, that moves when no fan turns
+  double stacked_share = 0;       // of the warmth of its air, that a box on top takes in
+  PointCurve fan;                 // share of full speed over the hottest zone, °C
+  Seconds fan_lag, fan_interval;  // of the controller: its filter, its clock
   Celsius gpu_slowdown, zone_slowdown, zone_critical;
-  Kelvins slowdown_difference;          // below the slowdown's temperature before the clock rises again
+  Kelvins slowdown_difference;  // below the slowdown's temperature before the clock rises again
 
   // Power. Energies at the voltage of the highest clock of `voltage`.
   std::array<Watts, kRails> idle{};
-  Watts awake;                  // GPU, more while a program holds it
-  Watts leakage;                // GPU, at `leakage_temperature`, in `idle`
+  Watts awake;    // GPU, more while a program holds it
+  Watts leakage;  // GPU, at `leakage_temperature`, in `idle`
   Celsius leakage_temperature;
-  Kelvins leakage_difference;   // that multiplies it by e
-  Joules cycle;                 // GPU: of one clock while it works
+  Kelvins leakage_difference;  // that multiplies it by e
+  Joules cycle;                // GPU: of one clock while it works
   std::array<Joules, kMathTypes> flop{};
   Joules gpu_byte, memory_byte, soc_byte;  // for each byte read or written
   Joules link_byte, drive_byte;
-  Watts link_up;                // network, while a link is up
-  Watts cpu_p_full, cpu_e_full; // all cores of a kind busy
-  double host_share = 0;        // of the P cores, while the GPU serves
-  double board_share = 0;       // of what the module draws, lost in regulators
-  double adapter_share = 0;     // of the wall's watts that arrive
-  double smi_ratio = 1;         // GPU's rail above idle over what nvidia-smi shows of it
-  // Nine of ten means that nvidia-smi showed lie between these times what is predicted, of models that the
-  // fit has not seen.
+  Watts link_up;                 // network, while a link is up
+  Watts cpu_p_full, cpu_e_full;  // all cores of a kind busy
+  double host_share = 0;         // of the P cores, while the GPU serves
+  double board_share = 0;        // of what the module draws, lost in regulators
+  double adapter_share = 0;      // of the wall's watts that arrive
+  double smi_ratio = 1;          // GPU's rail above idle over what nvidia-smi shows of it
+  // Nine of ten means that nvidia-smi showed lie between these times what is predicted, of models
+  // that the fit has not seen.
   double smi_low = 1, smi_high = 1;
-  // Of a log that has only nvidia-smi's watts: below, the GPU waits; above, it works, and this is what
-  // it then reads and writes a second.
+  // Of a log that has only nvidia-smi's watts: below, the GPU waits; above, it works, and this is
+  // what it then reads and writes a second.
   Watts smi_waits, smi_works;
   BytesPerSecond working_bytes;
   Celsius room_prior;   // of a log that does not state its room
   Kelvins room_spread;  // standard deviation
-  Seconds loop;                 // of the power limit
+  Seconds loop;         // of the power limit
   Watts module_limit;
 
   // Clocks.
@@ -102,8 +102,9 @@ struct BodyFacts {
   Hertz clock_step, clock_idle, clock_awake, clock_min;
 };
 
-// Reads and checks [body.*], and what it needs of [power], [thermal] and [gpu]. Throws Error::Invalid
-// naming "file:line: key": a missing key, an unknown node, a curve that is not monotone.
+// Reads and checks [body.*], and what it needs of [power], [thermal] and [gpu]. Throws
+// Error::Invalid naming "file:line: key": a missing key, an unknown node, a curve that is not
+// monotone.
 BodyFacts read_body(SourcedFile& file);
 
 }  // namespace tinderbox

@@ -42,20 +42,23 @@ TEST(BodyFacts, TheSparkHasOne) {
 }
 
 TEST(BodyFacts, WhatCannotBeIsRefusedWithItsPlace) {
-  EXPECT_NE(refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"").find("no node 'cpus' (did you mean 'cpu'?)"),
-            std::string::npos)
+  EXPECT_NE(
+      refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"").find("no node 'cpus' (did you mean 'cpu'?)"),
+      std::string::npos)
       << refusal("cpu_p = \"cpu\"", "cpu_p = \"cpus\"");
   EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"97 °C\" = { value = 0.1,").find("never fall"),
             std::string::npos);
-  EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"60 °C\" = { value = 1,").find("grow from line to line"),
+  EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"60 °C\" = { value = 1,")
+                .find("grow from line to line"),
             std::string::npos);
-  EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"97 °C\" = { value = 1.5,").find("at most 1"), std::string::npos);
-  EXPECT_NE(refusal("gpu_spreader = {", "gpu_gpu = {").find("two nodes"),
+  EXPECT_NE(refusal("\"97 °C\" = { value = 1,", "\"97 °C\" = { value = 1.5,").find("at most 1"),
             std::string::npos);
+  EXPECT_NE(refusal("gpu_spreader = {", "gpu_gpu = {").find("two nodes"), std::string::npos);
   EXPECT_NE(refusal("cpu_spreader =", "cpu_fin =").find("no node 'fin'"), std::string::npos);
-  EXPECT_NE(refusal("controller_interval = { value = \"1 s\"", "controller_interval = { value = \"0 s\"")
-                .find("at least 1 ms"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal("controller_interval = { value = \"1 s\"", "controller_interval = { value = \"0 s\"")
+          .find("at least 1 ms"),
+      std::string::npos);
   EXPECT_NE(refusal("zone_critical_temperature = { value = \"104 °C\"",
                     "zone_critical_temperature = { value = \"90 °C\"")
                 .find("zone_slowdown_temperature"),

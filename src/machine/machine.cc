@@ -205,6 +205,17 @@ Machine with_devices(Machine machine, std::int64_t n) {
   return machine;
 }
 
+// One level: a variant of a variant would hide what it is a variant of.
+void inherit(SourcedFile& file, const Catalogue* parents) {
+  const std::string id = file.text("inherits");
+  if (parents == nullptr) throw_invalid(format("{}: no machines to inherit from", file.where("inherits")));
+  SourcedFile parent(parents->text(id), id, kNouns);
+  if (parent.has("inherits")) {
+    throw_invalid(format("{}: {} inherits itself; name what it inherits from", file.where("inherits"), id));
+  }
+  file.inherit(parent);
+}
+
 void read_reach(SourcedFile& file, Machine& machine) {
   for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
                                    std::pair{"reach.compute_ratio", &machine.compute_ratio},
@@ -246,8 +257,9 @@ Seconds Curve::at(Bytes size) const {
   return points.back().second * (size / points.back().first);
 }
 
-Machine parse_machine(std::string_view toml, std::string_view name) {
+Machine parse_machine(std::string_view toml, std::string_view name, const Catalogue* parents) {
   SourcedFile file(toml, name, kNouns);
+  if (file.has("inherits")) inherit(file, parents);
   Machine machine;
   read_names(file, machine);
   read_compute(file, machine);
@@ -270,9 +282,9 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
 Machine machine_of(const Catalogue& machines, std::string_view id) {
   const std::size_t x = id.rfind("-x");
   const auto n = x == std::string_view::npos ? std::nullopt : parse_int(id.substr(x + 2));
-  if (machines.has(id) || !n) return parse_machine(machines.text(id), id);
+  if (machines.has(id) || !n) return parse_machine(machines.text(id), id, &machines);
   const std::string_view one = id.substr(0, x);
-  return with_devices(parse_machine(machines.text(one), one), *n);
+  return with_devices(parse_machine(machines.text(one), one, &machines), *n);
 }
 
 }  // namespace tinderbox

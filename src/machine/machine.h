@@ -123,8 +123,9 @@ struct Machine {
 };
 
 // name stands for the path in messages. Throws Error::Invalid (missing or wrong unit, missing kind
-// or source, unknown key with the nearest known one), naming "file:line: key".
-Machine parse_machine(std::string_view toml, std::string_view name);
+// or source, unknown key with the nearest known one), naming "file:line: key". A file that says
+// inherits = "ID" takes what it does not state from that entry of `parents`.
+Machine parse_machine(std::string_view toml, std::string_view name, const Catalogue* parents = nullptr);
 
 // The machine of a catalogue entry; NAME-xN without a file of its own is N devices of NAME. Throws
 // Error::NotFound with the nearest ids, Error::Invalid if NAME has no link "peer" or N is out of

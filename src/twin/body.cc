@@ -10,9 +10,9 @@
 namespace tinderbox {
 namespace {
 
-constexpr double kScaleHeight = 8434;        // m: pressure falls by e
+constexpr double kScaleHeight = 8434;  // m: pressure falls by e
 constexpr double kKelvinAtZero = 273.15, kReferenceRoom = 25;
-constexpr double kFanSteps = 100;            // speeds that a controller tells apart
+constexpr double kFanSteps = 100;  // speeds that a controller tells apart
 constexpr int kSettleRounds = 200;
 
 Hertz snapped(Hertz clock, Hertz step) {
@@ -83,15 +83,15 @@ void Body::set_room(Celsius room) {
     state_.rise[i] -= change;
     state_.joules_held -= change * network_.capacity(i);
   }
-  air_density_ = std::exp(-surroundings_.altitude / kScaleHeight) * (kKelvinAtZero + kReferenceRoom) /
-                 (kKelvinAtZero + room.degrees());
+  air_density_ = std::exp(-surroundings_.altitude / kScaleHeight) *
+                 (kKelvinAtZero + kReferenceRoom) / (kKelvinAtZero + room.degrees());
 }
 
 void Body::begin_at(Celsius gpu) {
   const auto die = static_cast<std::size_t>(facts_.gpu);
   state_.fan = facts_.fan.at(gpu.degrees());
-  // The die's rise above what carries its heat away settles in a second; the rest is as warm as makes up
-  // the difference: the steady rises of this load, all scaled alike.
+  // The die's rise above what carries its heat away settles in a second; the rest is as warm as
+  // makes up the difference: the steady rises of this load, all scaled alike.
   for (int round = 0; round < 2; ++round) {
     NodeValues watts{};
     for (std::size_t r = 0; r < kRails; ++r) {
@@ -99,7 +99,8 @@ void Body::begin_at(Celsius gpu) {
     }
     const NodeValues steady = network_.steady(flow(), watts);
     const double scale = (gpu - surroundings_.room).value() / steady[die];
-    for (std::size_t i = 0; i < network_.size(); ++i) state_.rise[i] = std::max(0.0, steady[i] * scale);
+    for (std::size_t i = 0; i < network_.size(); ++i)
+      state_.rise[i] = std::max(0.0, steady[i] * scale);
     fan_zone_ = hottest_zone().degrees();
     state_.fan = std::round(kFanSteps * facts_.fan.at(fan_zone_)) / kFanSteps;
     refresh();
@@ -113,7 +114,8 @@ Celsius Body::temperature(int node) const {
 Celsius Body::air() const { return surroundings_.room + Kelvins(state_.rise[network_.air()]); }
 Celsius Body::zone(std::size_t i) const {
   const HeatZone& zone = facts_.zones.at(i);
-  return temperature(zone.node) + Kelvins(zone.resistance * state_.rails[index_of(Rail::Gpu)].value());
+  return temperature(zone.node) +
+         Kelvins(zone.resistance * state_.rails[index_of(Rail::Gpu)].value());
 }
 Celsius Body::hottest_zone() const {
   Celsius hottest = zone(0);
@@ -126,7 +128,9 @@ double Body::joules_stored() const {
   return sum;
 }
 
-double Body::fan() const { return state_.tripped || handicap_.off ? 0 : state_.fan * handicap_.fan; }
+double Body::fan() const {
+  return state_.tripped || handicap_.off ? 0 : state_.fan * handicap_.fan;
+}
 
 double Body::flow() const {
   return std::max(facts_.draft_share, fan() * handicap_.intake) * air_density_;
@@ -134,7 +138,9 @@ double Body::flow() const {
 
 Rails Body::rails_at(Hertz clock) const {
   if (handicap_.off || state_.tripped) return {};
-  if (handicap_.frozen) return tinderbox::rails(facts_, {.awake = true}, facts_.clock_awake, 0, temperature(facts_.gpu));
+  if (handicap_.frozen)
+    return tinderbox::rails(facts_, {.awake = true}, facts_.clock_awake, 0,
+                            temperature(facts_.gpu));
   Rails out = tinderbox::rails(facts_, load_, clock, speed_ratio(load_, clock, handicap_.memory),
                                temperature(facts_.gpu));
   if (logged_rail_) {
@@ -232,8 +238,8 @@ bool Body::too_hot() const {
   return hottest_zone() >= facts_.zone_critical || *std::ranges::max_element(state_.rise) >= most;
 }
 
-// With watts, clock and flow as they are; at most until a zone or a part is too hot. Returns the time that
-// passed.
+// With watts, clock and flow as they are; at most until a zone or a part is too hot. Returns the
+// time that passed.
 Duration Body::run(Duration most) {
   NodeValues watts{};
   double drawn = 0;

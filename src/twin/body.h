@@ -32,26 +32,26 @@ void check_surroundings(const Surroundings& surroundings);
 struct Handicap {
   std::optional<Watts> module_limit{};
   std::optional<Hertz> clock_max{};
-  double fan = 1;     // of what the controller asks for; 0: no fan turns
-  double intake = 1;  // of the air that the fans would move
-  double memory = 1;  // of the bandwidth
+  double fan = 1;       // of what the controller asks for; 0: no fan turns
+  double intake = 1;    // of the air that the fans would move
+  double memory = 1;    // of the bandwidth
   bool frozen = false;  // answers nothing, until it is off and on again
   bool off = false;     // no power
 };
 
 struct BodyState {
   TimePoint time{};
-  Hertz clock;         // of the GPU
-  double speed = 1;    // work done a second over that at the load's own clock
-  double fan = 0;      // share of full speed that the controller asks for
+  Hertz clock;       // of the GPU
+  double speed = 1;  // work done a second over that at the load's own clock
+  double fan = 0;    // share of full speed that the controller asks for
   ClockLimit limit = ClockLimit::Idle;
   bool tripped = false;  // a zone reached its critical temperature: off
   Rails rails{};
-  NodeValues rise{};   // K above the room
-  // Drawn behind the adapter; given to the room; held at the begin, against the room as it is now. What it
-  // holds is always held + in - out.
+  NodeValues rise{};  // K above the room
+  // Drawn behind the adapter; given to the room; held at the begin, against the room as it is now.
+  // What it holds is always held + in - out.
   double joules_in = 0, joules_out = 0, joules_held = 0;
-  double work = 0;     // integral of speed over time, s
+  double work = 0;                             // integral of speed over time, s
   std::array<double, kClockLimits> limited{};  // s spent under each limit
 };
 
@@ -63,13 +63,13 @@ class Body {
                 std::optional<Hertz> clock_cap = {});
 
   void set_load(const Load& load);
-  // Of the GPU, known from a log instead: the clock then takes no part, and the other rails run as they
-  // do under a load that draws as much.
+  // Of the GPU, known from a log instead: the clock then takes no part, and the other rails run as
+  // they do under a load that draws as much.
   void set_logged(Watts smi, bool link_up = false);
   void set_handicap(const Handicap& handicap);
   void set_room(Celsius room);
-  // The temperature that a log begins with: moves GPU and its spreader there, and what cools them as far
-  // as it would be if this load had lasted.
+  // The temperature that a log begins with: moves GPU and its spreader there, and what cools them
+  // as far as it would be if this load had lasted.
   void begin_at(Celsius gpu);
 
   void advance(Duration duration);  // requires duration >= 0
@@ -106,8 +106,8 @@ class Body {
   Handicap handicap_{};
   double air_density_ = 1;  // over that of 25 °C at sea level
   std::optional<Hertz> clock_cap_;
-  Hertz heat_cap_;          // lowered while too hot
-  double fan_zone_ = 0;     // °C, as the controller's filter sees it
+  Hertz heat_cap_;       // lowered while too hot
+  double fan_zone_ = 0;  // °C, as the controller's filter sees it
   Duration tick_{}, into_tick_{};
   std::int64_t n_ticks_ = 0, ticks_per_fan_ = 1;
   BodyState state_;

@@ -89,12 +89,24 @@ struct Life {
   Body body{spark_body()};
   void live(unsigned what) {
     switch (what % 6) {
-      case 0: body.set_load(gemm_load()); break;
-      case 1: body.set_load(decode_load()); break;
-      case 2: body.set_load({}); break;
-      case 3: body.set_handicap({.fan = (what / 6 % 10) * 0.1, .intake = 1}); break;
-      case 4: body.set_handicap({.module_limit = Watts(20 + what / 6 % 120), .memory = 0.3}); break;
-      default: body.set_load(load_of_smi(spark_body(), Watts(what / 6 % 100))); break;
+      case 0:
+        body.set_load(gemm_load());
+        break;
+      case 1:
+        body.set_load(decode_load());
+        break;
+      case 2:
+        body.set_load({});
+        break;
+      case 3:
+        body.set_handicap({.fan = (what / 6 % 10) * 0.1, .intake = 1});
+        break;
+      case 4:
+        body.set_handicap({.module_limit = Watts(20 + what / 6 % 120), .memory = 0.3});
+        break;
+      default:
+        body.set_load(load_of_smi(spark_body(), Watts(what / 6 % 100)));
+        break;
     }
   }
 };
@@ -141,7 +153,8 @@ RC_GTEST_PROP(BodyLaws, SlicesOfTimeDoNotMatter, (const std::vector<unsigned>& e
     RC_ASSERT(a.time == b.time);
     RC_ASSERT(a.limit == b.limit);
     RC_ASSERT(a.clock == b.clock);
-    for (std::size_t i = 0; i < kHeatNodesMax; ++i) RC_ASSERT(std::abs(a.rise[i] - b.rise[i]) <= 1e-6);
+    for (std::size_t i = 0; i < kHeatNodesMax; ++i)
+      RC_ASSERT(std::abs(a.rise[i] - b.rise[i]) <= 1e-6);
     RC_ASSERT(std::abs(a.joules_in - b.joules_in) <= 1e-6 * (1 + a.joules_in));
   }
 }

@@ -17,7 +17,8 @@ using std::chrono::seconds;
 
 const Machine& spark() {
   static const Machine machine = parse_machine(
-      read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"), "dgx-spark");
+      read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"),
+      "dgx-spark");
   return machine;
 }
 
@@ -71,7 +72,8 @@ TEST(Fault, SignaturesAreThoseThatOwnersMeasured) {
   EXPECT_EQ(frozen.state().speed, 0);
   EXPECT_GT(dc_power(frozen.state().rails), Watts(20));
   EXPECT_GT(under("blocked-intake", decode_load(), minutes(20)).temperature(spark_body().gpu),
-            under("slow-memory@1h", decode_load(), minutes(20)).temperature(spark_body().gpu) + Kelvins(5));
+            under("slow-memory@1h", decode_load(), minutes(20)).temperature(spark_body().gpu) +
+                Kelvins(5));
 }
 
 TEST(Fault, PlansAreReadAndWrongOnesRefused) {
@@ -84,8 +86,9 @@ TEST(Fault, PlansAreReadAndWrongOnesRefused) {
   EXPECT_EQ(next_change(at, TimePoint{}), TimePoint(minutes(10)));
   EXPECT_EQ(next_change(at, TimePoint(hours(1))), TimePoint::max());
   EXPECT_NE(refusal("slow-memoy").find("did you mean 'slow-memory'"), std::string::npos);
-  for (const char* plan : {"slow-memory@", "slow-memory@x", "slow-memory@-1s", "slow-memory@2h", "slow-memory~2",
-                           "slow-memory~0/h", "slow-memory~nan/h", "slow-memory@1min+", "slow-memory@1min+9h", "", "@1s"}) {
+  for (const char* plan : {"slow-memory@", "slow-memory@x", "slow-memory@-1s", "slow-memory@2h",
+                           "slow-memory~2", "slow-memory~0/h", "slow-memory~nan/h",
+                           "slow-memory@1min+", "slow-memory@1min+9h", "", "@1s"}) {
     EXPECT_NE(refusal(plan), "accepted") << plan;
   }
 }

@@ -23,12 +23,14 @@ Load load_of(const StepModel& model, const StepCost& step) {
   load.link_up = twin.parallel.boxes() > 1;
   double working = 0, bytes = 0, compute = 0, memory = 0;
   for (const ClassCost& c : step.classes) {
-    const Kernels* kernels = has_weights(c.op_class) ? twin.stack.kernels_of(c.work.weight_dtype) : nullptr;
+    const Kernels* kernels =
+        has_weights(c.op_class) ? twin.stack.kernels_of(c.work.weight_dtype) : nullptr;
     const MathType math = kernels != nullptr ? kernels->math : MathType::F16;
     load.flops[static_cast<std::size_t>(math)] += c.work.matmul.value() / time;
     load.flops[static_cast<std::size_t>(MathType::F32)] += c.work.vector.value() / time;
     // Activations stay in the cache where memory alone would be faster than they say.
-    bytes += std::min(c.work.bytes().value(), c.memory.value() * twin.machine.memory_read_bandwidth.value());
+    bytes += std::min(c.work.bytes().value(),
+                      c.memory.value() * twin.machine.memory_read_bandwidth.value());
     working += c.time.value();
     // What is not launching is the longer of the two.
     const double streaming = std::max(0.0, (c.time - c.launch).value());
@@ -66,8 +68,9 @@ Load mixed(std::span<const std::pair<Load, double>> loads) {
     shares += share;
     out.clock = std::max(out.clock, load.clock);
     for (std::size_t i = 0; i < kMathTypes; ++i) out.flops[i] += share * load.flops[i];
-    for (double Load::*member : {&Load::memory_bytes, &Load::link_bytes, &Load::drive_bytes, &Load::gpu_busy,
-                                 &Load::compute_share, &Load::memory_share, &Load::cpu_p_busy, &Load::cpu_e_busy}) {
+    for (double Load::* member :
+         {&Load::memory_bytes, &Load::link_bytes, &Load::drive_bytes, &Load::gpu_busy,
+          &Load::compute_share, &Load::memory_share, &Load::cpu_p_busy, &Load::cpu_e_busy}) {
       out.*member += share * (load.*member);
     }
     out.awake = out.awake || load.awake;

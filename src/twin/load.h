@@ -12,8 +12,8 @@ namespace tinderbox {
 // Of one box. The step must be explained.
 Load load_of(const StepModel& model, const StepCost& step);
 
-// A prediction as the load of its two phases and the share of the time each takes; a share is 0 where
-// there is no such phase. The prediction must be explained.
+// A prediction as the load of its two phases and the share of the time each takes; a share is 0
+// where there is no such phase. The prediction must be explained.
 struct PhaseLoads {
   Load prefill{}, decode{};
   double prefill_share = 0, decode_share = 0;

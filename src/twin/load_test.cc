@@ -36,7 +36,8 @@ TEST(Load, MixingKeepsTotals) {
   const PhaseLoads phases = phase_loads(model, point, predict(model, point, true));
   const Load both = mixed(phases);
   EXPECT_NEAR(both.memory_bytes,
-              phases.prefill.memory_bytes * phases.prefill_share + phases.decode.memory_bytes * phases.decode_share,
+              phases.prefill.memory_bytes * phases.prefill_share +
+                  phases.decode.memory_bytes * phases.decode_share,
               1e-6 * both.memory_bytes);
 }
 

@@ -15,7 +15,8 @@ double speed_ratio(const Load& load, Hertz clock, double memory) {
 }
 
 Load load_of_smi(const BodyFacts& body, Watts smi) {
-  const double works = std::clamp((smi - body.smi_waits) / (body.smi_works - body.smi_waits), 0.0, 1.0);
+  const double works =
+      std::clamp((smi - body.smi_waits) / (body.smi_works - body.smi_waits), 0.0, 1.0);
   Load load;
   load.memory_bytes = works * body.working_bytes.value();
   load.cpu_p_busy = works * body.host_share;
@@ -30,7 +31,8 @@ Rails rails(const BodyFacts& body, const Load& load, Hertz clock, double speed, 
   const double heat = (gpu - body.leakage_temperature) / body.leakage_difference;
   const double v = body.voltage.at(clock.value());
   double switching = load.gpu_busy * clock.value() * body.cycle.value();
-  for (std::size_t i = 0; i < kMathTypes; ++i) switching += load.flops[i] * speed * body.flop[i].value();
+  for (std::size_t i = 0; i < kMathTypes; ++i)
+    switching += load.flops[i] * speed * body.flop[i].value();
   const double bytes = load.memory_bytes * speed;
   rail(Rail::Gpu) += body.leakage * std::expm1(heat) + (load.awake ? body.awake : Watts(0)) +
                      Watts(v * v * switching + bytes * body.gpu_byte.value());
@@ -47,7 +49,8 @@ Rails rails(const BodyFacts& body, const Load& load, Hertz clock, double speed, 
 
 Watts module_power(const Rails& rails) {
   Watts sum{};
-  for (const Rail r : {Rail::Gpu, Rail::CpuP, Rail::CpuE, Rail::Memory, Rail::Soc}) sum += rails[index_of(r)];
+  for (const Rail r : {Rail::Gpu, Rail::CpuP, Rail::CpuE, Rail::Memory, Rail::Soc})
+    sum += rails[index_of(r)];
   return sum;
 }
 
@@ -57,7 +60,9 @@ Watts dc_power(const Rails& rails) {
   return sum;
 }
 
-Watts wall_power(const BodyFacts& body, const Rails& rails) { return dc_power(rails) / body.adapter_share; }
+Watts wall_power(const BodyFacts& body, const Rails& rails) {
+  return dc_power(rails) / body.adapter_share;
+}
 
 Watts smi_power(const BodyFacts& body, Watts gpu_rail) {
   const Watts idle = body.idle[index_of(Rail::Gpu)];

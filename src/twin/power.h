@@ -30,11 +30,12 @@ struct Load {
 };
 
 // Work done in a second over that at the load's own clock: 1 / (1 - c - m + c f0/f + m / memory).
-// memory: bandwidth over the healthy one. 0 if the GPU stands still. Requires clock > 0, memory > 0.
+// memory: bandwidth over the healthy one. 0 if the GPU stands still. Requires clock > 0, memory >
+// 0.
 double speed_ratio(const Load& load, Hertz clock, double memory = 1);
 
-// The load that usually draws what nvidia-smi shows: between the readings of a GPU that waits and of one
-// that works (`smi_waits`, `smi_works`) host and memory set in, in proportion.
+// The load that usually draws what nvidia-smi shows: between the readings of a GPU that waits and
+// of one that works (`smi_waits`, `smi_works`) host and memory set in, in proportion.
 Load load_of_smi(const BodyFacts& body, Watts smi);
 
 using Rails = std::array<Watts, kRails>;

@@ -10,10 +10,11 @@ namespace {
 TEST(Power, AnIdleBoxDrawsItsIdleRails) {
   const BodyFacts& body = spark_body();
   const Rails out = rails(body, {}, body.clock_idle, 1, body.leakage_temperature);
-  for (std::size_t i = 0; i < kRails; ++i) EXPECT_DOUBLE_EQ(out[i].value(), body.idle[i].value()) << i;
-  EXPECT_DOUBLE_EQ(dc_power(out).value(),
-                   (module_power(out) + out[index_of(Rail::Network)] + out[index_of(Rail::Drive)] +
-                    out[index_of(Rail::Board)]).value());
+  for (std::size_t i = 0; i < kRails; ++i)
+    EXPECT_DOUBLE_EQ(out[i].value(), body.idle[i].value()) << i;
+  EXPECT_DOUBLE_EQ(dc_power(out).value(), (module_power(out) + out[index_of(Rail::Network)] +
+                                           out[index_of(Rail::Drive)] + out[index_of(Rail::Board)])
+                                              .value());
 }
 
 TEST(Power, SmiIsRightAtIdleAndLowUnderLoadAndInvertible) {
@@ -28,7 +29,8 @@ TEST(Power, SmiIsRightAtIdleAndLowUnderLoadAndInvertible) {
 TEST(Power, GrowsWithClockTemperatureAndWork) {
   const BodyFacts& body = spark_body();
   const auto gpu = [&](const Load& load, double mhz, double temperature) {
-    return rails(body, load, Hertz(mhz * 1e6), speed_ratio(load, Hertz(mhz * 1e6)), Celsius(temperature))[0];
+    return rails(body, load, Hertz(mhz * 1e6), speed_ratio(load, Hertz(mhz * 1e6)),
+                 Celsius(temperature))[0];
   };
   for (const Load& load : {gemm_load(), decode_load()}) {
     EXPECT_LT(gpu(load, 1500, 70), gpu(load, 2000, 70));

@@ -35,9 +35,10 @@ Sensors read_sensors(const Body& body) {
 }
 
 std::vector<std::string_view> fields_not_available() {
-  return {"memory.total",      "memory.used",  "memory.free",           "fan.speed",
-          "power.limit",       "clocks.mem",   "clocks.max.sm",         "temperature.memory",
-          "temperature.gpu.tlimit", "ecc.mode.current", "utilization.memory"};
+  return {"memory.total",     "memory.used",        "memory.free",
+          "fan.speed",        "power.limit",        "clocks.mem",
+          "clocks.max.sm",    "temperature.memory", "temperature.gpu.tlimit",
+          "ecc.mode.current", "utilization.memory"};
 }
 
 }  // namespace tinderbox

@@ -1,6 +1,6 @@
-// What tools on the box would read at this moment: nvidia-smi, the hwmon channels of the spbm driver,
-// the ACPI zones, drive and network card. What a real GB10 does not answer is absent here too, so that a
-// program that needs it fails on the twin as it would on the machine.
+// What tools on the box would read at this moment: nvidia-smi, the hwmon channels of the spbm
+// driver, the ACPI zones, drive and network card. What a real GB10 does not answer is absent here
+// too, so that a program that needs it fails on the twin as it would on the machine.
 #pragma once
 
 #include <optional>
@@ -13,8 +13,8 @@
 namespace tinderbox {
 
 struct Sensors {
-  // nvidia-smi. It under-reads power under load, and tells no reason for a clock held down by the module's
-  // limit or by a fault.
+  // nvidia-smi. It under-reads power under load, and tells no reason for a clock held down by the
+  // module's limit or by a fault.
   Celsius gpu_temperature;
   Watts gpu_power;
   Hertz sm_clock;
@@ -25,8 +25,8 @@ struct Sensors {
   std::vector<std::pair<std::string_view, Watts>> channels;
   std::vector<Celsius> zones;  // acpitz, in the kernel's order
   Celsius cpu, drive, network;
-  Watts wall;                  // what a meter at the socket would show; no sensor of the box does
-  double fan = 0;              // share of full speed; no sensor of the box tells
+  Watts wall;      // what a meter at the socket would show; no sensor of the box does
+  double fan = 0;  // share of full speed; no sensor of the box tells
 };
 Sensors read_sensors(const Body& body);
 

@@ -10,7 +10,8 @@ namespace tinderbox {
 namespace {
 
 Watts channel(const Sensors& sensors, std::string_view name) {
-  return std::ranges::find(sensors.channels, name, &std::pair<std::string_view, Watts>::first)->second;
+  return std::ranges::find(sensors.channels, name, &std::pair<std::string_view, Watts>::first)
+      ->second;
 }
 
 TEST(Sensors, ShowWhatToolsOnTheBoxShow) {

@@ -10,8 +10,11 @@
 namespace tinderbox {
 
 inline const BodyFacts& spark_body() {
-  static const BodyFacts body = *parse_machine(
-      read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"), "dgx-spark").body;
+  static const BodyFacts body =
+      *parse_machine(
+           read_file(std::filesystem::path(TINDERBOX_SOURCE_DIR) / "data/machines/dgx-spark.toml"),
+           "dgx-spark")
+           .body;
   return body;
 }
 

@@ -10,11 +10,11 @@ namespace tinderbox {
 namespace {
 
 // Air at 25 °C and sea level.
-constexpr double kAirDensity = 1.184;       // kg/m3
-constexpr double kAirSpecificHeat = 1006;   // J/(kg K)
-constexpr double kFilmExponent = 0.8;       // of the flow: turbulent forced convection
+constexpr double kAirDensity = 1.184;      // kg/m3
+constexpr double kAirSpecificHeat = 1006;  // J/(kg K)
+constexpr double kFilmExponent = 0.8;      // of the flow: turbulent forced convection
 // What the air inside a box holds is next to nothing; the node needs something to be one.
-constexpr double kAirCapacity = 1;          // J/K
+constexpr double kAirCapacity = 1;  // J/K
 // Flows that differ by less need no eigenvectors of their own; a controller has far fewer.
 constexpr std::size_t kModesMax = 1024;
 
@@ -84,7 +84,8 @@ ThermalNetwork::Modes& ThermalNetwork::modes_of(double flow) {
   return modes;
 }
 
-double ThermalNetwork::advance(double flow, NodeValues& rise, const NodeValues& watts, double seconds) {
+double ThermalNetwork::advance(double flow, NodeValues& rise, const NodeValues& watts,
+                               double seconds) {
   CHECK(seconds >= 0 && std::isfinite(seconds));
   Modes& m = modes_of(flow);
   if (m.seconds != seconds) {
