@@ -26,6 +26,10 @@ struct FittedParameter {
   double value = 0, prior = 0, spread = 0;
   double error = 0;        // standard error of the logarithm
   std::int64_t n_rows = 0;  // that change by at least 1 % for 10 % of the parameter
+  std::string unit{};       // of value and prior in the file: `value / per_unit unit`; empty: a plain number
+  double per_unit = 1;
+  // As the file has it: "0.135 K/W", "12.3 us" (a *_time without a unit of its own), "0.82".
+  std::string text(double number, int digits = 4) const;
 };
 
 struct FittedStack {
@@ -77,6 +81,8 @@ Calibration calibrate(const Csv& rows, const TwinCatalogues& catalogues,
 // The text of a stack or machine file with the fitted values, errors and counts in place of the old ones;
 // everything else as it was. Throws Error::Invalid if a key has no line of its own.
 std::string with_fitted(std::string toml, const FittedStack& fitted);
-std::string with_fitted(std::string toml, const FittedMachine& fitted);
+std::string with_fitted(std::string toml, const FittedMachine& fitted, int digits = 4);
+// The plain number of a key replaced.
+std::string with_number(std::string toml, std::string_view file, std::string_view key, double value);
 
 }  // namespace tinderbox

@@ -34,15 +34,16 @@ class Line {
   std::size_t begin_ = 0;
 };
 
+std::string quoted(const std::string& text) {
+  return text.find(' ') == std::string::npos ? text : format("\"{}\"", text);
+}
+
 void set_parameters(std::string& toml, const std::string& id,
-                    const std::vector<FittedParameter>& parameters) {
+                    const std::vector<FittedParameter>& parameters, int digits) {
   for (const FittedParameter& p : parameters) {
     Line line(toml, id, p.key);
-    const bool is_time = p.key.ends_with("_time");
-    line.set("value",
-             is_time ? format("\"{:.4g} us\"", 1e6 * p.value) : format("{:.4g}", p.value));
-    line.set("prior",
-             is_time ? format("\"{:.4g} us\"", 1e6 * p.prior) : format("{:.4g}", p.prior));
+    line.set("value", quoted(p.text(p.value, digits)));
+    line.set("prior", quoted(p.text(p.prior, digits)));
     line.set("error", format("{:.3f}", p.error));
     line.set("rows", format("{}", p.n_rows));
   }
@@ -50,13 +51,24 @@ void set_parameters(std::string& toml, const std::string& id,
 
 }  // namespace
 
-std::string with_fitted(std::string toml, const FittedMachine& fitted) {
-  set_parameters(toml, fitted.id, fitted.parameters);
+std::string FittedParameter::text(double number, int digits) const {
+  if (!unit.empty()) return format("{:.{}g} {}", number / per_unit, digits, unit);
+  if (key.ends_with("_time")) return format("{:.{}g} us", 1e6 * number, digits);
+  return format("{:.{}g}", number, digits);
+}
+
+std::string with_fitted(std::string toml, const FittedMachine& fitted, int digits) {
+  set_parameters(toml, fitted.id, fitted.parameters, digits);
+  return toml;
+}
+
+std::string with_number(std::string toml, std::string_view file, std::string_view key, double value) {
+  Line(toml, file, key).set("value", format("{:.3f}", value));
   return toml;
 }
 
 std::string with_fitted(std::string toml, const FittedStack& fitted) {
-  set_parameters(toml, fitted.id, fitted.parameters);
+  set_parameters(toml, fitted.id, fitted.parameters, 4);
   for (int q = 0; q < kMetrics; ++q) {
     const Interval& interval = fitted.intervals[static_cast<std::size_t>(q)];
     if (interval.low == 1 && interval.high == 1) continue;  // nothing to go by

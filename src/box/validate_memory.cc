@@ -151,7 +151,7 @@ MemoryOutcome predict_memory(const Csv& csv, std::size_t row,
     stack = default_stack(weights);
   if (!resources.stacks.has(stack)) return refuse("unknown stack");
   TwinModel twin;
-  twin.machine = parse_machine(resources.machines.text(machine), machine);
+  twin.machine = machine_of(resources.machines, machine);
   twin.stack = parse_stack(resources.stacks.text(stack), stack);
   const MemoryPolicy& policy = twin.stack.memory;
 

@@ -28,25 +28,9 @@ constexpr auto kExamples =
     "--seed 1\n"
     "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
     "dgx-spark,strix-halo-395,mac-m3-ultra-80\n"
+    "  tinderbox soak --model qwen3.6-27b --weights bf16 --stack vllm --concurrency 8 --minutes 120 --ambient 30C "
+    "--svg soak.svg\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
-
-void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
-  verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")
-      ->capture_default_str();
-  auto* model = verb.add_option("--model", twin.model,
-                                "Catalogue id, config.json, its folder, or a .gguf file");
-  if (model_required) model->required();
-  verb.add_option("--weights", twin.weights,
-                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
-  verb.add_option("--stack", twin.stack,
-                  "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
-  verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
-  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
-  verb.add_option("--parallel", twin.parallel,
-                  "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
-  verb.add_option("--link", twin.link,
-                  "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
-}
 
 void add_speculation(CLI::App& verb, TwinOptions& twin) {
   verb.add_option("--speculation", twin.speculation,
@@ -94,6 +78,8 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--concurrency", o.concurrency, "Streams that start together")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  verb->add_flag("--sustained", o.sustained, "Speed, clocks and temperatures once the box is as warm as this makes it");
+  add_surroundings(*verb, o.surroundings);
   verb->add_flag("--explain", o.explain, "Cost of each class of ops");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_predict(context, a.predict); }; });
@@ -331,6 +317,7 @@ int run_app(int argc, const char* const* argv) {
     add_serve(app, arguments, context);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
+    add_soak(app, arguments, context);
     add_fit(app, arguments, context);
     add_simulate(app, arguments, context);
     add_validate(app, arguments, context);

@@ -15,9 +15,12 @@ struct Arguments {
   PredictOptions predict;
   CompareOptions compare;
   FitOptions fit;
+  SoakOptionsCli soak;
+  FaultsOptionsCli faults;
   SimulateOptionsCli simulate;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
+  CalibrateBodyOptionsCli calibrate_body;
   RunOptions run;
   BenchOptions bench;
   ProbeOptionsCli probe;
@@ -29,6 +32,13 @@ struct Arguments {
 // The number options must lie in; CLI11 names option and range in its message.
 inline const CLI::Range kTokens(1, 1 << 24);
 inline const CLI::Range kTokensOrNone(0, 1 << 24);
+
+// --machine, --model, --weights, --stack, --kv, --nodes, --parallel, --link.
+void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);
+// --ambient, --altitude, --clock-cap.
+void add_surroundings(CLI::App& verb, SurroundingsOptions& options);
+// soak and faults.
+void add_soak(CLI::App& app, Arguments& a, const Context& context);
 
 // The verbs that read published measurements: calibrate and validate.
 void add_calibrate(CLI::App& app, Arguments& a, const Context& context);

@@ -39,11 +39,7 @@ void print_table(const Fitted& stack) {
                stack.id, stack.n_rows, stack.n_groups, 100 * stack.median_ape));
   Table table({"parameter", "value", "error", "prior", "spread", "rows"});
   for (const FittedParameter& p : stack.parameters) {
-    const bool is_time = p.key.ends_with("_time");
-    const auto text = [&](double v) {
-      return is_time ? format("{:.4g} us", 1e6 * v) : format("{:.4g}", v);
-    };
-    table.add({p.key, text(p.value), format("{:.1f} %", 100 * p.error), text(p.prior),
+    table.add({p.key, p.text(p.value), format("{:.1f} %", 100 * p.error), p.text(p.prior),
                format("{:.0f} %", 100 * p.spread), format("{}", p.n_rows)});
   }
   print(table.str());

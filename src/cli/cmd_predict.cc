@@ -2,9 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/predict_power.h"
 #include "twin/predict.h"
 
 namespace tinderbox::cli {
@@ -247,10 +249,18 @@ int cmd_predict(const Context& context, const PredictOptions& options) {
                     .concurrency = options.concurrency};
   // Always explained: the table names the class of ops behind the bound.
   const Prediction prediction = predict(step_model, point, true);
+  const auto power = predicted_power(step_model, point, prediction, options.surroundings);
+  if (options.sustained && !power) {
+    throw_unsupported(format("--sustained: {} has no [body.*]: its power and heat are not known; dgx-spark's are",
+                             step_model.twin().machine.id));
+  }
   if (options.json) {
-    print_json(prediction_json(step_model.twin(), options, point, prediction));
+    Json out = prediction_json(step_model.twin(), options, point, prediction);
+    if (power) out["power"] = power_json(*power);
+    print_json(out);
   } else {
     print(prediction_text(step_model.twin(), options, point, prediction));
+    if (power) print("\n" + power_text(*power, options));
   }
   return prediction.memory.fit == Fit::Freezes ? 1 : 0;
 }

@@ -10,6 +10,7 @@
 #include "base/sampling.h"
 #include "box/compare.h"
 #include "cli/context.h"
+#include "twin/body.h"
 #include "twin/memory_plan.h"
 
 namespace tinderbox::cli {
@@ -21,8 +22,18 @@ struct CatalogueOptions {
 };
 int cmd_catalogue(const Context& context, const CatalogueOptions& options);
 
+struct SurroundingsOptions {
+  std::string ambient = "25C", clock_cap;  // clock_cap empty: none
+  double altitude = 0;                     // m
+};
+// Throw Error::Invalid naming the option.
+Surroundings surroundings_of(const SurroundingsOptions& options);
+std::optional<Hertz> clock_cap_of(const SurroundingsOptions& options);
+
 struct PredictOptions {
   TwinOptions twin;
+  SurroundingsOptions surroundings;
+  bool sustained = false;
   std::int64_t prompt = 512, gen = 128, depth = 0, concurrency = 1;
   bool json = false, explain = false;
 };
@@ -45,6 +56,26 @@ struct FitOptions {
   bool json = false, explain = false;
 };
 int cmd_fit(const Context& context, const FitOptions& options);
+
+struct SoakOptionsCli {
+  TwinOptions twin;
+  SurroundingsOptions surroundings;
+  std::int64_t prompt = 2048, gen = 512, concurrency = 1;
+  std::optional<double> watts, load_minutes, every_s;
+  std::string log, csv, svg;
+  double minutes = 60;
+  int stack_height = 1;
+  std::vector<std::string> faults;
+  std::uint64_t seed = 0;
+  bool json = false;
+};
+int cmd_soak(const Context& context, const SoakOptionsCli& options);
+
+struct FaultsOptionsCli {
+  std::string machine = "dgx-spark";
+  bool json = false;
+};
+int cmd_faults(const Context& context, const FaultsOptionsCli& options);
 
 struct SimulateOptionsCli {
   TwinOptions twin;
@@ -81,6 +112,13 @@ struct CalibrateOptionsCli {
   bool dry_run = false, json = false;
 };
 int cmd_calibrate(const Context& context, const CalibrateOptionsCli& options);
+
+struct CalibrateBodyOptionsCli {
+  std::string machine = "dgx-spark", telemetry = "data/telemetry", machines = "data/machines";
+  std::string powers = "data/measurements/power-thermal.csv", out;
+  bool leave_out = true, dry_run = false, json = false;
+};
+int cmd_calibrate_body(const Context& context, const CalibrateBodyOptionsCli& options);
 
 struct RunOptions {
   EngineOptionsCli engine;

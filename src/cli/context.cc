@@ -65,7 +65,7 @@ ModelConfig find_model(const Context& context, const std::string& name) {
 
 Machine find_machine(const Context& context, const std::string& name) {
   if (!context.machines.has(name) && fs::is_regular_file(name)) {
-    return parse_machine(read_file(name), name);
+    return parse_machine(read_file(name), name, &context.machines);
   }
   return machine_of(context.machines, name);
 }

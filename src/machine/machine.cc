@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "machine/body_facts.h"
 #include "machine/sourced.h"
 
 namespace tinderbox {
@@ -27,6 +28,8 @@ constexpr std::array kNouns = {
     Noun{"temperature", Measure::Temperature},
     Noun{"difference", Measure::TemperatureDifference},
     Noun{"resistance", Measure::ThermalResistance},
+    Noun{"capacity", Measure::HeatCapacity},
+    Noun{"flow", Measure::Flow},
     Noun{"share", Measure::Share},
     Noun{"ratio", Measure::Share},
     Noun{"length", Measure::Length},
@@ -47,7 +50,7 @@ constexpr std::array kNouns = {
 const std::vector<std::string> kSections = {"cpu",     "gpu",     "memory",  "storage",
                                             "links",   "network", "power",   "thermal",
                                             "chassis", "price",   "serving", "faults",
-                                            "reach"};
+                                            "reach",   "body"};
 
 void read_compute(SourcedFile& file, Machine& machine) {
   const bool gpu = !file.children("gpu").empty();
@@ -202,6 +205,17 @@ Machine with_devices(Machine machine, std::int64_t n) {
   return machine;
 }
 
+// One level: a variant of a variant would hide what it is a variant of.
+void inherit(SourcedFile& file, const Catalogue* parents) {
+  const std::string id = file.text("inherits");
+  if (parents == nullptr) throw_invalid(format("{}: no machines to inherit from", file.where("inherits")));
+  SourcedFile parent(parents->text(id), id, kNouns);
+  if (parent.has("inherits")) {
+    throw_invalid(format("{}: {} inherits itself; name what it inherits from", file.where("inherits"), id));
+  }
+  file.inherit(parent);
+}
+
 void read_reach(SourcedFile& file, Machine& machine) {
   for (const auto& [key, value] : {std::pair{"reach.memory_ratio", &machine.memory_ratio},
                                    std::pair{"reach.compute_ratio", &machine.compute_ratio},
@@ -243,8 +257,9 @@ Seconds Curve::at(Bytes size) const {
   return points.back().second * (size / points.back().first);
 }
 
-Machine parse_machine(std::string_view toml, std::string_view name) {
+Machine parse_machine(std::string_view toml, std::string_view name, const Catalogue* parents) {
   SourcedFile file(toml, name, kNouns);
+  if (file.has("inherits")) inherit(file, parents);
   Machine machine;
   read_names(file, machine);
   read_compute(file, machine);
@@ -256,6 +271,7 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
   read_links(file, machine);
   read_power_and_price(file, machine);
   read_reach(file, machine);
+  if (!file.children("body").empty()) machine.body = read_body(file);
   file.reject_unread_text();
   file.reject_sections_but(kSections);
   machine.facts = file.facts();
@@ -266,9 +282,9 @@ Machine parse_machine(std::string_view toml, std::string_view name) {
 Machine machine_of(const Catalogue& machines, std::string_view id) {
   const std::size_t x = id.rfind("-x");
   const auto n = x == std::string_view::npos ? std::nullopt : parse_int(id.substr(x + 2));
-  if (machines.has(id) || !n) return parse_machine(machines.text(id), id);
+  if (machines.has(id) || !n) return parse_machine(machines.text(id), id, &machines);
   const std::string_view one = id.substr(0, x);
-  return with_devices(parse_machine(machines.text(one), one), *n);
+  return with_devices(parse_machine(machines.text(one), one, &machines), *n);
 }
 
 }  // namespace tinderbox

@@ -13,13 +13,10 @@
 
 #include "base/catalogue.h"
 #include "base/units.h"
+#include "machine/body_facts.h"
 
 namespace tinderbox {
 
-// Arithmetic a matrix unit runs at: decides which peak applies.
-enum class MathType : std::uint8_t { F32, TF32, F16, FP8, FP4, INT8 };  // F16 stands for bf16 too
-inline constexpr int kMathTypes = 6;
-std::string_view math_type_name(MathType type);
 
 enum class FactKind : std::uint8_t { Measured, Claimed, Derived, Assumed, Fitted };
 std::string_view fact_kind_name(FactKind kind);  // "measured"
@@ -39,6 +36,7 @@ struct Fact {
   FactKind kind{};
   std::string source, note;
   std::optional<FitResult> fit{};  // of Fitted
+  double number = 0;               // in base units
 };
 
 // Where numbers come from; Fact::source lists keys, separated by ", ".
@@ -113,6 +111,8 @@ struct Machine {
   std::vector<Link> links;
   std::string usual_link{};  // of several boxes; empty: no such link is known
 
+  std::optional<BodyFacts> body{};  // none: its heat is not known
+
   std::vector<Fact> facts;  // everything in the file, in file order
   std::vector<Source> sources;
 
@@ -123,8 +123,9 @@ struct Machine {
 };
 
 // name stands for the path in messages. Throws Error::Invalid (missing or wrong unit, missing kind
-// or source, unknown key with the nearest known one), naming "file:line: key".
-Machine parse_machine(std::string_view toml, std::string_view name);
+// or source, unknown key with the nearest known one), naming "file:line: key". A file that says
+// inherits = "ID" takes what it does not state from that entry of `parents`.
+Machine parse_machine(std::string_view toml, std::string_view name, const Catalogue* parents = nullptr);
 
 // The machine of a catalogue entry; NAME-xN without a file of its own is N devices of NAME. Throws
 // Error::NotFound with the nearest ids, Error::Invalid if NAME has no link "peer" or N is out of

@@ -31,6 +31,8 @@ constexpr std::array kMeasures = {
     MeasureInfo{Measure::Temperature, "temperature", "\"89 °C\"", -273.15, 1e5},
     MeasureInfo{Measure::TemperatureDifference, "temperature difference", "\"10.6 K\"", -1e5, 1e5},
     MeasureInfo{Measure::ThermalResistance, "thermal resistance", "\"0.34 K/W\"", 0, 1e6},
+    MeasureInfo{Measure::HeatCapacity, "heat capacity", "\"90 J/K\"", kTiny, 1e9},
+    MeasureInfo{Measure::Flow, "flow", "\"6 L/s\"", kTiny, 1e3},
     MeasureInfo{Measure::Length, "length", "\"150 mm\"", 0, 1e7},
     MeasureInfo{Measure::Mass, "mass", "\"1.2 kg\"", 0, 1e9},
     MeasureInfo{Measure::Price, "price", "\"4699 USD\"", 0, 1e12},
@@ -63,6 +65,9 @@ constexpr std::array kUnits = {
     UnitFactor{Measure::Share, "%", 0.01},
     UnitFactor{Measure::TemperatureDifference, "K", 1},
     UnitFactor{Measure::ThermalResistance, "K/W", 1},
+    UnitFactor{Measure::HeatCapacity, "J/K", 1},
+    UnitFactor{Measure::Flow, "L/s", 1e-3},
+    UnitFactor{Measure::Flow, "m3/s", 1},
     UnitFactor{Measure::Length, "mm", 1e-3},
     UnitFactor{Measure::Length, "cm", 1e-2},
     UnitFactor{Measure::Length, "m", 1},
@@ -125,6 +130,8 @@ double parse_measure(Measure measure, std::string_view text, std::string_view wh
     case Measure::Share:
     case Measure::TemperatureDifference:
     case Measure::ThermalResistance:
+    case Measure::HeatCapacity:
+    case Measure::Flow:
     case Measure::Length:
     case Measure::Mass:
     case Measure::Price:

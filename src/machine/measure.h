@@ -24,6 +24,8 @@ enum class Measure : std::uint8_t {
   Temperature,
   TemperatureDifference,
   ThermalResistance,
+  HeatCapacity,
+  Flow,  // of air
   Length,
   Mass,
   Price,

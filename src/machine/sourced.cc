@@ -385,7 +385,9 @@ void SourcedFile::reject_sections_but(const std::vector<std::string>& sections) 
 std::vector<Fact> SourcedFile::facts() const {
   std::vector<Fact> out;
   for (const SourcedEntry& entry : entries_) {
-    if (entry.form == SourcedEntry::Form::Number) out.push_back(entry.fact);
+    if (entry.form != SourcedEntry::Form::Number) continue;
+    out.push_back(entry.fact);
+    out.back().number = entry.number;
   }
   return out;
 }

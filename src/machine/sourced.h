@@ -44,6 +44,10 @@ class SourcedFile {
   static constexpr std::size_t kDepthMax = 6;
   static constexpr std::size_t kKeyBytesMax = 160;
 
+  // Takes what this file does not say from another one; a curve is taken or replaced as a whole. Throws
+  // Error::Invalid if both give a source of one key different addresses.
+  void inherit(const SourcedFile& parent);
+
   // Each throws Error::Invalid if the key is missing or has another form. Whoever asks knows the
   // measure from the key's last word: asking for another one is a bug (CHECK).
   double count(std::string_view key, double low, double high);

@@ -76,6 +76,44 @@ await check('machines, models, stacks list and show', () => {
   }
 });
 
+await check('soak warms a box, charts it and is reproducible', () => {
+  const svg = join(dir, 'soak.svg'), csv = join(dir, 'soak.csv');
+  const args = ['soak', '--model', 'gpt-oss-20b', '--weights', 'mxfp4', '--stack', 'vllm', '--concurrency', '8', '--minutes', '30', '--fault', 'slow-memory~20/h', '--seed', '7'];
+  const a = run(...args, '--svg', svg, '--csv', csv);
+  assert.equal(a.code, 0, a.stderr);
+  for (const word of ['GPU', 'zone', 'wall', 'fan', 'fault slow-memory begins', 'J a token']) assert.ok(a.stdout.includes(word), a.stdout);
+  assert.equal(a.stdout, run(...args).stdout);
+  assert.ok(readFileSync(svg, 'utf8').startsWith('<svg'));
+  const json = JSON.parse(run(...args, '--json').stdout);
+  assert.ok(json.gpu_max_c > json.samples[0].nodes_c.gpu + 10);
+  assert.ok(json.samples.every((s) => s.nodes_c.gpu >= 25 && Number.isFinite(s.dc_w)));
+  assert.equal(run('soak', '--log', csv, '--json').code, 0);
+});
+
+await check('a box without a fan goes off (exit 1)', () => {
+  const r = run('soak', '--watts', '90', '--fault', 'fan-failure@10min', '--ambient', '35C');
+  assert.equal(r.code, 1, r.stdout + r.stderr);
+  assert.ok(r.stdout.includes('critical temperature'), r.stdout);
+});
+
+await check('predict says what it draws and what it sustains', () => {
+  const args = ['predict', '--model', 'qwen3.6-27b', '--weights', 'bf16', '--stack', 'vllm', '--sustained'];
+  const r = run(...args, '--ambient', '30C');
+  assert.equal(r.code, 0, r.stderr);
+  for (const word of ['nvidia-smi', 'wall', 'sustained', 'zones']) assert.ok(r.stdout.includes(word), r.stdout);
+  const cool = JSON.parse(run(...args, '--json', '--ambient', '15C').stdout).power;
+  const hot = JSON.parse(run(...args, '--json', '--ambient', '35C').stdout).power;
+  assert.ok(hot.gpu_c > cool.gpu_c + 5);
+  assert.ok(cool.energy_per_token_low_j < cool.energy_per_token_j && cool.energy_per_token_j < cool.energy_per_token_high_j);
+});
+
+await check('faults lists them with sources', () => {
+  const faults = JSON.parse(run('faults', '--json').stdout);
+  assert.equal(faults.length, 10);
+  for (const f of faults) assert.ok(f.what && f.ends && f.sources, f.name);
+  assert.ok(run('faults').stdout.includes('slow-memory'));
+});
+
 await check('validate covers every row or says why not', () => {
   const out = join(dir, 'rows.csv');
   const r = run('validate', '--json', '--out', out);
@@ -100,7 +138,7 @@ await check('bench prints the table and JSON of llama-bench', () => {
 });
 
 await check('help teaches, version tells', () => {
-  for (const args of [['--help'], ['run', '--help'], ['serve', '--help'], ['predict', '--help'], ['simulate', '--help'], ['validate', '--help'], ['bench', '--help']]) {
+  for (const args of [['--help'], ['run', '--help'], ['serve', '--help'], ['predict', '--help'], ['simulate', '--help'], ['soak', '--help'], ['faults', '--help'], ['calibrate', 'body', '--help'], ['validate', '--help'], ['bench', '--help']]) {
     const r = run(...args);
     assert.equal(r.code, 0);
     assert.ok(r.stdout.length > 200);
@@ -122,6 +160,16 @@ await check('wrong usage', () => {
   refuses(['predict', '--model', 'llama-3.1-8b', '--prompt', '200000'], 'context');
   refuses(['machines', 'show', 'cray-1'], 'cray-1');
   refuses(['simulate', '--model', 'llama-3.1-8b', '--rate', '0'], '--rate');
+  refuses(['soak', '--ambient', '300C'], 'ambient', '60');
+  refuses(['soak', '--ambient', '25'], 'ambient', 'unit');
+  refuses(['soak', '--watts', '-3'], '--watts');
+  refuses(['soak', '--watts', '30', '--model', 'gpt-oss-20b'], 'several');
+  refuses(['soak', '--fault', 'slow-memoy@1min'], "did you mean 'slow-memory'");
+  refuses(['soak', '--fault', 'slow-memory@90min'], 'slow-memory@90min', 'end of the run');
+  refuses(['soak', '--clock-cap', '5MHz'], 'clock cap');
+  refuses(['soak', '--machine', 'rtx-5090', '--watts', '50'], '[body.*]');
+  refuses(['predict', '--model', 'llama-3.1-8b', '--machine', 'rtx-5090', '--sustained'], '[body.*]');
+  refuses(['faults', '--machine', 'dgx-sparc'], "did you mean 'dgx-spark'");
   refuses(['validate', '--measurements', '/nonexistent.csv'], '/nonexistent.csv');
 });
 

@@ -1,0 +1,34 @@
+// Published watts of a box that answers a model, as the loads that the twin says it runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/csv.h"
+#include "box/measurement.h"
+#include "twin/body.h"
+#include "twin/load.h"
+
+namespace tinderbox {
+
+struct PowerRow {
+  std::size_t index = 0;  // in the file
+  std::string model, source;
+  double measured = 0;  // W, as nvidia-smi shows it, mean over the run
+  PhaseLoads phases{};
+};
+
+struct PowerRows {
+  std::vector<PowerRow> rows;
+  std::vector<std::pair<std::size_t, std::string>>
+      refused;  // index, why; of rows with a mean of nvidia-smi
+};
+
+// Rows of test power with reading gpu-smi. One without lengths is taken as decode of a short
+// prompt.
+PowerRows read_power_rows(const Csv& csv, const TwinCatalogues& catalogues);
+
+// What nvidia-smi shows on average once the box is as warm as the load makes it.
+Watts steady_smi(Body body, const PhaseLoads& phases);
+
+}  // namespace tinderbox

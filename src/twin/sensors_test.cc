@@ -1,0 +1,46 @@
+#include "twin/sensors.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "twin/test_body.h"
+
+namespace tinderbox {
+namespace {
+
+Watts channel(const Sensors& sensors, std::string_view name) {
+  return std::ranges::find(sensors.channels, name, &std::pair<std::string_view, Watts>::first)
+      ->second;
+}
+
+TEST(Sensors, ShowWhatToolsOnTheBoxShow) {
+  Body body(spark_body());
+  body.set_load(gemm_load());
+  body.advance(std::chrono::minutes(20));
+  const Sensors s = read_sensors(body);
+  EXPECT_LT(s.gpu_power, channel(s, "gpu") * 0.9);  // under-reads under load
+  EXPECT_LE(channel(s, "pl1"), Watts(140));
+  EXPECT_GT(channel(s, "sys_total"), channel(s, "soc_pkg") + Watts(20));
+  EXPECT_GT(s.wall, channel(s, "sys_total"));
+  ASSERT_EQ(s.zones.size(), 7U);
+  EXPECT_GT(*std::ranges::max_element(s.zones), s.gpu_temperature);
+  EXPECT_EQ(s.gpu_utilisation, 1);
+  EXPECT_FALSE(s.heat_slowed);
+}
+
+TEST(Sensors, AnIdleBoxReadsWhatOwnersRead) {
+  const Sensors s = read_sensors(Body(spark_body()));
+  EXPECT_NEAR(channel(s, "sys_total").value(), 27.7, 1);
+  EXPECT_NEAR(s.gpu_power.value(), 4.85, 0.5);
+  EXPECT_EQ(s.sm_clock, spark_body().clock_idle);
+  EXPECT_EQ(s.gpu_utilisation, 0);
+}
+
+TEST(Sensors, MemoryIsNotAvailableAsOnTheMachine) {
+  const auto fields = fields_not_available();
+  EXPECT_NE(std::ranges::find(fields, "memory.used"), fields.end());
+}
+
+}  // namespace
+}  // namespace tinderbox
