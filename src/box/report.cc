@@ -10,47 +10,6 @@
 
 namespace tinderbox {
 
-void Durations::add(Duration duration) {
-  ++n_;
-  if (!runs_.empty() && runs_.back().value == duration) {
-    ++runs_.back().n;
-  } else {
-    runs_.push_back({duration, 1});
-  }
-}
-
-Distribution Durations::distribution() const {
-  Distribution d;
-  d.n = n_;
-  if (n_ == 0) return d;
-  std::vector<Run> sorted = runs_;
-  std::ranges::sort(sorted, {}, &Run::value);
-  std::vector<std::int64_t> n_below;  // samples before each run
-  Seconds sum;
-  std::int64_t n = 0;
-  for (const Run& run : sorted) {
-    n_below.push_back(n);
-    n += run.n;
-    sum += to_seconds(run.value) * static_cast<double>(run.n);
-  }
-  const auto at = [&](std::int64_t rank) {
-    const auto after = std::ranges::upper_bound(n_below, rank);
-    return to_seconds(sorted[static_cast<std::size_t>(after - n_below.begin() - 1)].value);
-  };
-  const auto percentile = [&](double p) {
-    const double rank = p / 100 * static_cast<double>(n_ - 1);
-    const auto low = static_cast<std::int64_t>(std::floor(rank));
-    const std::int64_t high = std::min(low + 1, n_ - 1);
-    return at(low) + (at(high) - at(low)) * (rank - static_cast<double>(low));
-  };
-  d.mean = sum / static_cast<double>(n_);
-  d.p50 = percentile(50);
-  d.p90 = percentile(90);
-  d.p95 = percentile(95);
-  d.p99 = percentile(99);
-  return d;
-}
-
 void Recorder::on_admission(const Request& request, Admission admission, TimePoint now) {
   ++sums_.submitted;
   first_ = std::min(first_, request.arrival);
@@ -71,17 +30,45 @@ void Recorder::on_step(const Step& step, TimePoint start, const StepResult& resu
   busy_ += result.end - start;
   lateness_ += result.lateness;
   last_ = std::max(last_, result.end);
+  see_memory(scheduler);
+  for (const StepItem& item : step.items) {
+    // A token after a context is neither new nor recomputed after a preemption.
+    if (item.n_past == 0) see_start(item.seq, start);
+  }
+}
+
+void Recorder::see_memory(const Scheduler& scheduler) {
   const KvPool& kv = scheduler.kv();
   sums_.kv_blocks = kv.n_blocks();
   sums_.kv_blocks_peak = std::max<std::int64_t>(sums_.kv_blocks_peak, kv.n_blocks() - kv.n_free());
   sums_.preemptions = scheduler.counters().preemptions;
-  for (const StepItem& item : step.items) {
-    if (item.n_past != 0) continue;  // neither new nor recomputed after a preemption
-    const auto live = live_.find(item.seq);
-    if (live == live_.end() || live->second.started) continue;
-    live->second.started = true;
-    live->second.first_step = start;
+}
+
+void Recorder::see_start(SeqId seq, TimePoint start) {
+  const auto live = live_.find(seq);
+  if (live == live_.end() || live->second.started) return;
+  live->second.started = true;
+  live->second.first_step = start;
+}
+
+void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+                      const Scheduler& scheduler) {
+  by_runs_ = true;
+  sums_.steps += run.n_steps;
+  n_items_ += run.n_steps * (run.n_decoding + std::ssize(run.prompts));
+  n_step_tokens_ += run.n_steps * run.n_tokens();
+  busy_ += times.end - start;
+  last_ = std::max(last_, times.end);
+  see_memory(scheduler);
+  for (const SeqId seq : run.preempted) {
+    Live& live = live_.at(seq);
+    // Until then it had a token in every step; if its prompt was not in again, its last one stands.
+    if (!live.resumes) live.last_token = start;
+    live.resumes = true;
   }
+  for (const PromptChunk& chunk : run.prompts) see_start(chunk.seq, start);
+  sums_.output_tokens += run.n_steps * run.n_decoding;
+  for (const RunTimes::Piece& piece : times.pieces) itl_.add(piece.step, piece.n * run.n_decoding);
 }
 
 void Recorder::on_token(const TokenEvent& event, TimePoint now) {
@@ -94,17 +81,21 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
     live_.erase(it);
     return;
   }
-  ++sums_.output_tokens;
-  if (live.n_tokens++ == 0) {
+  if (event.n_generated == 1) {
+    ++sums_.output_tokens;
     live.first_token = now;
-  } else {
+  } else if (!by_runs_ || live.resumes) {  // otherwise on_run has counted it
+    ++sums_.output_tokens;
     itl_.add(now - live.last_token);
   }
   live.last_token = now;
+  live.resumes = false;
   if (event.finish == FinishReason::None) return;
   ++sums_.finished;
   ttft_.add(live.first_token - live.arrival + request_time_);
-  if (live.n_tokens > 1) tpot_.add((live.last_token - live.first_token) / (live.n_tokens - 1));
+  if (event.n_generated > 1) {
+    tpot_.add((live.last_token - live.first_token) / (event.n_generated - 1));
+  }
   e2e_.add(now - live.arrival + request_time_);
   queue_.add(live.first_step - live.arrival);
   live_.erase(it);

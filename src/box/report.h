@@ -4,7 +4,8 @@
 // tokens or more. ITL: every gap between two tokens of an answer. E2E: arrival to last token.
 // Queue: arrival to the start of the first step that works on it. Definitions as in vLLM's serving
 // benchmark; percentiles interpolate linearly between order statistics (Hyndman and Fan 1996, type
-// 7, as in NumPy). Latencies are of finished requests; ITL of all tokens.
+// 7, as in NumPy), of large samples within kDurationError (box/durations.h). Latencies are of finished
+// requests; ITL of all tokens.
 #pragma once
 
 #include <cstdint>
@@ -14,31 +15,10 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "box/durations.h"
 #include "box/loop.h"
 
 namespace tinderbox {
-
-struct Distribution {
-  std::int64_t n = 0;
-  Seconds mean, p50, p90, p95, p99;  // 0 if n == 0
-};
-
-// Exact durations; runs of equal ones take one entry, because the sequences of a batch share their
-// gaps.
-class Durations {
- public:
-  void add(Duration duration);
-  std::int64_t n() const { return n_; }
-  Distribution distribution() const;
-
- private:
-  struct Run {
-    Duration value;
-    std::int64_t n;
-  };
-  std::vector<Run> runs_;
-  std::int64_t n_ = 0;
-};
 
 struct Report {
   std::int64_t submitted = 0, finished = 0, cancelled = 0, refused = 0;
@@ -61,14 +41,19 @@ class Recorder final : public Observer {
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
+  void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+              const Scheduler& scheduler) override;
   Report report() const;
 
  private:
   struct Live {
     TimePoint arrival, first_step, first_token, last_token;
-    std::int64_t n_tokens = 0;
     bool started = false;
+    bool resumes = false;  // preempted, and no token since
   };
+
+  void see_memory(const Scheduler& scheduler);
+  void see_start(SeqId seq, TimePoint start);
 
   Duration request_time_;
   std::unordered_map<SeqId, Live> live_;  // looked up, never iterated
@@ -76,6 +61,7 @@ class Recorder final : public Observer {
   std::int64_t n_items_ = 0, n_step_tokens_ = 0;
   Duration busy_{}, lateness_{};
   TimePoint first_ = TimePoint::max(), last_{};
+  bool by_runs_ = false;
   Durations ttft_, tpot_, itl_, e2e_, queue_;
 };
 

@@ -14,46 +14,6 @@
 namespace tinderbox {
 namespace {
 
-TEST(Durations, PercentilesInterpolate) {
-  Durations d;
-  for (const int ns : {40, 10, 30, 20}) d.add(Duration(ns));
-  const Distribution x = d.distribution();
-  EXPECT_EQ(x.n, 4);
-  EXPECT_DOUBLE_EQ(x.mean.value(), 25e-9);
-  EXPECT_DOUBLE_EQ(x.p50.value(), 25e-9);
-  EXPECT_DOUBLE_EQ(x.p90.value(), 37e-9);
-  EXPECT_EQ(Durations().distribution().n, 0);
-  EXPECT_EQ(Durations().distribution().p99.value(), 0);
-}
-
-// Runs of equal values change nothing.
-TEST(Durations, EqualTheSortedSample) {
-  for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    Random random(seed, Stream::Test);
-    Durations d;
-    std::vector<double> sample;
-    for (std::int64_t i = random.range(1, 300); i > 0; --i) {
-      const std::int64_t value = random.range(0, 9), n = random.range(1, 4);
-      for (std::int64_t k = 0; k < n; ++k) {
-        d.add(Duration(value));
-        sample.push_back(static_cast<double>(value) * 1e-9);
-      }
-    }
-    std::ranges::sort(sample);
-    const auto percentile = [&](double p) {
-      const double rank = p * static_cast<double>(sample.size() - 1);
-      const auto low = static_cast<std::size_t>(rank);
-      const std::size_t high = std::min(low + 1, sample.size() - 1);
-      return sample[low] + (sample[high] - sample[low]) * (rank - std::floor(rank));
-    };
-    const Distribution x = d.distribution();
-    EXPECT_EQ(x.n, std::ssize(sample));
-    EXPECT_NEAR(x.p50.value(), percentile(0.50), 1e-15) << seed;
-    EXPECT_NEAR(x.p95.value(), percentile(0.95), 1e-15) << seed;
-    EXPECT_NEAR(x.p99.value(), percentile(0.99), 1e-15) << seed;
-  }
-}
-
 Report run(std::vector<Request> requests, Limits limits = {}, KvPool kv = KvPool(100, 4),
            Duration request_time = {}) {
   Scheduler scheduler(limits, std::move(kv));

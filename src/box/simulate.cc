@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "box/twin_executor.h"
+#include "box/table_executor.h"
 #include "twin/memory_plan.h"
 
 namespace tinderbox {
@@ -92,7 +92,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
                                length_range(workload.gen, workload.range_ratio).high;
   const Limits limits = limits_of(model, options, longest);
   Scheduler scheduler(limits, pool_of(model, options, limits, longest));
-  TwinExecutor executor(model);
+  TableExecutor executor(model, options.by_steps);
   VirtualClock clock;
   Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)));
   ProgressMeter meter(progress, workload.requests);

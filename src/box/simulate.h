@@ -17,6 +17,7 @@ struct SimulateOptions {
       0;  // > 0: closed loop of so many users; the workload's rate and burstiness play no part
   // In place of the stack's limits, and of the KV that is safe on the machine.
   std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
+  bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
 
 struct SimulationResult {

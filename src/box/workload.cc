@@ -79,6 +79,8 @@ std::vector<Command> GeneratedArrivals::take(TimePoint now) {
   return commands;
 }
 
+TimePoint GeneratedArrivals::next() const { return next_ ? next_->arrival : TimePoint::max(); }
+
 bool GeneratedArrivals::wait(Clock& clock) {
   if (!next_) return false;
   clock.wait_until(next_->arrival);
@@ -103,6 +105,10 @@ std::vector<Command> ClosedLoopArrivals::take(TimePoint) {
   return commands;
 }
 
+TimePoint ClosedLoopArrivals::next() const {
+  return idle_since_.empty() || generator_.n_left() == 0 ? TimePoint::max() : TimePoint::min();
+}
+
 bool ClosedLoopArrivals::wait(Clock&) { return !idle_since_.empty() && generator_.n_left() > 0; }
 
 void ClosedLoopArrivals::on_admission(const Request&, Admission admission, TimePoint now) {
@@ -123,6 +129,10 @@ std::vector<Command> TraceArrivals::take(TimePoint now) {
     commands.emplace_back(std::move(requests_.extract(requests_.begin()).mapped()));
   }
   return commands;
+}
+
+TimePoint TraceArrivals::next() const {
+  return requests_.empty() ? TimePoint::max() : requests_.begin()->first;
 }
 
 bool TraceArrivals::wait(Clock& clock) {

@@ -54,6 +54,7 @@ class GeneratedArrivals final : public Arrivals {
  public:
   explicit GeneratedArrivals(const WorkloadOptions& options);
   std::vector<Command> take(TimePoint now) override;
+  TimePoint next() const override;
   bool wait(Clock& clock) override;
 
  private:
@@ -68,6 +69,7 @@ class ClosedLoopArrivals final : public Arrivals, public Observer {
   // Requires users >= 1.
   ClosedLoopArrivals(const WorkloadOptions& options, std::int32_t users);
   std::vector<Command> take(TimePoint now) override;
+  TimePoint next() const override;
   bool wait(Clock& clock) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
@@ -82,6 +84,7 @@ class TraceArrivals final : public Arrivals {
  public:
   explicit TraceArrivals(std::vector<Request> requests);
   std::vector<Command> take(TimePoint now) override;
+  TimePoint next() const override;
   bool wait(Clock& clock) override;
 
  private:

@@ -37,6 +37,7 @@ using Command = std::variant<Request, Cancel>;
 struct StepItem {
   SeqId seq = 0;
   std::int32_t n_past = 0, n_new = 0;
+  bool decodes = false;  // its prompt was in before this step
   bool samples =
       false;  // true once the whole prompt is in: the step yields this sequence's next token
   std::span<const TokenId>

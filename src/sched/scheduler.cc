@@ -191,6 +191,7 @@ void Scheduler::add_item(Step& step, Sequence& s, const PromptChunk& chunk) {
   item.seq = chunk.seq;
   item.n_past = chunk.n_past;
   item.n_new = chunk.n_new;
+  item.decodes = s.state == State::Decoding;
   item.samples = chunk.samples;
   item.history = s.tokens;
   if (!s.tokens.empty()) {

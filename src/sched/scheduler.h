@@ -7,8 +7,9 @@
 //
 // Policy (after vLLM v1): sequences that decode first, each with one token, then running ones whose
 // prompt is not all in, then waiting ones in order of arrival, until the step's token budget, the
-// sequence limit or the KV pool is exhausted. Whoever runs has a token in every step. A sequence is admitted once its whole prompt fits the free blocks,
-// which it then holds, so that a prompt never evicts itself half-way. When a running sequence
+// sequence limit or the KV pool is exhausted. Whoever runs has a token in every step. A sequence is
+// admitted once its whole prompt fits the free blocks, which it then holds, so that a prompt never
+// evicts itself half-way. When a running sequence
 // cannot grow, the youngest running one is preempted: its blocks are freed and it waits, at the
 // front, to recompute prompt and answer so far. The oldest can therefore always go on, and every
 // accepted request fits the pool alone, so everything finishes.
