@@ -14,6 +14,14 @@ namespace tinderbox {
 using SeqId = std::int64_t;
 using BlockId = std::int32_t;
 
+// So many tokens that are the same wherever this id stands at the same place after the same tokens: what a
+// prompt shares with others, in runs without token values.
+struct Content {
+  std::uint64_t id = 0;
+  std::int32_t n_tokens = 0;
+  friend bool operator==(const Content&, const Content&) = default;
+};
+
 // One sequence to run. prompt is empty in runs without token values (simulation): then only
 // n_prompt counts.
 struct Request {
@@ -25,6 +33,7 @@ struct Request {
   std::vector<TokenId>
       end_tokens;  // sampling one of these finishes the sequence; empty: only n_gen_max does
   SamplingParams sampling;
+  std::vector<Content> contents;  // of the prompt's first tokens; what is not named is like no other
 };
 
 struct Cancel {
