@@ -1,14 +1,27 @@
 #include "box/report.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/text.h"
 
 namespace tinderbox {
+
+Recorder::Recorder(Duration request_time, const Slo& slo,
+                   std::function<void(const RequestTimes&)> on_finished)
+    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)) {
+  for (const auto& [name, promised] :
+       {std::pair{"TTFT", slo.ttft}, std::pair{"TPOT", slo.tpot}, std::pair{"E2E", slo.e2e}}) {
+    if (promised && !(*promised > 0)) {
+      throw_invalid(format("SLO: a {} of {} s can never be kept; it must be above 0", name, *promised));
+    }
+  }
+  sums_.has_slo = slo.any();
+}
 
 void Recorder::on_admission(const Request& request, Admission admission, TimePoint now) {
   ++sums_.submitted;
@@ -19,7 +32,9 @@ void Recorder::on_admission(const Request& request, Admission admission, TimePoi
     return;
   }
   sums_.prompt_tokens += request.n_prompt;
-  live_[request.id].arrival = request.arrival;
+  Live& live = live_[request.id];
+  live.arrival = request.arrival;
+  live.n_prompt = request.n_prompt;
 }
 
 void Recorder::on_step(const Step& step, TimePoint start, const StepResult& result,
@@ -91,14 +106,30 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   live.last_token = now;
   live.resumes = false;
   if (event.finish == FinishReason::None) return;
-  ++sums_.finished;
-  ttft_.add(live.first_token - live.arrival + request_time_);
-  if (event.n_generated > 1) {
-    tpot_.add((live.last_token - live.first_token) / (event.n_generated - 1));
-  }
-  e2e_.add(now - live.arrival + request_time_);
-  queue_.add(live.first_step - live.arrival);
+  finish(event, live, now);
   live_.erase(it);
+}
+
+void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) {
+  RequestTimes times{.id = event.seq,
+                     .arrival = live.arrival,
+                     .n_prompt = live.n_prompt,
+                     .n_generated = event.n_generated,
+                     .queue = live.first_step - live.arrival,
+                     .ttft = live.first_token - live.arrival + request_time_,
+                     .e2e = now - live.arrival + request_time_};
+  if (event.n_generated > 1) times.tpot = (now - live.first_token) / (event.n_generated - 1);
+  const auto keeps = [](const std::optional<double>& promised, Duration time) {
+    return !promised || to_seconds(time).value() <= *promised;
+  };
+  times.good = keeps(slo_.ttft, times.ttft) && keeps(slo_.tpot, times.tpot) && keeps(slo_.e2e, times.e2e);
+  ++sums_.finished;
+  sums_.good += times.good ? 1 : 0;
+  ttft_.add(times.ttft);
+  if (event.n_generated > 1) tpot_.add(times.tpot);
+  e2e_.add(times.e2e);
+  queue_.add(times.queue);
+  if (on_finished_) on_finished_(times);
 }
 
 Report Recorder::report() const {
@@ -108,6 +139,7 @@ Report Recorder::report() const {
   if (last_ > first_) {
     r.duration = to_seconds(last_ - first_);
     r.request_rate = static_cast<double>(r.finished) / r.duration;
+    r.goodput = static_cast<double>(r.good) / r.duration;
     r.output_rate = static_cast<double>(r.output_tokens) / r.duration;
     r.total_rate = static_cast<double>(r.prompt_tokens + r.output_tokens) / r.duration;
   }
@@ -121,6 +153,18 @@ Report Recorder::report() const {
   r.e2e = e2e_.distribution();
   r.queue = queue_.distribution();
   return r;
+}
+
+std::string requests_csv_header() {
+  return "id,arrival_s,prompt_tokens,output_tokens,queue_s,ttft_s,tpot_s,e2e_s,within_slo\n";
+}
+
+std::string requests_csv_row(const RequestTimes& t) {
+  // Exact: to the nanosecond.
+  const auto s = [](Duration d) { return format("{}.{:09}", d.count() / 1'000'000'000, d.count() % 1'000'000'000); };
+  const std::string tpot = t.n_generated > 1 ? s(t.tpot) : "";
+  return format("{},{},{},{},{},{},{},{},{}\n", t.id, s(t.arrival - TimePoint{}), t.n_prompt, t.n_generated,
+                s(t.queue), s(t.ttft), tpot, s(t.e2e), t.good ? 1 : 0);
 }
 
 std::string report_table(const Report& r) {
@@ -140,6 +184,11 @@ std::string report_table(const Report& r) {
                "ll");
   counts.add({"duration", human(r.duration)});
   counts.add({"requests/s", human_number(r.request_rate.value())});
+  if (r.has_slo) {
+    const double share = r.submitted == 0 ? 0 : static_cast<double>(r.good) / static_cast<double>(r.submitted);
+    counts.add({"goodput", format("{} requests/s, {} of {} within the SLO ({} %)", human_number(r.goodput.value()),
+                                  r.good, r.submitted, human_number(100 * share))});
+  }
   counts.add({"output tokens/s", human_number(r.output_rate.value())});
   counts.add({"all tokens/s", human_number(r.total_rate.value())});
   counts.add({"steps", format("{}", r.steps)});
@@ -155,7 +204,7 @@ nlohmann::ordered_json report_json(const Report& r) {
     return Json{{"count", d.n},         {"mean", d.mean.value()}, {"p50", d.p50.value()},
                 {"p90", d.p90.value()}, {"p95", d.p95.value()},   {"p99", d.p99.value()}};
   };
-  return {
+  nlohmann::ordered_json json = {
       {"submitted", r.submitted},
       {"finished", r.finished},
       {"cancelled", r.cancelled},
@@ -180,6 +229,11 @@ nlohmann::ordered_json report_json(const Report& r) {
       {"e2e_s", distribution(r.e2e)},
       {"queue_s", distribution(r.queue)},
   };
+  if (r.has_slo) {
+    json["good"] = r.good;
+    json["goodput_per_s"] = r.goodput.value();
+  }
+  return json;
 }
 
 }  // namespace tinderbox

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,10 +22,28 @@
 
 namespace tinderbox {
 
+// What users were promised, in seconds; of TPOT, an answer of one token keeps any.
+struct Slo {
+  std::optional<double> ttft = {}, tpot = {}, e2e = {};
+  bool any() const { return ttft || tpot || e2e; }
+};
+
+// One finished request.
+struct RequestTimes {
+  SeqId id = 0;
+  TimePoint arrival{};
+  std::int32_t n_prompt = 0, n_generated = 0;
+  Duration queue{}, ttft{}, tpot{}, e2e{};  // tpot: 0 of one token
+  bool good = true;                         // within the SLO
+};
+
 struct Report {
   std::int64_t submitted = 0, finished = 0, cancelled = 0, refused = 0;
   std::int64_t prompt_tokens = 0, output_tokens = 0;  // of admitted requests
   Seconds duration;                                   // first arrival to last event
+  std::int64_t good = 0;  // finished within the SLO
+  bool has_slo = false;
+  Hertz goodput;                                // good requests
   Hertz request_rate, output_rate, total_rate;  // finished requests, output tokens, all tokens
   std::int64_t steps = 0, preemptions = 0;
   double mean_batch = 0, mean_step_tokens = 0;  // sequences and tokens of a step
@@ -35,8 +55,9 @@ struct Report {
 class Recorder final : public Observer {
  public:
   // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
-  // E2E.
-  explicit Recorder(Duration request_time = {}) : request_time_(request_time) {}
+  // E2E. on_finished: told of each request as it finishes. Throws Error::Invalid for an SLO of 0 or less.
+  explicit Recorder(Duration request_time = {}, const Slo& slo = {},
+                    std::function<void(const RequestTimes&)> on_finished = {});
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
@@ -48,14 +69,18 @@ class Recorder final : public Observer {
  private:
   struct Live {
     TimePoint arrival, first_step, first_token, last_token;
+    std::int32_t n_prompt = 0;
     bool started = false;
     bool resumes = false;  // preempted, and no token since
   };
 
   void see_memory(const Scheduler& scheduler);
   void see_start(SeqId seq, TimePoint start);
+  void finish(const TokenEvent& event, const Live& live, TimePoint now);
 
   Duration request_time_;
+  Slo slo_;
+  std::function<void(const RequestTimes&)> on_finished_;
   std::unordered_map<SeqId, Live> live_;  // looked up, never iterated
   Report sums_;                           // its rates and distributions are made by report()
   std::int64_t n_items_ = 0, n_step_tokens_ = 0;
@@ -64,6 +89,10 @@ class Recorder final : public Observer {
   bool by_runs_ = false;
   Durations ttft_, tpot_, itl_, e2e_, queue_;
 };
+
+// One row a request, with a header; a trace reads them as input (box/trace.h).
+std::string requests_csv_header();
+std::string requests_csv_row(const RequestTimes& times);
 
 // A short aligned table for people; a JSON document whose keys end in their unit for programs.
 std::string report_table(const Report& report);

@@ -100,7 +100,8 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   Scheduler scheduler(limits, pool_of(model, options, limits));
   TableExecutor executor(model, options.by_steps);
   VirtualClock clock;
-  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)));
+  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
+                    options.on_finished);
   ProgressMeter meter(progress, n_requests(workload));
   if (options.users == 0 && workload.turns == 1 && workload.shared_prefix == 0) {
     GeneratedArrivals arrivals(workload);

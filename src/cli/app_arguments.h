@@ -30,6 +30,12 @@ struct Arguments {
 inline const CLI::Range kTokens(1, 1 << 24);
 inline const CLI::Range kTokensOrNone(0, 1 << 24);
 
+// Options that several verbs share.
+void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);
+void add_speculation(CLI::App& verb, TwinOptions& twin);
+
+void add_simulate(CLI::App& app, Arguments& a, const Context& context);
+
 // The verbs that read published measurements: calibrate and validate.
 void add_calibrate(CLI::App& app, Arguments& a, const Context& context);
 void add_validate(CLI::App& app, Arguments& a, const Context& context);

@@ -33,7 +33,7 @@ struct Request {
   std::vector<TokenId>
       end_tokens;  // sampling one of these finishes the sequence; empty: only n_gen_max does
   SamplingParams sampling;
-  std::vector<Content> contents;  // of the prompt's first tokens; what is not named is like no other
+  std::vector<Content> contents = {};  // of the prompt's first tokens; what is not named is like no other
 };
 
 struct Cancel {
