@@ -31,8 +31,13 @@ void DecodeGroup::join(Sequence& s) {
 void DecodeGroup::leave(Sequence& s) {
   const auto it = std::ranges::find(ends_, &s, &End::sequence);
   CHECK(s.state == Sequence::State::Decoding && it != ends_.end());
-  ends_.erase(it);
-  std::make_heap(ends_.begin(), ends_.end());
+  if (it == ends_.begin()) {  // it has generated all it may: the usual case
+    std::pop_heap(ends_.begin(), ends_.end());
+    ends_.pop_back();
+  } else {
+    ends_.erase(it);
+    std::make_heap(ends_.begin(), ends_.end());
+  }
   remove(s);
 }
 

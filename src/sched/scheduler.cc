@@ -179,28 +179,26 @@ void Scheduler::plan(StepRun& run) {
 
 // Fills the item in place: built first and then copied, it costs three times as much (stalled store
 // forwarding), and this is the hottest place of a server's scheduler.
-void Scheduler::add_item(Step& step, Sequence& s, const PromptChunk& chunk) {
-  const std::int32_t n_end = chunk.n_past + chunk.n_new;
-  const std::int64_t n_blocks = kv_.blocks_for(n_end);
+void Scheduler::add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples) {
+  const std::int32_t n_end = n_past + n_new;
   // A whole prompt is promised before it is all computed, and settled at once.
-  if (n_blocks > std::ssize(s.blocks)) {
+  if (n_end > std::ssize(s.blocks) * kv_.block_tokens()) {
     kv_.settle(s.request.id, std::max<std::int64_t>(n_end, s.n_held * kv_.block_tokens()));
     s.blocks = kv_.blocks(s.request.id);
   }
   StepItem& item = step.items.emplace_back();
-  item.seq = chunk.seq;
-  item.n_past = chunk.n_past;
-  item.n_new = chunk.n_new;
+  item.seq = s.request.id;
+  item.n_past = n_past;
+  item.n_new = n_new;
   item.decodes = s.state == State::Decoding;
-  item.samples = chunk.samples;
+  item.samples = samples;
   item.history = s.tokens;
   if (!s.tokens.empty()) {
-    item.tokens = item.history.subspan(static_cast<std::size_t>(chunk.n_past),
-                                       static_cast<std::size_t>(chunk.n_new));
+    item.tokens = item.history.subspan(static_cast<std::size_t>(n_past), static_cast<std::size_t>(n_new));
   }
-  item.blocks = s.blocks.first(static_cast<std::size_t>(n_blocks));
+  item.blocks = samples ? s.blocks : s.blocks.first(static_cast<std::size_t>(kv_.blocks_for(n_end)));
   item.sampling = &s.request.sampling;
-  step.n_tokens += chunk.n_new;
+  step.n_tokens += n_new;
   s.in_step = true;
   open_.push_back(&s);
 }
@@ -210,14 +208,12 @@ void Scheduler::schedule(Step& step) {
   step.items.clear();
   step.n_tokens = 0;
   for (Sequence* s : running_) {
-    if (s->state != State::Decoding) continue;
-    add_item(step, *s,
-             {.seq = s->request.id,
-              .n_past = s->n_computed + group_.lag(*s),
-              .n_new = 1,
-              .samples = true});
+    if (s->state == State::Decoding) add_item(step, *s, s->n_computed + group_.lag(*s), 1, true);
   }
-  for (std::size_t i = 0; i < chunks_.size(); ++i) add_item(step, *chunks_[i], plan_.prompts[i]);
+  for (std::size_t i = 0; i < chunks_.size(); ++i) {
+    const PromptChunk& chunk = plan_.prompts[i];
+    add_item(step, *chunks_[i], chunk.n_past, chunk.n_new, chunk.samples);
+  }
 }
 
 Step Scheduler::schedule() {

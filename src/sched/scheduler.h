@@ -101,7 +101,7 @@ class Scheduler {
   void preempt_youngest(StepRun& run);
   void plan(StepRun& run);
   void add_chunk(StepRun& run, Sequence& s);
-  void add_item(Step& step, Sequence& s, const PromptChunk& chunk);
+  void add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples);
   TokenEvent accept(Sequence& s, TokenId token);
   void complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId token, std::vector<TokenEvent>& events);
   void take_cancelled(std::vector<TokenEvent>& events);
