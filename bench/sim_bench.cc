@@ -76,7 +76,21 @@ void simulated_requests(benchmark::State& state) {
 }
 BENCHMARK(simulated_requests)->Arg(2)->Arg(8)->Unit(benchmark::kMillisecond);
 
-// The loop and the scheduler without a price: what a faster twin could reach at most.
+// Ten million requests of 512 + 128 tokens, ten a second, at one box that keeps up. Memory stays bounded:
+// `/usr/bin/time -v` on the same command of `tinderbox simulate` tells it.
+void ten_million_requests(benchmark::State& state) {
+  TwinModel twin = spark_with_llama().twin();
+  twin.model = load_config(kData / "models/qwen3-1.7b.json");
+  const StepModel model(twin);
+  const SimulateOptions options{
+      .workload = {.requests = 10'000'000, .rate = 10, .prompt = 512, .gen = 128, .seed = 1}};
+  for (auto _ : state) benchmark::DoNotOptimize(simulate(model, options).report.finished);
+  const auto n = static_cast<double>(state.iterations() * options.workload.requests);
+  state.counters["requests_per_s"] = benchmark::Counter(n, benchmark::Counter::kIsRate);
+}
+BENCHMARK(ten_million_requests)->Unit(benchmark::kSecond)->Iterations(1);
+
+// The loop and the scheduler one step after the other, without a price: what a server pays.
 void loop_without_twin(benchmark::State& state) {
   class Free final : public Executor {
    public:

@@ -16,6 +16,8 @@ class Arrivals {
   virtual ~Arrivals() = default;
   // Everything that has arrived by now, in order.
   virtual std::vector<Command> take(TimePoint now) = 0;
+  // Nothing arrives before then unless a sequence ends first.
+  virtual TimePoint next() const { return TimePoint::min(); }
   // Returns when more may have arrived; false: never again.
   virtual bool wait(Clock& clock) = 0;
 };
@@ -28,6 +30,9 @@ class Observer {
   // Before the step's tokens are given out.
   virtual void on_step(const Step&, TimePoint /*start*/, const StepResult&, const Scheduler&) {}
   virtual void on_token(const TokenEvent&, TimePoint) {}
+  // Of executors that take runs, in place of on_step. on_token then tells only the tokens that runs do not
+  // count: those of prompts; and, though counted, the last ones of sequences.
+  virtual void on_run(const StepRun&, TimePoint /*start*/, const RunTimes&, const Scheduler&) {}
 };
 
 // Tells several observers, in order.
@@ -38,6 +43,8 @@ class ObserverList final : public Observer {
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
+  void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+              const Scheduler& scheduler) override;
 
  private:
   std::vector<Observer*> observers_;
@@ -46,7 +53,7 @@ class ObserverList final : public Observer {
 // Commands are applied at step boundaries, in order; a cancelled sequence's last event follows at
 // once. The box's time goes from step end to step end (StepResult::end), not by what the clock says
 // after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Runs
-// until arrivals end and the scheduler is idle.
+// until arrivals end and the scheduler is idle. Executors that take runs are given steps many at once.
 void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
               Observer& observer);
 

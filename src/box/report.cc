@@ -1,54 +1,26 @@
 #include "box/report.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/text.h"
 
 namespace tinderbox {
 
-void Durations::add(Duration duration) {
-  ++n_;
-  if (!runs_.empty() && runs_.back().value == duration) {
-    ++runs_.back().n;
-  } else {
-    runs_.push_back({duration, 1});
+Recorder::Recorder(Duration request_time, const Slo& slo,
+                   std::function<void(const RequestTimes&)> on_finished)
+    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)) {
+  for (const auto& [name, promised] :
+       {std::pair{"TTFT", slo.ttft}, std::pair{"TPOT", slo.tpot}, std::pair{"E2E", slo.e2e}}) {
+    if (promised && !(*promised > 0)) {
+      throw_invalid(format("SLO: a {} of {} s can never be kept; it must be above 0", name, *promised));
+    }
   }
-}
-
-Distribution Durations::distribution() const {
-  Distribution d;
-  d.n = n_;
-  if (n_ == 0) return d;
-  std::vector<Run> sorted = runs_;
-  std::ranges::sort(sorted, {}, &Run::value);
-  std::vector<std::int64_t> n_below;  // samples before each run
-  Seconds sum;
-  std::int64_t n = 0;
-  for (const Run& run : sorted) {
-    n_below.push_back(n);
-    n += run.n;
-    sum += to_seconds(run.value) * static_cast<double>(run.n);
-  }
-  const auto at = [&](std::int64_t rank) {
-    const auto after = std::ranges::upper_bound(n_below, rank);
-    return to_seconds(sorted[static_cast<std::size_t>(after - n_below.begin() - 1)].value);
-  };
-  const auto percentile = [&](double p) {
-    const double rank = p / 100 * static_cast<double>(n_ - 1);
-    const auto low = static_cast<std::int64_t>(std::floor(rank));
-    const std::int64_t high = std::min(low + 1, n_ - 1);
-    return at(low) + (at(high) - at(low)) * (rank - static_cast<double>(low));
-  };
-  d.mean = sum / static_cast<double>(n_);
-  d.p50 = percentile(50);
-  d.p90 = percentile(90);
-  d.p95 = percentile(95);
-  d.p99 = percentile(99);
-  return d;
+  sums_.has_slo = slo.any();
 }
 
 void Recorder::on_admission(const Request& request, Admission admission, TimePoint now) {
@@ -60,7 +32,9 @@ void Recorder::on_admission(const Request& request, Admission admission, TimePoi
     return;
   }
   sums_.prompt_tokens += request.n_prompt;
-  live_[request.id].arrival = request.arrival;
+  Live& live = live_[request.id];
+  live.arrival = request.arrival;
+  live.n_prompt = request.n_prompt;
 }
 
 void Recorder::on_step(const Step& step, TimePoint start, const StepResult& result,
@@ -71,17 +45,45 @@ void Recorder::on_step(const Step& step, TimePoint start, const StepResult& resu
   busy_ += result.end - start;
   lateness_ += result.lateness;
   last_ = std::max(last_, result.end);
+  see_memory(scheduler);
+  for (const StepItem& item : step.items) {
+    // A token after a context is neither new nor recomputed after a preemption.
+    if (item.n_past == 0) see_start(item.seq, start);
+  }
+}
+
+void Recorder::see_memory(const Scheduler& scheduler) {
   const KvPool& kv = scheduler.kv();
   sums_.kv_blocks = kv.n_blocks();
   sums_.kv_blocks_peak = std::max<std::int64_t>(sums_.kv_blocks_peak, kv.n_blocks() - kv.n_free());
   sums_.preemptions = scheduler.counters().preemptions;
-  for (const StepItem& item : step.items) {
-    if (item.n_past != 0) continue;  // neither new nor recomputed after a preemption
-    const auto live = live_.find(item.seq);
-    if (live == live_.end() || live->second.started) continue;
-    live->second.started = true;
-    live->second.first_step = start;
+}
+
+void Recorder::see_start(SeqId seq, TimePoint start) {
+  const auto live = live_.find(seq);
+  if (live == live_.end() || live->second.started) return;
+  live->second.started = true;
+  live->second.first_step = start;
+}
+
+void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+                      const Scheduler& scheduler) {
+  by_runs_ = true;
+  sums_.steps += run.n_steps;
+  n_items_ += run.n_steps * (run.n_decoding + std::ssize(run.prompts));
+  n_step_tokens_ += run.n_steps * run.n_tokens();
+  busy_ += times.end - start;
+  last_ = std::max(last_, times.end);
+  see_memory(scheduler);
+  for (const SeqId seq : run.preempted) {
+    Live& live = live_.at(seq);
+    // Until then it had a token in every step; if its prompt was not in again, its last one stands.
+    if (!live.resumes) live.last_token = start;
+    live.resumes = true;
   }
+  for (const PromptChunk& chunk : run.prompts) see_start(chunk.seq, start);
+  sums_.output_tokens += run.n_steps * run.n_decoding;
+  for (const RunTimes::Piece& piece : times.pieces) itl_.add(piece.step, piece.n * run.n_decoding);
 }
 
 void Recorder::on_token(const TokenEvent& event, TimePoint now) {
@@ -94,20 +96,40 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
     live_.erase(it);
     return;
   }
-  ++sums_.output_tokens;
-  if (live.n_tokens++ == 0) {
+  if (event.n_generated == 1) {
+    ++sums_.output_tokens;
     live.first_token = now;
-  } else {
+  } else if (!by_runs_ || live.resumes) {  // otherwise on_run has counted it
+    ++sums_.output_tokens;
     itl_.add(now - live.last_token);
   }
   live.last_token = now;
+  live.resumes = false;
   if (event.finish == FinishReason::None) return;
-  ++sums_.finished;
-  ttft_.add(live.first_token - live.arrival + request_time_);
-  if (live.n_tokens > 1) tpot_.add((live.last_token - live.first_token) / (live.n_tokens - 1));
-  e2e_.add(now - live.arrival + request_time_);
-  queue_.add(live.first_step - live.arrival);
+  finish(event, live, now);
   live_.erase(it);
+}
+
+void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) {
+  RequestTimes times{.id = event.seq,
+                     .arrival = live.arrival,
+                     .n_prompt = live.n_prompt,
+                     .n_generated = event.n_generated,
+                     .queue = live.first_step - live.arrival,
+                     .ttft = live.first_token - live.arrival + request_time_,
+                     .e2e = now - live.arrival + request_time_};
+  if (event.n_generated > 1) times.tpot = (now - live.first_token) / (event.n_generated - 1);
+  const auto keeps = [](const std::optional<double>& promised, Duration time) {
+    return !promised || to_seconds(time).value() <= *promised;
+  };
+  times.good = keeps(slo_.ttft, times.ttft) && keeps(slo_.tpot, times.tpot) && keeps(slo_.e2e, times.e2e);
+  ++sums_.finished;
+  sums_.good += times.good ? 1 : 0;
+  ttft_.add(times.ttft);
+  if (event.n_generated > 1) tpot_.add(times.tpot);
+  e2e_.add(times.e2e);
+  queue_.add(times.queue);
+  if (on_finished_) on_finished_(times);
 }
 
 Report Recorder::report() const {
@@ -117,6 +139,7 @@ Report Recorder::report() const {
   if (last_ > first_) {
     r.duration = to_seconds(last_ - first_);
     r.request_rate = static_cast<double>(r.finished) / r.duration;
+    r.goodput = static_cast<double>(r.good) / r.duration;
     r.output_rate = static_cast<double>(r.output_tokens) / r.duration;
     r.total_rate = static_cast<double>(r.prompt_tokens + r.output_tokens) / r.duration;
   }
@@ -130,6 +153,18 @@ Report Recorder::report() const {
   r.e2e = e2e_.distribution();
   r.queue = queue_.distribution();
   return r;
+}
+
+std::string requests_csv_header() {
+  return "id,arrival_s,prompt_tokens,output_tokens,queue_s,ttft_s,tpot_s,e2e_s,within_slo\n";
+}
+
+std::string requests_csv_row(const RequestTimes& t) {
+  // Exact: to the nanosecond.
+  const auto s = [](Duration d) { return format("{}.{:09}", d.count() / 1'000'000'000, d.count() % 1'000'000'000); };
+  const std::string tpot = t.n_generated > 1 ? s(t.tpot) : "";
+  return format("{},{},{},{},{},{},{},{},{}\n", t.id, s(t.arrival - TimePoint{}), t.n_prompt, t.n_generated,
+                s(t.queue), s(t.ttft), tpot, s(t.e2e), t.good ? 1 : 0);
 }
 
 std::string report_table(const Report& r) {
@@ -149,6 +184,11 @@ std::string report_table(const Report& r) {
                "ll");
   counts.add({"duration", human(r.duration)});
   counts.add({"requests/s", human_number(r.request_rate.value())});
+  if (r.has_slo) {
+    const double share = r.submitted == 0 ? 0 : static_cast<double>(r.good) / static_cast<double>(r.submitted);
+    counts.add({"goodput", format("{} requests/s, {} of {} within the SLO ({} %)", human_number(r.goodput.value()),
+                                  r.good, r.submitted, human_number(100 * share))});
+  }
   counts.add({"output tokens/s", human_number(r.output_rate.value())});
   counts.add({"all tokens/s", human_number(r.total_rate.value())});
   counts.add({"steps", format("{}", r.steps)});
@@ -164,7 +204,7 @@ nlohmann::ordered_json report_json(const Report& r) {
     return Json{{"count", d.n},         {"mean", d.mean.value()}, {"p50", d.p50.value()},
                 {"p90", d.p90.value()}, {"p95", d.p95.value()},   {"p99", d.p99.value()}};
   };
-  return {
+  nlohmann::ordered_json json = {
       {"submitted", r.submitted},
       {"finished", r.finished},
       {"cancelled", r.cancelled},
@@ -189,6 +229,11 @@ nlohmann::ordered_json report_json(const Report& r) {
       {"e2e_s", distribution(r.e2e)},
       {"queue_s", distribution(r.queue)},
   };
+  if (r.has_slo) {
+    json["good"] = r.good;
+    json["goodput_per_s"] = r.goodput.value();
+  }
+  return json;
 }
 
 }  // namespace tinderbox

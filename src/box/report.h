@@ -4,46 +4,46 @@
 // tokens or more. ITL: every gap between two tokens of an answer. E2E: arrival to last token.
 // Queue: arrival to the start of the first step that works on it. Definitions as in vLLM's serving
 // benchmark; percentiles interpolate linearly between order statistics (Hyndman and Fan 1996, type
-// 7, as in NumPy). Latencies are of finished requests; ITL of all tokens.
+// 7, as in NumPy), of large samples within kDurationError (box/durations.h). Latencies are of finished
+// requests; ITL of all tokens.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "box/durations.h"
 #include "box/loop.h"
 
 namespace tinderbox {
 
-struct Distribution {
-  std::int64_t n = 0;
-  Seconds mean, p50, p90, p95, p99;  // 0 if n == 0
+// What users were promised, in seconds; of TPOT, an answer of one token keeps any.
+struct Slo {
+  std::optional<double> ttft = {}, tpot = {}, e2e = {};
+  bool any() const { return ttft || tpot || e2e; }
 };
 
-// Exact durations; runs of equal ones take one entry, because the sequences of a batch share their
-// gaps.
-class Durations {
- public:
-  void add(Duration duration);
-  std::int64_t n() const { return n_; }
-  Distribution distribution() const;
-
- private:
-  struct Run {
-    Duration value;
-    std::int64_t n;
-  };
-  std::vector<Run> runs_;
-  std::int64_t n_ = 0;
+// One finished request.
+struct RequestTimes {
+  SeqId id = 0;
+  TimePoint arrival{};
+  std::int32_t n_prompt = 0, n_generated = 0;
+  Duration queue{}, ttft{}, tpot{}, e2e{};  // tpot: 0 of one token
+  bool good = true;                         // within the SLO
 };
 
 struct Report {
   std::int64_t submitted = 0, finished = 0, cancelled = 0, refused = 0;
   std::int64_t prompt_tokens = 0, output_tokens = 0;  // of admitted requests
   Seconds duration;                                   // first arrival to last event
+  std::int64_t good = 0;  // finished within the SLO
+  bool has_slo = false;
+  Hertz goodput;                                // good requests
   Hertz request_rate, output_rate, total_rate;  // finished requests, output tokens, all tokens
   std::int64_t steps = 0, preemptions = 0;
   double mean_batch = 0, mean_step_tokens = 0;  // sequences and tokens of a step
@@ -55,29 +55,44 @@ struct Report {
 class Recorder final : public Observer {
  public:
   // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
-  // E2E.
-  explicit Recorder(Duration request_time = {}) : request_time_(request_time) {}
+  // E2E. on_finished: told of each request as it finishes. Throws Error::Invalid for an SLO of 0 or less.
+  explicit Recorder(Duration request_time = {}, const Slo& slo = {},
+                    std::function<void(const RequestTimes&)> on_finished = {});
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
+  void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+              const Scheduler& scheduler) override;
   Report report() const;
 
  private:
   struct Live {
     TimePoint arrival, first_step, first_token, last_token;
-    std::int64_t n_tokens = 0;
+    std::int32_t n_prompt = 0;
     bool started = false;
+    bool resumes = false;  // preempted, and no token since
   };
 
+  void see_memory(const Scheduler& scheduler);
+  void see_start(SeqId seq, TimePoint start);
+  void finish(const TokenEvent& event, const Live& live, TimePoint now);
+
   Duration request_time_;
+  Slo slo_;
+  std::function<void(const RequestTimes&)> on_finished_;
   std::unordered_map<SeqId, Live> live_;  // looked up, never iterated
   Report sums_;                           // its rates and distributions are made by report()
   std::int64_t n_items_ = 0, n_step_tokens_ = 0;
   Duration busy_{}, lateness_{};
   TimePoint first_ = TimePoint::max(), last_{};
+  bool by_runs_ = false;
   Durations ttft_, tpot_, itl_, e2e_, queue_;
 };
+
+// One row a request, with a header; a trace reads them as input (box/trace.h).
+std::string requests_csv_header();
+std::string requests_csv_row(const RequestTimes& times);
 
 // A short aligned table for people; a JSON document whose keys end in their unit for programs.
 std::string report_table(const Report& report);

@@ -2,57 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include <nlohmann/json.hpp>
 
-#include "base/random.h"
+#include "base/error.h"
 #include "box/test_executor.h"
 #include "box/workload.h"
 
 namespace tinderbox {
 namespace {
-
-TEST(Durations, PercentilesInterpolate) {
-  Durations d;
-  for (const int ns : {40, 10, 30, 20}) d.add(Duration(ns));
-  const Distribution x = d.distribution();
-  EXPECT_EQ(x.n, 4);
-  EXPECT_DOUBLE_EQ(x.mean.value(), 25e-9);
-  EXPECT_DOUBLE_EQ(x.p50.value(), 25e-9);
-  EXPECT_DOUBLE_EQ(x.p90.value(), 37e-9);
-  EXPECT_EQ(Durations().distribution().n, 0);
-  EXPECT_EQ(Durations().distribution().p99.value(), 0);
-}
-
-// Runs of equal values change nothing.
-TEST(Durations, EqualTheSortedSample) {
-  for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    Random random(seed, Stream::Test);
-    Durations d;
-    std::vector<double> sample;
-    for (std::int64_t i = random.range(1, 300); i > 0; --i) {
-      const std::int64_t value = random.range(0, 9), n = random.range(1, 4);
-      for (std::int64_t k = 0; k < n; ++k) {
-        d.add(Duration(value));
-        sample.push_back(static_cast<double>(value) * 1e-9);
-      }
-    }
-    std::ranges::sort(sample);
-    const auto percentile = [&](double p) {
-      const double rank = p * static_cast<double>(sample.size() - 1);
-      const auto low = static_cast<std::size_t>(rank);
-      const std::size_t high = std::min(low + 1, sample.size() - 1);
-      return sample[low] + (sample[high] - sample[low]) * (rank - std::floor(rank));
-    };
-    const Distribution x = d.distribution();
-    EXPECT_EQ(x.n, std::ssize(sample));
-    EXPECT_NEAR(x.p50.value(), percentile(0.50), 1e-15) << seed;
-    EXPECT_NEAR(x.p95.value(), percentile(0.95), 1e-15) << seed;
-    EXPECT_NEAR(x.p99.value(), percentile(0.99), 1e-15) << seed;
-  }
-}
 
 Report run(std::vector<Request> requests, Limits limits = {}, KvPool kv = KvPool(100, 4),
            Duration request_time = {}) {
@@ -107,6 +64,51 @@ TEST(Recorder, RequestTimeIsPartOfTtftAndE2eAlone) {
   EXPECT_EQ(later.duration, plain.duration);
   EXPECT_EQ(later.output_rate, plain.output_rate);
   EXPECT_EQ(later.busy, plain.busy);
+}
+
+// Three alone: TTFT 1200 ns, 1070 and 1040; TPOT 1010 of the first two.
+TEST(Recorder, GoodputCountsThePromisesKept) {
+  const std::vector<Request> requests = {sized(1, 5000, 20, 3), sized(2, 15000, 7, 9), sized(3, 90000, 4, 1)};
+  const auto good = [&](const Slo& slo) {
+    Scheduler scheduler({}, KvPool(100, 4));
+    FixedCostExecutor executor(Duration(1000), Duration(10));
+    TraceArrivals arrivals(requests);
+    VirtualClock clock;
+    std::vector<SeqId> ids;
+    Recorder recorder({}, slo, [&](const RequestTimes& t) {
+      if (t.good) ids.push_back(t.id);
+    });
+    run_loop(scheduler, executor, arrivals, clock, recorder);
+    const Report r = recorder.report();
+    EXPECT_EQ(r.good, std::ssize(ids));
+    EXPECT_EQ(r.has_slo, slo.any());
+    EXPECT_DOUBLE_EQ(r.goodput.value(), static_cast<double>(r.good) / r.duration.value());
+    EXPECT_EQ(report_json(r).contains("goodput_per_s"), slo.any());
+    return ids;
+  };
+  EXPECT_EQ(good({}), (std::vector<SeqId>{1, 2, 3}));
+  EXPECT_EQ(good({.ttft = 1100e-9}), (std::vector<SeqId>{2, 3}));
+  EXPECT_EQ(good({.tpot = 1000e-9}), (std::vector<SeqId>{3}));
+  EXPECT_EQ(good({.ttft = 1, .e2e = 4000e-9}), (std::vector<SeqId>{1, 3}));
+  EXPECT_THROW(Recorder({}, {.ttft = 0}), Error);
+  EXPECT_THROW(Recorder({}, {.e2e = -1}), Error);
+}
+
+// What a run writes of its requests, another can read.
+TEST(Recorder, RequestRowsAreATrace) {
+  std::string csv = requests_csv_header();
+  Recorder recorder({}, {}, [&](const RequestTimes& t) { csv += requests_csv_row(t); });
+  Scheduler scheduler({}, KvPool(100, 4));
+  FixedCostExecutor executor(Duration(1000), Duration(10));
+  TraceArrivals arrivals({sized(1, 5000, 20, 3), sized(2, 15000, 7, 9)});
+  VirtualClock clock;
+  run_loop(scheduler, executor, arrivals, clock, recorder);
+  const std::string row = "\n1,0.000005000,20,3,0.000000000,0.000001200,0.000001010,0.000003220,1\n";
+  EXPECT_NE(csv.find(row), std::string::npos) << csv;
+  const Trace trace = read_trace(csv, "requests.csv", {.strict = true});
+  ASSERT_EQ(trace.requests.size(), 2u);
+  EXPECT_EQ(trace.requests[1].arrival, TimePoint(Duration(10'000)));
+  EXPECT_EQ(trace.requests[1].n_gen_max, 9);
 }
 
 TEST(Recorder, QueueIsTheTimeBeforeTheFirstStep) {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "box/twin_executor.h"
+#include "box/table_executor.h"
 #include "twin/memory_plan.h"
 
 namespace tinderbox {
@@ -39,16 +39,21 @@ class ProgressMeter final : public Observer {
   std::int64_t n_requests_, every_, n_over_ = 0;
 };
 
-Limits limits_of(const StepModel& model, const SimulateOptions& options, std::int64_t longest) {
+// Requests of a trace and turns of a conversation come as they are, and are refused one by one if they are
+// too long; sizes that were asked for are refused at once.
+bool as_they_come(const WorkloadOptions& workload) { return workload.trace || workload.turns > 1; }
+
+Limits limits_of(const StepModel& model, const SimulateOptions& options) {
   const Stack& stack = model.twin().stack;
   Limits limits;
   limits.step_tokens_max = in_range(
       "step_tokens_max", options.step_tokens_max.value_or(stack.step_tokens_max), kStepTokensMax);
   limits.sequences_max =
       in_range("sequences_max", options.sequences_max.value_or(stack.sequences_max), kSequencesMax);
-  limits.queue_max = static_cast<std::int32_t>(options.workload.requests);
+  limits.queue_max = static_cast<std::int32_t>(n_requests(options.workload));
   limits.context_max = model.twin().model.n_ctx;
-  if (longest > limits.context_max) {
+  const std::int64_t longest = longest_request(options.workload);
+  if (longest > limits.context_max && !as_they_come(options.workload)) {
     throw Error(Error::Code::TooLarge, format("simulate: prompt and generation of up to {} tokens "
                                               "exceed the context of {} ({} tokens); "
                                               "choose shorter ones",
@@ -57,17 +62,20 @@ Limits limits_of(const StepModel& model, const SimulateOptions& options, std::in
   return limits;
 }
 
-KvPool pool_of(const StepModel& model, const SimulateOptions& options, const Limits& limits,
-               std::int64_t longest) {
+KvPool pool_of(const StepModel& model, const SimulateOptions& options, const Limits& limits) {
   const TwinModel& twin = model.twin();
   const std::int32_t block_tokens = std::max(1, twin.stack.block_tokens);
+  const std::int64_t longest =
+      std::min<std::int64_t>(limits.context_max, longest_request(options.workload));
   const std::int64_t concurrency =
-      std::min<std::int64_t>(limits.sequences_max, options.workload.requests);
+      std::min<std::int64_t>(limits.sequences_max, n_requests(options.workload));
   const MemoryPlan plan = plan_memory(twin, model.footprint(), longest, concurrency);
   const std::int64_t n_tokens = options.kv_tokens.value_or(plan.kv_tokens_max);
   const std::int64_t n_blocks = n_tokens / block_tokens;
   // The last token of an answer is never fed back.
-  if (n_blocks < (longest - 1 + block_tokens - 1) / block_tokens) {
+  const std::int64_t needed =
+      as_they_come(options.workload) ? 1 : (longest - 1 + block_tokens - 1) / block_tokens;
+  if (n_blocks < needed) {
     throw Error(
         Error::Code::TooLarge,
         format("simulate: the KV cache holds {} tokens, too few for a request of {}: of {} safe "
@@ -88,20 +96,20 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
                           const Progress& progress) {
   const WorkloadOptions& workload = options.workload;
   verify(workload);
-  const std::int64_t longest = length_range(workload.prompt, workload.range_ratio).high +
-                               length_range(workload.gen, workload.range_ratio).high;
-  const Limits limits = limits_of(model, options, longest);
-  Scheduler scheduler(limits, pool_of(model, options, limits, longest));
-  TwinExecutor executor(model);
+  const Limits limits = limits_of(model, options);
+  Scheduler scheduler(limits, pool_of(model, options, limits));
+  TableExecutor executor(model, options.by_steps);
   VirtualClock clock;
-  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)));
-  ProgressMeter meter(progress, workload.requests);
-  if (options.users == 0) {
+  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
+                    options.on_finished);
+  ProgressMeter meter(progress, n_requests(workload));
+  if (options.users == 0 && workload.turns == 1 && workload.shared_prefix == 0) {
     GeneratedArrivals arrivals(workload);
     ObserverList observers({&recorder, &meter});
     run_loop(scheduler, executor, arrivals, clock, observers);
   } else {
-    ClosedLoopArrivals arrivals(workload, in_range("users", options.users, kUsersMax));
+    const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
+    ConversationArrivals arrivals(workload, users, limits.context_max);
     ObserverList observers({&recorder, &meter, &arrivals});
     run_loop(scheduler, executor, arrivals, clock, observers);
   }

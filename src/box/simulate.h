@@ -17,6 +17,9 @@ struct SimulateOptions {
       0;  // > 0: closed loop of so many users; the workload's rate and burstiness play no part
   // In place of the stack's limits, and of the KV that is safe on the machine.
   std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
+  Slo slo = {};
+  std::function<void(const RequestTimes&)> on_finished = {};
+  bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
 
 struct SimulationResult {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string_view>
 #include <utility>
 
@@ -14,10 +15,25 @@ namespace {
 
 constexpr double kRateMin = 1e-6, kRateMax = 1e6;  // so that arrivals fit the range of TimePoint
 constexpr double kShapeMin = 0.01;                 // below, gaps underflow
-constexpr std::int64_t kLengthMax = 1 << 24;       // tokens
+constexpr double kDayMin = 1, kDayMax = 1e9;       // seconds
+constexpr double kThinkMax = 1e9;
+constexpr std::int64_t kTurnsMax = 1 << 20;
 
 void require(bool ok, std::string_view name, double value, std::string_view expected) {
   if (!ok) throw_invalid(format("workload: {} is {}, but must be {}", name, value, expected));
+}
+
+// The time at which a day's rate has brought as many requests as a steady one would by `steady`:
+// steady = t - diurnal day / (2 pi) sin(2 pi t / day), solved by halving, which always ends.
+Seconds at_diurnal_rate(Seconds steady, double diurnal, double day) {
+  const double swing = diurnal * day / (2 * std::numbers::pi);
+  double low = steady.value() - swing, high = steady.value() + swing;
+  for (int i = 0; i < 60; ++i) {
+    const double t = (low + high) / 2;
+    const double brought = t - swing * std::sin(2 * std::numbers::pi * t / day);
+    (brought < steady.value() ? low : high) = t;
+  }
+  return Seconds(std::max(0.0, high));
 }
 
 }  // namespace
@@ -32,14 +48,20 @@ void verify(const WorkloadOptions& o) {
   require(o.prompt >= 1 && o.prompt <= kLengthMax, "prompt", prompt,
           format("1 to {} tokens", kLengthMax));
   require(o.gen >= 1 && o.gen <= kLengthMax, "gen", gen, format("1 to {} tokens", kLengthMax));
+  require(o.diurnal >= 0 && o.diurnal < 1, "diurnal", o.diurnal, "0 to below 1");
+  require(o.day >= kDayMin && o.day <= kDayMax, "day", o.day, "1 to 1e9 seconds");
+  require(o.think >= 0 && o.think <= kThinkMax, "think time", o.think, "0 to 1e9 seconds");
+  require(o.turns >= 1 && o.turns <= kTurnsMax, "turns", static_cast<double>(o.turns),
+          format("1 to {}", kTurnsMax));
+  require(o.shared_prefix >= 0 && o.shared_prefix <= kLengthMax, "shared prefix",
+          static_cast<double>(o.shared_prefix), format("0 to {} tokens", kLengthMax));
+  if (o.trace && (o.turns > 1 || o.shared_prefix > 0)) {
+    throw_invalid("workload: a trace says itself what its requests share; leave out turns and shared prefix");
+  }
+  if (o.prompts) verify(*o.prompts, "workload: prompt");
+  if (o.gens) verify(*o.gens, "workload: gen");
   require(o.range_ratio >= 0 && o.range_ratio <= 1, "range ratio", o.range_ratio, "0 to 1");
 }
-
-RequestGenerator::RequestGenerator(WorkloadOptions options)
-    : options_(options),
-      gaps_(options.seed, Stream::Arrivals),
-      prompts_(options.seed, Stream::PromptLength),
-      gens_(options.seed, Stream::GenLength) {}
 
 LengthRange length_range(std::int64_t mean, double range_ratio) {
   const double n = static_cast<double>(mean);
@@ -47,8 +69,41 @@ LengthRange length_range(std::int64_t mean, double range_ratio) {
           .high = std::max<std::int64_t>(1, std::llround(std::ceil((1 + range_ratio) * n)))};
 }
 
-std::optional<Request> RequestGenerator::next() {
-  if (n_drawn_ == options_.requests) return std::nullopt;
+Lengths prompt_lengths(const WorkloadOptions& o) {
+  if (o.prompts) return *o.prompts;
+  const LengthRange range = length_range(o.prompt, o.range_ratio);
+  return {.low = range.low, .high = range.high};
+}
+
+Lengths gen_lengths(const WorkloadOptions& o) {
+  if (o.gens) return *o.gens;
+  const LengthRange range = length_range(o.gen, o.range_ratio);
+  return {.low = range.low, .high = range.high};
+}
+
+std::int64_t n_requests(const WorkloadOptions& o) {
+  return o.trace ? std::ssize(o.trace->requests) : o.requests;
+}
+
+std::int64_t longest_request(const WorkloadOptions& o) {
+  if (!o.trace) return o.shared_prefix + o.turns * (prompt_lengths(o).high + gen_lengths(o).high);
+  std::int64_t longest = 0;
+  for (const Request& r : o.trace->requests) {
+    longest = std::max<std::int64_t>(longest, std::int64_t{r.n_prompt} + r.n_gen_max);
+  }
+  return longest;
+}
+
+RequestGenerator::RequestGenerator(WorkloadOptions options)
+    : options_(std::move(options)),
+      prompt_lengths_(prompt_lengths(options_)),
+      gen_lengths_(gen_lengths(options_)),
+      n_requests_(n_requests(options_)),
+      gaps_(options_.seed, Stream::Arrivals),
+      prompts_(options_.seed, Stream::PromptLength),
+      gens_(options_.seed, Stream::GenLength) {}
+
+TimePoint RequestGenerator::draw_arrival() {
   const double mean_gap = 1 / options_.rate;
   if (options_.burstiness == 1) {
     time_ += Seconds(gaps_.exponential(mean_gap));
@@ -57,15 +112,33 @@ std::optional<Request> RequestGenerator::next() {
   } else {
     time_ += Seconds(gaps_.gamma(options_.burstiness, mean_gap / options_.burstiness));
   }
+  if (options_.diurnal == 0) return TimePoint(to_duration(time_));
+  return TimePoint(to_duration(at_diurnal_rate(time_, options_.diurnal, options_.day)));
+}
+
+std::optional<Request> RequestGenerator::draw_sizes() {
+  if (n_drawn_ == n_requests_) return std::nullopt;
   Request request;
+  if (options_.trace) {
+    request = options_.trace->requests[static_cast<std::size_t>(n_drawn_)];
+  } else {
+    request.n_prompt = prompt_lengths_.draw(prompts_);
+    request.n_gen_max = gen_lengths_.draw(gens_);
+  }
   request.id = ++n_drawn_;
-  request.arrival = TimePoint(to_duration(time_));
-  const auto draw = [&](Random& random, std::int64_t mean) {
-    const LengthRange range = length_range(mean, options_.range_ratio);
-    return static_cast<std::int32_t>(random.range(range.low, range.high));
-  };
-  request.n_prompt = draw(prompts_, options_.prompt);
-  request.n_gen_max = draw(gens_, options_.gen);
+  return request;
+}
+
+std::optional<Request> RequestGenerator::next() {
+  std::optional<Request> request = draw_sizes();
+  const bool timed = options_.trace && options_.trace->timed;
+  if (request && !timed) request->arrival = draw_arrival();
+  return request;
+}
+
+std::optional<Request> RequestGenerator::next(TimePoint arrival) {
+  std::optional<Request> request = draw_sizes();
+  if (request) request->arrival = arrival;
   return request;
 }
 
@@ -79,38 +152,12 @@ std::vector<Command> GeneratedArrivals::take(TimePoint now) {
   return commands;
 }
 
+TimePoint GeneratedArrivals::next() const { return next_ ? next_->arrival : TimePoint::max(); }
+
 bool GeneratedArrivals::wait(Clock& clock) {
   if (!next_) return false;
   clock.wait_until(next_->arrival);
   return true;
-}
-
-ClosedLoopArrivals::ClosedLoopArrivals(const WorkloadOptions& options, std::int32_t users)
-    : generator_(options) {
-  CHECK(users >= 1);
-  idle_since_.resize(static_cast<std::size_t>(users));
-}
-
-std::vector<Command> ClosedLoopArrivals::take(TimePoint) {
-  std::vector<Command> commands;
-  for (const TimePoint since : idle_since_) {
-    std::optional<Request> request = generator_.next();
-    if (!request) break;
-    request->arrival = since;
-    commands.emplace_back(*std::move(request));
-  }
-  idle_since_.clear();
-  return commands;
-}
-
-bool ClosedLoopArrivals::wait(Clock&) { return !idle_since_.empty() && generator_.n_left() > 0; }
-
-void ClosedLoopArrivals::on_admission(const Request&, Admission admission, TimePoint now) {
-  if (admission != Admission::Accepted) idle_since_.push_back(now);
-}
-
-void ClosedLoopArrivals::on_token(const TokenEvent& event, TimePoint now) {
-  if (event.finish != FinishReason::None) idle_since_.push_back(now);
 }
 
 TraceArrivals::TraceArrivals(std::vector<Request> requests) {
@@ -123,6 +170,10 @@ std::vector<Command> TraceArrivals::take(TimePoint now) {
     commands.emplace_back(std::move(requests_.extract(requests_.begin()).mapped()));
   }
   return commands;
+}
+
+TimePoint TraceArrivals::next() const {
+  return requests_.empty() ? TimePoint::max() : requests_.begin()->first;
 }
 
 bool TraceArrivals::wait(Clock& clock) {

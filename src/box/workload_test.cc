@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "base/error.h"
-#include "box/report.h"
-#include "box/test_executor.h"
 
 namespace tinderbox {
 namespace {
@@ -95,40 +95,44 @@ TEST(Workload, RefusesWhatIsOutOfRangeAndNamesIt) {
   EXPECT_NE(message({.range_ratio = 1.5}).find("range ratio"), std::string::npos);
 }
 
-TEST(ClosedLoop, KeepsItsUsersBusyUntilAllIsSent) {
-  Scheduler scheduler({.sequences_max = 16}, KvPool(1000, 16));
-  FixedCostExecutor executor;
-  ClosedLoopArrivals arrivals({.requests = 100, .prompt = 30, .gen = 10, .range_ratio = 0.5}, 5);
-  Recorder recorder;
-  struct Width final : public Observer {
-    void on_step(const Step& step, TimePoint, const StepResult&, const Scheduler&) override {
-      widths.push_back(step.items.size());
-    }
-    std::vector<std::size_t> widths;
-  } width;
-  ObserverList observers({&recorder, &arrivals, &width});
-  VirtualClock clock;
-  run_loop(scheduler, executor, arrivals, clock, observers);
-  const Report report = recorder.report();
-  EXPECT_EQ(report.finished, 100);
-  EXPECT_EQ(report.queue.p99.value(), 0) << "there is room for every user at once";
-  std::size_t n_full = 0;
-  for (const std::size_t w : width.widths) {
-    EXPECT_LE(w, 5u);
-    n_full += w == 5;
+// A day's rate swings by its share, and brings as many requests as a steady one.
+TEST(Workload, TheRateOfADaySwingsAndKeepsItsMean) {
+  const std::vector<Request> requests =
+      all({.requests = 50'000, .rate = 50, .seed = 5, .diurnal = 0.8, .day = 100});
+  std::array<int, 10> n{};  // by tenth of a day
+  for (const Request& r : requests) {
+    const double day = since_start(r.arrival).value() / 100;
+    ++n[static_cast<std::size_t>((day - std::floor(day)) * 10)];
   }
-  EXPECT_GT(n_full, width.widths.size() * 9 / 10);
+  EXPECT_NEAR(since_start(requests.back().arrival).value(), 1000, 5 * std::sqrt(50'000) / 50);
+  const auto expected = [](double tenth) {  // of ten days, by the integral of the rate
+    const double from = tenth / 10, to = from + 0.1, turn = 2 * std::numbers::pi;
+    return 50'000 * (0.1 - 0.8 * (std::sin(turn * to) - std::sin(turn * from)) / turn);
+  };
+  for (std::size_t i = 0; i < n.size(); ++i) {
+    EXPECT_NEAR(n[i], expected(static_cast<double>(i)), 5 * std::sqrt(expected(static_cast<double>(i)))) << i;
+  }
 }
 
-TEST(ClosedLoop, ARefusedUserGoesOn) {
-  Scheduler scheduler({.context_max = 4}, KvPool(1000, 16));
-  FixedCostExecutor executor;
-  ClosedLoopArrivals arrivals({.requests = 9, .prompt = 4, .gen = 1}, 2);
-  Recorder recorder;
-  ObserverList observers({&recorder, &arrivals});
-  VirtualClock clock;
-  run_loop(scheduler, executor, arrivals, clock, observers);
-  EXPECT_EQ(recorder.report().refused, 9);
+TEST(Workload, SendsATraceAsItStands) {
+  Trace trace;
+  trace.requests.resize(3);
+  for (int i = 0; i < 3; ++i) {
+    Request& r = trace.requests[static_cast<std::size_t>(i)];
+    r.n_prompt = 10 + i;
+    r.n_gen_max = 2;
+    r.arrival = TimePoint(Duration(100 * i));
+  }
+  WorkloadOptions options{.rate = 1, .trace = std::make_shared<Trace>(trace)};
+  EXPECT_EQ(n_requests(options), 3);
+  EXPECT_EQ(longest_request(options), 14);
+  EXPECT_EQ(all(options)[2].arrival, TimePoint(Duration(200)));
+  EXPECT_EQ(all(options)[2].n_prompt, 12);
+  trace.timed = false;
+  options.trace = std::make_shared<Trace>(trace);
+  EXPECT_GT(all(options)[0].arrival, TimePoint(Duration(1000)));  // spaced out by the rate
+  options.turns = 2;
+  EXPECT_THROW(verify(options), Error);
 }
 
 TEST(TraceArrivals, ServesInOrderOfArrival) {

@@ -32,13 +32,6 @@ constexpr auto kExamples =
     "--svg soak.svg\n"
     "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
 
-void add_speculation(CLI::App& verb, TwinOptions& twin) {
-  verb.add_option("--speculation", twin.speculation,
-                  "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
-  verb.add_option("--draft-tokens", twin.draft_tokens, "Tokens drafted a step (default: the method's)");
-  verb.add_option("--accepted", twin.accepted, "Mean of them kept a step (default: the method's, a wide guess)");
-}
-
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
   auto* file = verb.add_option("file", engine.file, "A model in GGUF format");
   if (required) file->required();
@@ -143,43 +136,6 @@ void add_fit(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_flag("--explain", o.explain, "The parts of each phase");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_fit(context, a.fit); }; });
-}
-
-void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
-  auto* verb = app.add_subcommand(
-      "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles");
-  SimulateOptionsCli& o = a.simulate;
-  add_twin(*verb, o.twin, true);
-  add_speculation(*verb, o.twin);
-  verb->add_option("--rate", o.rate, "Mean arrivals per second (Poisson)")
-      ->check(CLI::Range(1e-6, 1e6))
-      ->capture_default_str();
-  verb->add_option("--burstiness", o.burstiness,
-                   "Gamma shape of the arrivals: 1 Poisson, below 1 burstier")
-      ->check(CLI::Range(0.01, 1e3))
-      ->capture_default_str();
-  verb->add_option("--users", o.users,
-                   "Closed loop: this many requests always in flight (instead of --rate)")
-      ->check(CLI::Range(0, 1 << 16));
-  verb->add_option("--requests", o.requests, "Requests to send")
-      ->check(CLI::Range(1, 100000000))
-      ->capture_default_str();
-  verb->add_option("--prompt", o.prompt, "Prompt tokens")->check(kTokens)->capture_default_str();
-  verb->add_option("--gen", o.gen, "Generated tokens")->check(kTokens)->capture_default_str();
-  verb->add_option("--range-ratio", o.range_ratio,
-                   "Lengths uniform within (1 - r) to (1 + r) of the above")
-      ->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
-  verb->add_option("--step-tokens", o.step_tokens_max,
-                   "Token budget of a step (default: the stack's)")
-      ->check(kTokens);
-  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")
-      ->check(CLI::Range(1, 1 << 16));
-  verb->add_option("--kv-tokens", o.kv_tokens,
-                   "KV capacity in tokens (default: what is safe on the machine)")
-      ->check(kTokens);
-  verb->add_flag("--json", o.json, "One JSON document on stdout");
-  verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
 }
 
 void add_sampling(CLI::App& verb, SamplingParams& sampling) {
@@ -303,6 +259,31 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc,
 }
 
 }  // namespace
+
+void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
+  verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")
+      ->capture_default_str();
+  auto* model = verb.add_option("--model", twin.model,
+                                "Catalogue id, config.json, its folder, or a .gguf file");
+  if (model_required) model->required();
+  verb.add_option("--weights", twin.weights,
+                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
+  verb.add_option("--stack", twin.stack,
+                  "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
+  verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
+  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
+  verb.add_option("--parallel", twin.parallel,
+                  "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
+  verb.add_option("--link", twin.link,
+                  "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
+}
+
+void add_speculation(CLI::App& verb, TwinOptions& twin) {
+  verb.add_option("--speculation", twin.speculation,
+                  "Speculative decoding: mtp, eagle3, dflash, dspark, ngram, draft-model");
+  verb.add_option("--draft-tokens", twin.draft_tokens, "Tokens drafted a step (default: the method's)");
+  verb.add_option("--accepted", twin.accepted, "Mean of them kept a step (default: the method's, a wide guess)");
+}
 
 int run_app(int argc, const char* const* argv) {
   try {

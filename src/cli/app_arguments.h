@@ -33,10 +33,13 @@ struct Arguments {
 inline const CLI::Range kTokens(1, 1 << 24);
 inline const CLI::Range kTokensOrNone(0, 1 << 24);
 
-// --machine, --model, --weights, --stack, --kv, --nodes, --parallel, --link.
+// Options that several verbs share.
 void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);
+void add_speculation(CLI::App& verb, TwinOptions& twin);
 // --ambient, --altitude, --clock-cap.
 void add_surroundings(CLI::App& verb, SurroundingsOptions& options);
+
+void add_simulate(CLI::App& app, Arguments& a, const Context& context);
 // soak and faults.
 void add_soak(CLI::App& app, Arguments& a, const Context& context);
 

@@ -90,6 +90,38 @@ TEST(App, SpeculationIsAnOptionOfTheTwin) {
   EXPECT_EQ(predict({"--accepted", "1"}), 2);
 }
 
+TEST(App, SimulateTakesTrafficOfEveryKind) {
+  const auto simulate = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b", "--requests", "20"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  EXPECT_EQ(simulate({"--burstiness", "inf", "--prompt", "uniform:10-900", "--gen", "lognormal:50,1"}), 0);
+  EXPECT_EQ(simulate({"--diurnal", "0.5", "--day", "100", "--slo-ttft", "0.5", "--slo-tpot", "0.05", "--json"}), 0);
+  EXPECT_EQ(simulate({"--users", "4", "--think", "2", "--turns", "3", "--shared-prefix", "100"}), 0);
+  EXPECT_EQ(simulate({"--prompt", "normal:5,1"}), 2);
+  EXPECT_EQ(simulate({"--gen", "0"}), 2);
+  EXPECT_EQ(simulate({"--slo-ttft", "0"}), 2);
+  EXPECT_EQ(simulate({"--turns", "0"}), 2);
+  EXPECT_EQ(simulate({"--strict"}), 2);  // of what?
+}
+
+TEST(App, SimulateReplaysWhatItWrote) {
+  const std::string out = testing::TempDir() + "requests.csv";
+  ASSERT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "30", "--prompt", "uniform:1-99", "--requests-out",
+                 out.c_str()}),
+            0);
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--trace", out.c_str(), "--strict", "--json"}), 0);
+  const auto json = nlohmann::json::parse(::testing::internal::GetCapturedStdout());
+  EXPECT_EQ(json["finished"], 30);
+  const std::string azure = TINDERBOX_SOURCE_DIR "/data/traces/azure-llm-2023-conv-200.csv";
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--trace", azure.c_str()}), 0);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--trace", "/nowhere.csv"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests-out", "/nowhere/r.csv"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests-out", "/dev/full"}), 2);
+}
+
 TEST(App, CompareExitCodes) {
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b"}), 0);
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-405b", "--machines", "rtx-3090,dgx-spark"}), 1);

@@ -1,30 +1,93 @@
+#include <fstream>
+
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "box/simulate.h"
+#include "box/trace.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
 namespace tinderbox::cli {
+namespace {
+
+// A number is a length for --range-ratio to vary; everything else says itself how it varies.
+void set_lengths(const std::string& text, std::string_view option, std::int64_t& mean,
+                 std::optional<Lengths>& lengths) {
+  const Lengths parsed = parse_lengths(text, option);
+  if (parsed.kind == Lengths::Kind::Uniform && parsed.low == parsed.high) {
+    mean = parsed.low;
+  } else {
+    lengths = parsed;
+  }
+}
+
+WorkloadOptions workload_of(const SimulateOptionsCli& o) {
+  WorkloadOptions workload{.requests = o.requests,
+                           .rate = o.rate,
+                           .burstiness = o.burstiness,
+                           .range_ratio = o.range_ratio,
+                           .seed = o.seed,
+                           .diurnal = o.diurnal,
+                           .day = o.day,
+                           .turns = o.turns,
+                           .think = o.think,
+                           .shared_prefix = o.shared_prefix};
+  set_lengths(o.prompt, "--prompt", workload.prompt, workload.prompts);
+  set_lengths(o.gen, "--gen", workload.gen, workload.gens);
+  if (o.trace.empty()) return workload;
+  Trace trace = load_trace(o.trace, {.strict = o.strict, .speed = o.speed});
+  for (const std::string& note : trace.notes) log("tinderbox: " + note);
+  if (trace.n_skipped > 0) {
+    log(format("tinderbox: {}: {} of {} rows skipped", o.trace, trace.n_skipped, trace.n_rows));
+  }
+  workload.trace = std::make_shared<const Trace>(std::move(trace));
+  return workload;
+}
+
+// A row for each request that finished, as it does.
+class RequestFile {
+ public:
+  explicit RequestFile(const std::string& path) : path_(path), file_(path) {
+    check("opened");
+    file_ << requests_csv_header();
+  }
+  void add(const RequestTimes& times) { file_ << requests_csv_row(times); }
+  void close() {
+    file_.flush();
+    check("written; is the disk full?");
+  }
+
+ private:
+  void check(std::string_view what) {
+    if (!file_) throw_invalid(format("--requests-out: {} cannot be {}", path_, what));
+  }
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace
 
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const StepModel step_model(make_twin(context, options.twin));
   require_one_replica(step_model.twin());
-  const SimulateOptions simulation{.workload = {.requests = options.requests,
-                                                .rate = options.rate,
-                                                .burstiness = options.burstiness,
-                                                .prompt = options.prompt,
-                                                .gen = options.gen,
-                                                .range_ratio = options.range_ratio,
-                                                .seed = options.seed},
-                                   .users = options.users,
-                                   .step_tokens_max = options.step_tokens_max,
-                                   .sequences_max = options.sequences_max,
-                                   .kv_tokens = options.kv_tokens};
+  SimulateOptions simulation{.workload = workload_of(options),
+                             .users = options.users,
+                             .step_tokens_max = options.step_tokens_max,
+                             .sequences_max = options.sequences_max,
+                             .kv_tokens = options.kv_tokens,
+                             .slo = {.ttft = options.slo_ttft, .tpot = options.slo_tpot, .e2e = options.slo_e2e}};
+  std::optional<RequestFile> file;
+  if (!options.requests_out.empty()) {
+    file.emplace(options.requests_out);
+    simulation.on_finished = [&](const RequestTimes& times) { file->add(times); };
+  }
   Progress progress("requests simulated");
   const SimulationResult result =
       simulate(step_model, simulation,
                [&](std::int64_t done, std::int64_t total) { progress.at(done, total); });
+  if (file) file->close();
   const TwinModel& twin = step_model.twin();
   if (options.json) {
     nlohmann::ordered_json document = {{"machine", twin.machine.id},

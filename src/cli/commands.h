@@ -79,11 +79,13 @@ int cmd_faults(const Context& context, const FaultsOptionsCli& options);
 
 struct SimulateOptionsCli {
   TwinOptions twin;
-  double rate = 1, burstiness = 1, range_ratio = 0;
-  std::int64_t requests = 100, prompt = 512, gen = 128, users = 0;
+  double rate = 1, burstiness = 1, range_ratio = 0, diurnal = 0, day = 86'400, think = 0, speed = 1;
+  std::string prompt = "512", gen = "128", trace, requests_out;
+  std::int64_t requests = 100, users = 0, turns = 1, shared_prefix = 0;
   std::uint64_t seed = 0;
   std::optional<std::int64_t> step_tokens_max, sequences_max, kv_tokens;
-  bool json = false;
+  std::optional<double> slo_ttft, slo_tpot, slo_e2e;  // seconds
+  bool strict = false, json = false;
 };
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
 

@@ -13,13 +13,31 @@ KvPool::KvPool(std::int32_t n_blocks, std::int32_t block_tokens)
 
 bool KvPool::grow(SeqId seq, std::int64_t n_tokens) {
   CHECK(n_tokens >= 0);
-  const auto it = held_.find(seq);
-  const std::int64_t n_held = it == held_.end() ? 0 : std::ssize(it->second);
-  std::int64_t n_more = blocks_for(n_tokens) - n_held;
+  const std::int64_t n_more = blocks_for(n_tokens) - std::ssize(blocks(seq));
   if (n_more <= 0) return true;
-  if (n_more > n_free()) return false;
-  std::vector<BlockId>& blocks = it == held_.end() ? held_[seq] : it->second;
-  for (; n_more > 0; --n_more) {
+  if (!promise(n_more)) return false;
+  settle(seq, n_tokens);
+  return true;
+}
+
+bool KvPool::promise(std::int64_t n) {
+  CHECK(n >= 0);
+  if (n > n_free()) return false;
+  n_promised_ += static_cast<std::int32_t>(n);
+  return true;
+}
+
+void KvPool::forgive(std::int64_t n) {
+  CHECK(n >= 0 && n <= n_promised_);
+  n_promised_ -= static_cast<std::int32_t>(n);
+}
+
+void KvPool::settle(SeqId seq, std::int64_t n_tokens) {
+  std::vector<BlockId>& blocks = held_[seq];
+  const std::int64_t n_more = blocks_for(n_tokens) - std::ssize(blocks);
+  CHECK(n_more > 0 && n_more <= n_promised_);
+  n_promised_ -= static_cast<std::int32_t>(n_more);
+  for (std::int64_t i = 0; i < n_more; ++i) {
     if (returned_.empty()) {
       blocks.push_back(n_touched_++);
     } else {
@@ -27,7 +45,6 @@ bool KvPool::grow(SeqId seq, std::int64_t n_tokens) {
       returned_.pop_back();
     }
   }
-  return true;
 }
 
 void KvPool::release(SeqId seq) {
@@ -44,7 +61,7 @@ std::span<const BlockId> KvPool::blocks(SeqId seq) const {
 }
 
 void KvPool::verify() const {
-  CHECK(n_touched_ <= n_blocks_);
+  CHECK(n_touched_ <= n_blocks_ && n_promised_ >= 0 && n_free() >= 0);
   std::vector<bool> seen(static_cast<std::size_t>(n_touched_));
   std::size_t n_seen = 0;
   const auto see = [&](std::span<const BlockId> blocks) {

@@ -1,5 +1,6 @@
 // The KV memory as a pool of equal blocks of block_tokens tokens each. Owned by the scheduler, used
-// by one thread.
+// by one thread. Blocks can be promised before it is known which ones they are: a simulation counts
+// them and never asks.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,12 @@ class KvPool {
 
   // Makes room for n_tokens in all for this sequence. false: too few free blocks, nothing changed.
   bool grow(SeqId seq, std::int64_t n_tokens);
+  // Sets so many free blocks aside. false: too few, nothing changed.
+  bool promise(std::int64_t n);
+  // Promised blocks that nobody will ask for.
+  void forgive(std::int64_t n);
+  // Gives the sequence promised blocks until it holds n_tokens in all; CHECKs that so many are promised.
+  void settle(SeqId seq, std::int64_t n_tokens);
   // Gives all blocks of the sequence back; CHECKs that it holds an entry.
   void release(SeqId seq);
   // In order of position; valid until the sequence's next grow or release. Empty if it holds none.
@@ -25,18 +32,20 @@ class KvPool {
 
   std::int32_t n_blocks() const { return n_blocks_; }
   std::int32_t n_free() const {
-    return n_blocks_ - n_touched_ + static_cast<std::int32_t>(returned_.size());
+    return n_blocks_ - n_touched_ + static_cast<std::int32_t>(returned_.size()) - n_promised_;
   }
   std::int32_t block_tokens() const { return block_tokens_; }
   std::int64_t blocks_for(std::int64_t n_tokens) const {
     return (n_tokens + block_tokens_ - 1) / block_tokens_;
   }
-  // CHECKs: free + held = all, no block twice.
+  std::int32_t n_promised() const { return n_promised_; }
+  // CHECKs: free + promised + held = all, no block twice.
   void verify() const;
 
  private:
   std::int32_t n_blocks_, block_tokens_;
   std::int32_t n_touched_ = 0;     // blocks below this one have been held before
+  std::int32_t n_promised_ = 0;    // not yet anybody's, but not free
   std::vector<BlockId> returned_;  // free ones among them; the last is given out first
   std::unordered_map<SeqId, std::vector<BlockId>> held_;
 };

@@ -40,6 +40,25 @@ TEST(KvPool, BlocksKeepTheirPlaceWhenGrowing) {
   EXPECT_TRUE(std::equal(before.begin(), before.end(), pool.blocks(1).begin()));
 }
 
+TEST(KvPool, APromiseIsKeptForWhoeverSettlesIt) {
+  KvPool pool(4, 16);
+  ASSERT_TRUE(pool.promise(3));
+  EXPECT_EQ(pool.n_free(), 1);
+  EXPECT_FALSE(pool.promise(2));
+  EXPECT_FALSE(pool.grow(2, 17));
+  pool.settle(1, 20);  // two of them
+  EXPECT_EQ(pool.blocks(1).size(), 2u);
+  EXPECT_EQ(pool.n_promised(), 1);
+  EXPECT_EQ(pool.n_free(), 1);
+  pool.verify();
+  pool.forgive(1);
+  EXPECT_EQ(pool.n_free(), 2);
+  pool.release(1);
+  EXPECT_EQ(pool.n_free(), 4);
+  EXPECT_DEATH(pool.forgive(1), "CHECK failed");
+  EXPECT_DEATH(pool.settle(1, 1), "CHECK failed");
+}
+
 TEST(KvPoolDeathTest, ReleaseOfNothingIsABug) {
   KvPool pool(1, 1);
   EXPECT_DEATH(pool.release(5), "CHECK failed");

@@ -14,6 +14,14 @@ namespace tinderbox {
 using SeqId = std::int64_t;
 using BlockId = std::int32_t;
 
+// So many tokens that are the same wherever this id stands at the same place after the same tokens: what a
+// prompt shares with others, in runs without token values.
+struct Content {
+  std::uint64_t id = 0;
+  std::int32_t n_tokens = 0;
+  friend bool operator==(const Content&, const Content&) = default;
+};
+
 // One sequence to run. prompt is empty in runs without token values (simulation): then only
 // n_prompt counts.
 struct Request {
@@ -25,6 +33,7 @@ struct Request {
   std::vector<TokenId>
       end_tokens;  // sampling one of these finishes the sequence; empty: only n_gen_max does
   SamplingParams sampling;
+  std::vector<Content> contents = {};  // of the prompt's first tokens; what is not named is like no other
 };
 
 struct Cancel {
@@ -37,6 +46,7 @@ using Command = std::variant<Request, Cancel>;
 struct StepItem {
   SeqId seq = 0;
   std::int32_t n_past = 0, n_new = 0;
+  bool decodes = false;  // its prompt was in before this step
   bool samples =
       false;  // true once the whole prompt is in: the step yields this sequence's next token
   std::span<const TokenId>
@@ -51,14 +61,38 @@ struct Step {
   std::int32_t n_tokens = 0;  // sum of n_new
 };
 
+// What a step does with a prompt, or with prompt and answer after a preemption.
+struct PromptChunk {
+  SeqId seq = 0;
+  std::int32_t n_past = 0, n_new = 0;
+  bool samples = false;
+};
+
+// Steps told by their sums, for runs without token values: n_steps alike ones, of which each decodes
+// one token for n_decoding sequences; the first also works on prompts, and is then the only one.
+struct StepRun {
+  std::vector<PromptChunk> prompts;
+  std::int32_t n_decoding = 0;
+  std::int64_t n_past = 0;  // sum over the decoding sequences in the first step; n_decoding more in each further one
+  std::int64_t n_steps = 0;  // as many as can follow one another if nothing arrives; 0: nothing to run
+  std::vector<SeqId> preempted;  // before the first step
+
+  std::int64_t n_tokens() const {  // of a step
+    std::int64_t n = n_decoding;
+    for (const PromptChunk& chunk : prompts) n += chunk.n_new;
+    return n;
+  }
+};
+
 enum class FinishReason : std::uint8_t { None, Stop, Length, Cancelled };
 
 // One sampled token as it leaves the scheduler; finish != None on a sequence's last event. A
-// cancelled sequence's last event has token -1.
+// cancelled sequence's last event has token -1. n_generated counts this token too.
 struct TokenEvent {
   SeqId seq = 0;
   TokenId token = -1;
   FinishReason finish = FinishReason::None;
+  std::int32_t n_generated = 0;
 };
 
 }  // namespace tinderbox

@@ -1,10 +1,15 @@
 // Continuous batching with chunked prefill over paged KV: a pure state machine. No clock, thread,
 // I/O or executor; the loop in box calls apply, schedule, complete in turn, from one thread.
 //
-// Policy (after vLLM v1): running sequences first, each decoding one token or continuing its
-// prompt, then waiting ones in order of arrival, until the step's token budget, the sequence limit
-// or the KV pool is exhausted. A sequence is admitted once its whole prompt fits the free blocks,
-// which it then holds, so that a prompt never evicts itself half-way. When a running sequence
+// A step can be asked for item by item (schedule, complete: for real tokens) or, in runs without
+// token values, as sums over many alike steps at once (schedule_run, hold_run, complete_run), which
+// costs the same whatever the number of sequences and steps. A property test holds the two equal.
+//
+// Policy (after vLLM v1): sequences that decode first, each with one token, then running ones whose
+// prompt is not all in, then waiting ones in order of arrival, until the step's token budget, the
+// sequence limit or the KV pool is exhausted. Whoever runs has a token in every step. A sequence is
+// admitted once its whole prompt fits the free blocks, which it then holds, so that a prompt never
+// evicts itself half-way. When a running sequence
 // cannot grow, the youngest running one is preempted: its blocks are freed and it waits, at the
 // front, to recompute prompt and answer so far. The oldest can therefore always go on, and every
 // accepted request fits the pool alone, so everything finishes.
@@ -18,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sched/decode_group.h"
 #include "sched/kv_pool.h"
 #include "sched/request.h"
 
@@ -66,6 +72,15 @@ class Scheduler {
   void complete(const Step& step, std::span<const TokenId> sampled,
                 std::vector<TokenEvent>& events);  // appends
 
+  // The steps that come next, as sums. n_steps = 0 only when idle; otherwise hold_run() and
+  // complete_run() must follow. Requires sequences without token values.
+  void schedule_run(StepRun& run);
+  // Takes only the first n_steps of them, and their KV. 1 <= n_steps <= run.n_steps.
+  void hold_run(StepRun& run, std::int64_t n_steps);
+  // Appends the events of prompts that are in and of sequences that ended, in the order of complete();
+  // every decoding sequence has sampled a token in each step, token 0.
+  void complete_run(const StepRun& run, std::vector<TokenEvent>& events);
+
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::int32_t n_running() const { return static_cast<std::int32_t>(running_.size()); }
   std::int32_t n_waiting() const { return static_cast<std::int32_t>(waiting_.size()); }
@@ -78,38 +93,32 @@ class Scheduler {
   void verify() const;
 
  private:
-  enum class State : std::uint8_t {
-    Waiting,
-    Running,
-    Ended
-  };  // Ended: only until the open step completes
+  using State = Sequence::State;
 
-  struct Sequence {
-    Request request;                  // its prompt moved to tokens
-    std::vector<TokenId> tokens;      // prompt and answer; empty in runs without token values
-    std::span<const BlockId> blocks;  // view into kv_; empty while waiting
-    std::int64_t order = 0;           // of submission
-    std::int32_t n_total = 0;         // prompt + generated
-    std::int32_t n_generated = 0;
-    std::int32_t n_computed = 0;  // tokens whose KV is in the pool
-    State state = State::Waiting;
-    bool in_step = false;
-  };
-
-  bool reserve(Sequence& s, std::int64_t n_tokens);
+  std::int64_t n_held(const Sequence& s) const;
   void release(Sequence& s);
-  void preempt_youngest();
-  void admit(Step& step);
-  void add_item(Step& step, Sequence& s);
+  void leave_running(Sequence& s);
+  void preempt_youngest(StepRun& run);
+  void plan(StepRun& run);
+  void add_chunk(StepRun& run, Sequence& s);
+  void add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples);
   TokenEvent accept(Sequence& s, TokenId token);
+  void complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId token, std::vector<TokenEvent>& events);
+  void take_cancelled(std::vector<TokenEvent>& events);
+  void erase(Sequence& s);
   void verify_sequence(const Sequence& s) const;
 
   Limits limits_;
   KvPool kv_;
+  DecodeGroup group_;
   std::unordered_map<SeqId, Sequence> sequences_;  // owns; its nodes do not move
   std::vector<Sequence*> running_;                 // by submission
+  std::vector<Sequence*> prompts_;                 // those of them that do not decode yet
   std::deque<Sequence*> waiting_;      // by submission; preempted ones are older than all others
+  std::vector<Sequence*> chunks_;      // of the open step's prompts, in order
   std::vector<Sequence*> open_;        // of the open step's items, in order; empty if none is open
+  StepRun plan_;                       // the open step, if it is asked for by items
+  bool run_open_ = false, held_ = false;
   std::vector<TokenEvent> cancelled_;  // not yet given out
   SchedulerCounters counters_;
 };

@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "box/workload.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr std::uint64_t kSharedContent = 0;  // conversations are numbered from 1
+
+}  // namespace
+
+ConversationArrivals::ConversationArrivals(const WorkloadOptions& options, std::int32_t users,
+                                           std::int64_t context_max)
+    : options_(options),
+      context_max_(context_max),
+      gen_max_(gen_lengths(options).high),
+      closed_(users > 0),
+      generator_(options),
+      thinking_(options.seed, Stream::Think) {
+  CHECK(users >= 0);
+  for (std::int32_t i = 0; i < users; ++i) {
+    turns_.push({.at = TimePoint{}, .order = n_turns_known_++, .conversation = {}});
+  }
+  if (!closed_) first_turn_ = generator_.next();
+}
+
+TimePoint ConversationArrivals::next() const {
+  const TimePoint first = first_turn_ ? first_turn_->arrival : TimePoint::max();
+  const bool more = !turns_.empty() && generator_.n_left() > 0;
+  return more ? std::min(first, turns_.top().at) : first;
+}
+
+// What is asked is all that was said and the new prompt.
+Request ConversationArrivals::ask(const Conversation& c, Request drawn) const {
+  drawn.n_prompt += static_cast<std::int32_t>(c.n_context);
+  if (options_.trace) return drawn;  // its contents are its own
+  if (options_.shared_prefix > 0) {
+    drawn.contents.push_back({kSharedContent, static_cast<std::int32_t>(options_.shared_prefix)});
+  }
+  if (options_.turns > 1) {
+    drawn.contents.push_back({static_cast<std::uint64_t>(c.id),
+                              drawn.n_prompt - static_cast<std::int32_t>(options_.shared_prefix)});
+  }
+  return drawn;
+}
+
+bool ConversationArrivals::ends(const Conversation& c) const {
+  if (c.n_turns >= options_.turns) return true;
+  return c.n_context + prompt_lengths(options_).high + gen_max_ > context_max_;
+}
+
+std::vector<Command> ConversationArrivals::take(TimePoint now) {
+  std::vector<Command> commands;
+  const auto say = [&](Conversation c, Request drawn) {
+    if (c.id == 0) c = {.id = ++n_conversations_, .n_turns = 0, .n_context = options_.shared_prefix};
+    Request request = ask(c, std::move(drawn));
+    asked_[request.id] = c;
+    commands.emplace_back(std::move(request));
+  };
+  while (next() <= now) {
+    const bool more = !turns_.empty() && generator_.n_left() > 0;
+    if (first_turn_ && (!more || first_turn_->arrival <= turns_.top().at)) {
+      Request drawn = *std::exchange(first_turn_, std::nullopt);
+      say({}, std::move(drawn));
+      first_turn_ = generator_.next();
+      continue;
+    }
+    const Turn turn = turns_.top();
+    turns_.pop();
+    say(turn.conversation, *generator_.next(turn.at));
+  }
+  return commands;
+}
+
+bool ConversationArrivals::wait(Clock& clock) {
+  const TimePoint at = next();
+  if (at == TimePoint::max()) return false;
+  clock.wait_until(at);
+  return true;
+}
+
+void ConversationArrivals::go_on(Conversation conversation, TimePoint now) {
+  if (ends(conversation)) {
+    if (!closed_) return;
+    conversation = {};
+  }
+  const Duration pause =
+      options_.think > 0 ? to_duration(Seconds(thinking_.exponential(options_.think))) : Duration{};
+  turns_.push({.at = now + pause, .order = n_turns_known_++, .conversation = conversation});
+}
+
+void ConversationArrivals::on_admission(const Request& request, Admission admission, TimePoint now) {
+  const auto asked = asked_.find(request.id);
+  if (asked == asked_.end()) return;
+  if (admission == Admission::Accepted) {
+    asked->second.n_context = request.n_prompt;
+    return;
+  }
+  asked_.erase(asked);
+  if (closed_) go_on({.id = 0, .n_turns = options_.turns, .n_context = 0}, now);
+}
+
+void ConversationArrivals::on_token(const TokenEvent& event, TimePoint now) {
+  if (event.finish == FinishReason::None) return;
+  const auto asked = asked_.find(event.seq);
+  if (asked == asked_.end()) return;
+  Conversation conversation = asked->second;
+  asked_.erase(asked);
+  const bool cancelled = event.finish == FinishReason::Cancelled;
+  conversation.n_context += event.n_generated;
+  conversation.n_turns = cancelled ? options_.turns : conversation.n_turns + 1;
+  go_on(conversation, now);
+}
+
+}  // namespace tinderbox

@@ -1,0 +1,48 @@
+// Steps priced in runs are the steps one by one, to the last bit of the report.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "box/simulate.h"
+#include "twin/test_models.h"
+
+namespace tinderbox {
+namespace {
+
+TEST(SimulateRuns, EqualItsStepsToTheLastBit) {
+  const StepModel model({.machine = testing::round_machine(),
+                         .stack = testing::round_stack(),
+                         .model = testing::dense_model(),
+                         .weights = testing::all_in(DType::FP8),
+                         .kv = DType::F16});
+  std::int64_t n_preemptions = 0, n_large = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Random random(seed, Stream::Test);
+    SimulateOptions options;
+    options.workload = {.requests = random.range(1, 300),
+                        .rate = std::exp(3 * random.uniform() - 2),
+                        .burstiness = random.range(0, 1) == 0 ? 1 : 0.3,
+                        .prompt = random.range(1, 900),
+                        .gen = random.range(1, 120),
+                        .range_ratio = random.uniform(),
+                        .seed = seed};
+    options.users = random.range(0, 2) == 0 ? random.range(1, 40) : 0;
+    if (random.range(0, 1) == 0) options.kv_tokens = random.range(2200, 6000);
+    if (random.range(0, 1) == 0) options.sequences_max = random.range(1, 20);
+    if (random.range(0, 1) == 0) options.step_tokens_max = random.range(1, 700);
+    const SimulationResult runs = simulate(model, options);
+    options.by_steps = true;
+    const SimulationResult steps = simulate(model, options);
+    ASSERT_EQ(simulation_json(runs).dump(2), simulation_json(steps).dump(2)) << seed;
+    n_preemptions += runs.report.preemptions;
+    n_large += runs.report.itl.n > kExactMax;
+  }
+  EXPECT_GT(n_preemptions, 100);
+  EXPECT_GT(n_large, 10);
+}
+
+}  // namespace
+}  // namespace tinderbox

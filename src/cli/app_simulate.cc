@@ -1,0 +1,74 @@
+#include <limits>
+
+#include "cli/app_arguments.h"
+
+namespace tinderbox::cli {
+namespace {
+
+const CLI::Range kSeconds(0.0, 1e9);
+
+void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
+  verb.add_option("--rate", o.rate, "Mean arrivals per second: of requests, or of conversations")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  verb.add_option("--burstiness", o.burstiness,
+                  "Gamma shape of the arrivals: 1 Poisson, below 1 burstier, inf one at a time")
+      ->check(CLI::Range(0.01, std::numeric_limits<double>::infinity()))
+      ->capture_default_str();
+  verb.add_option("--diurnal", o.diurnal, "Swing of the rate over a day, as a share of it")
+      ->check(CLI::Range(0.0, 0.999));
+  verb.add_option("--day", o.day, "Length of that day in seconds")->check(CLI::Range(1.0, 1e9))->capture_default_str();
+  verb.add_option("--users", o.users, "Closed loop: so many users who wait for answers (instead of --rate)")
+      ->check(CLI::Range(0, 1 << 16));
+  verb.add_option("--think", o.think, "Mean seconds before a user goes on (with --users or --turns)")
+      ->check(kSeconds);
+  verb.add_option("--turns", o.turns, "Turns of a conversation, each asked with all that was said")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  verb.add_option("--shared-prefix", o.shared_prefix, "Tokens that every conversation begins with")
+      ->check(CLI::Range(0, 1 << 24));
+  verb.add_option("--requests", o.requests, "Requests to send")
+      ->check(CLI::Range(1, 100000000))
+      ->capture_default_str();
+  verb.add_option("--prompt", o.prompt,
+                  "Prompt tokens: 512, uniform:100-900, lognormal:MEAN,SPREAD or file:NAME")
+      ->capture_default_str();
+  verb.add_option("--gen", o.gen, "Generated tokens, likewise")->capture_default_str();
+  verb.add_option("--range-ratio", o.range_ratio,
+                  "Lengths uniform within (1 - r) to (1 + r) of the above, if they are numbers")
+      ->check(CLI::Range(0.0, 1.0));
+  auto* trace = verb.add_option("--trace", o.trace,
+                                "Requests of this file: Azure, BurstGPT, Mooncake, ShareGPT, aiperf, vllm bench serve");
+  verb.add_option("--speed", o.speed, "Replay the trace so much faster")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->needs(trace);
+  verb.add_flag("--strict", o.strict, "Refuse a trace with bad rows instead of skipping them")->needs(trace);
+  verb.add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles, goodput");
+  SimulateOptionsCli& o = a.simulate;
+  add_twin(*verb, o.twin, true);
+  add_speculation(*verb, o.twin);
+  add_traffic(*verb, o);
+  verb->add_option("--slo-ttft", o.slo_ttft, "Goodput counts requests whose TTFT is at most so many seconds")
+      ->check(kSeconds);
+  verb->add_option("--slo-tpot", o.slo_tpot, "... whose TPOT is")->check(kSeconds);
+  verb->add_option("--slo-e2e", o.slo_e2e, "... whose time from arrival to last token is")->check(kSeconds);
+  verb->add_option("--step-tokens", o.step_tokens_max, "Token budget of a step (default: the stack's)")
+      ->check(kTokens);
+  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")
+      ->check(CLI::Range(1, 1 << 16));
+  verb->add_option("--kv-tokens", o.kv_tokens,
+                   "KV capacity in tokens (default: what is safe on the machine)")
+      ->check(kTokens);
+  verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
+}
+
+}  // namespace tinderbox::cli

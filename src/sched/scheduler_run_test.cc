@@ -1,0 +1,193 @@
+// Many steps at once are the steps one by one: the same sums in each step, the same events, the same
+// memory, over random workloads that preempt, wait, chunk and are cancelled.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "sched/scheduler.h"
+
+namespace tinderbox {
+namespace {
+
+struct Sums {
+  std::int64_t n_decoding = 0, n_past = 0;
+  std::vector<std::array<std::int64_t, 4>> prompts;
+  friend bool operator==(const Sums&, const Sums&) = default;
+};
+
+Sums sums_of(const Step& step, std::size_t n_prompts) {
+  Sums sums;
+  for (std::size_t i = 0; i < step.items.size(); ++i) {
+    const StepItem& item = step.items[i];
+    if (i + n_prompts >= step.items.size()) {
+      sums.prompts.push_back({item.seq, item.n_past, item.n_new, item.samples});
+    } else {
+      ++sums.n_decoding;
+      sums.n_past += item.n_past;
+    }
+  }
+  return sums;
+}
+
+Sums sums_of(const StepRun& run, std::int64_t i) {
+  Sums sums{.n_decoding = run.n_decoding, .n_past = run.n_past + i * run.n_decoding, .prompts = {}};
+  for (const PromptChunk& c : run.prompts) sums.prompts.push_back({c.seq, c.n_past, c.n_new, c.samples});
+  return sums;
+}
+
+// Of those that runs tell: first and last tokens of sequences, and those after a preemption.
+using Events = std::vector<std::array<std::int64_t, 3>>;
+Events told(const std::vector<TokenEvent>& events, const StepRun& run) {
+  Events out;
+  for (const TokenEvent& e : events) {
+    const bool prompt = std::ranges::find(run.prompts, e.seq, &PromptChunk::seq) != run.prompts.end();
+    if (prompt || e.finish != FinishReason::None) {
+      out.push_back({e.seq, static_cast<std::int64_t>(e.finish), e.n_generated});
+    }
+  }
+  return out;
+}
+
+struct Pair {
+  explicit Pair(Limits limits, KvPool pool) : by_steps(limits, pool), by_runs(limits, pool) {}
+  Scheduler by_steps, by_runs;
+  std::int64_t n_steps = 0, n_runs = 0;
+
+  void submit(const Request& request) { ASSERT_EQ(by_steps.submit(request), by_runs.submit(request)); }
+  void cancel(SeqId seq) { ASSERT_EQ(by_steps.cancel(seq), by_runs.cancel(seq)); }
+
+  void run(Random& random) {
+    StepRun run;
+    by_runs.schedule_run(run);
+    if (run.n_steps == 0) return;
+    by_runs.hold_run(run, random.range(1, run.n_steps));
+    const std::int32_t n_free = by_runs.kv().n_free();
+    std::vector<TokenEvent> events;
+    by_runs.complete_run(run, events);
+    std::vector<TokenEvent> step_events;
+    for (std::int64_t i = 0; i < run.n_steps; ++i) {
+      const Step step = by_steps.schedule();
+      ASSERT_EQ(sums_of(step, run.prompts.size()), sums_of(run, i));
+      ASSERT_EQ(step.n_tokens, run.n_tokens());
+      if (i + 1 == run.n_steps) {
+        ASSERT_EQ(by_steps.kv().n_free(), n_free);
+      }
+      const auto n_sampled = std::ranges::count_if(step.items, &StepItem::samples);
+      const std::vector<TokenId> sampled(static_cast<std::size_t>(n_sampled));
+      by_steps.complete(step, sampled, step_events);
+      by_steps.verify();
+    }
+    by_runs.verify();
+    ASSERT_EQ(told(events, run), told(step_events, run));
+    ASSERT_EQ(events.size(), told(events, run).size());
+    ASSERT_EQ(by_runs.n_running(), by_steps.n_running());
+    ASSERT_EQ(by_runs.n_waiting(), by_steps.n_waiting());
+    ASSERT_EQ(by_runs.kv().n_free(), by_steps.kv().n_free());
+    ASSERT_EQ(by_runs.counters().preemptions, by_steps.counters().preemptions);
+    n_steps += run.n_steps;
+    ++n_runs;
+  }
+};
+
+TEST(SchedulerRun, IsItsStepsOneByOne) {
+  std::int64_t n_steps = 0, n_runs = 0, n_preemptions = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed, Stream::Test);
+    const auto draw = [&](std::int64_t low, std::int64_t high) {
+      return static_cast<std::int32_t>(random.range(low, high));
+    };
+    Pair pair({.step_tokens_max = draw(1, 40), .sequences_max = draw(1, 12), .queue_max = 20},
+              KvPool(draw(5, 60), draw(1, 17)));
+    SeqId next = 1;
+    for (int i = 0; i < 120; ++i) {
+      for (std::int64_t n = random.range(0, 3) - 1; n > 0; --n) {
+        Request request;
+        request.id = next++;
+        request.n_prompt = draw(1, 30);
+        request.n_gen_max = draw(1, 60);
+        pair.submit(request);
+      }
+      if (random.range(0, 9) == 0) pair.cancel(random.range(1, next));
+      pair.run(random);
+      if (HasFatalFailure()) return;
+    }
+    n_steps += pair.n_steps;
+    n_runs += pair.n_runs;
+    n_preemptions += pair.by_runs.counters().preemptions;
+  }
+  EXPECT_GT(n_steps, 2 * n_runs);  // they do span steps
+  EXPECT_GT(n_preemptions, 1000);
+}
+
+TEST(SchedulerRun, EndsWhereASequenceDoes) {
+  Scheduler scheduler({}, KvPool(100, 16));
+  for (SeqId id = 1; id <= 2; ++id) {
+    Request request;
+    request.id = id;
+    request.n_prompt = 10;
+    request.n_gen_max = static_cast<std::int32_t>(10 * id);
+    ASSERT_EQ(scheduler.submit(request), Admission::Accepted);
+  }
+  StepRun run;
+  std::vector<TokenEvent> events;
+  const auto next = [&] {
+    events.clear();
+    scheduler.schedule_run(run);
+    const std::int64_t n = run.n_steps;
+    if (n == 0) return n;
+    scheduler.hold_run(run, n);
+    scheduler.complete_run(run, events);
+    return n;
+  };
+  EXPECT_EQ(next(), 1);  // the prompts
+  EXPECT_EQ(run.prompts.size(), 2u);
+  EXPECT_EQ(events.size(), 2u);
+  EXPECT_EQ(next(), 9);
+  EXPECT_EQ(run.n_past, 20);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].seq, 1);
+  EXPECT_EQ(events[0].n_generated, 10);
+  EXPECT_EQ(next(), 10);
+  EXPECT_EQ(run.n_decoding, 1);
+  EXPECT_EQ(next(), 0);
+  EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(SchedulerRun, EndsWhereMemoryDoes) {
+  Scheduler scheduler({}, KvPool(4, 4));
+  for (SeqId id = 1; id <= 2; ++id) {
+    Request request;
+    request.id = id;
+    request.n_prompt = 3;
+    request.n_gen_max = 10;
+    ASSERT_EQ(scheduler.submit(request), Admission::Accepted);
+  }
+  StepRun run;
+  std::vector<TokenEvent> events;
+  for (const std::int64_t n : {1, 5, 4}) {  // 8 tokens fill two blocks each; then the second one waits
+    scheduler.schedule_run(run);
+    ASSERT_EQ(run.n_steps, n);
+    scheduler.hold_run(run, n);
+    scheduler.complete_run(run, events);
+  }
+  EXPECT_EQ(run.preempted, std::vector<SeqId>{2});
+  EXPECT_EQ(run.n_decoding, 1);
+}
+
+TEST(SchedulerRunDeathTest, MisuseIsABug) {
+  Scheduler scheduler({}, KvPool(4, 4));
+  StepRun run;
+  EXPECT_DEATH(scheduler.hold_run(run, 1), "CHECK failed");
+  Request request;
+  request.n_prompt = request.n_gen_max = 2;
+  scheduler.submit(request);
+  scheduler.schedule_run(run);
+  EXPECT_DEATH(scheduler.hold_run(run, 2), "CHECK failed");
+  EXPECT_DEATH(scheduler.schedule(), "CHECK failed");
+  EXPECT_DEATH(scheduler.cancel(0), "CHECK failed");
+}
+
+}  // namespace
+}  // namespace tinderbox
