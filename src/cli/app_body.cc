@@ -1,27 +1,7 @@
-// The verbs about the body of a box: soak, faults; and the options that verbs share.
+// The verbs about the body of a box: soak, faults; and the options of the room it stands in.
 #include "cli/app_arguments.h"
 
 namespace tinderbox::cli {
-
-void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
-  verb.add_option("--machine", twin.machine, "Machine id or .toml file (see `tinderbox machines`)")
-      ->capture_default_str();
-  auto* model = verb.add_option("--model", twin.model,
-                                "Catalogue id, config.json, its folder, or a .gguf file");
-  if (model_required) model->required();
-  verb.add_option("--weights", twin.weights,
-                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
-  verb.add_option("--stack", twin.stack,
-                  "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
-  verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
-  verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
-  verb.add_option(
-      "--parallel", twin.parallel,
-      "How they share the model: tp2, tp2+ep2, pp4, dp2, ... (default: the stack's way)");
-  verb.add_option(
-      "--link", twin.link,
-      "Link between them, healthy or not: two-rails, rail, hot-plug-cap, mtu-1500, ...");
-}
 
 void add_surroundings(CLI::App& verb, SurroundingsOptions& o) {
   verb.add_option("--ambient", o.ambient, "Temperature of the room, as 25C")->capture_default_str();
