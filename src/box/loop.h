@@ -20,6 +20,12 @@ class Arrivals {
   virtual TimePoint next() const { return TimePoint::min(); }
   // Returns when more may have arrived; false: never again.
   virtual bool wait(Clock& clock) = 0;
+  // Takes nothing until then: returns at that time, or with false if this box is not to run again before.
+  virtual bool pause(Clock& clock, TimePoint until) {
+    if (until == TimePoint::max()) return false;
+    clock.wait_until(until);
+    return true;
+  }
 };
 
 // Who is told what happens. Called from the box thread; must not block.

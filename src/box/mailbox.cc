@@ -1,5 +1,6 @@
 #include "box/mailbox.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tinderbox {
@@ -88,6 +89,17 @@ bool Mailbox::wait(Clock&) {
   std::unique_lock lock(mutex_);
   arrived_.wait(lock, [&] { return !commands_.empty() || closed_; });
   return !commands_.empty();
+}
+
+bool Mailbox::pause(Clock& clock, TimePoint until) {
+  std::unique_lock lock(mutex_);
+  const auto closed = [&] { return closed_; };
+  if (until == TimePoint::max()) {
+    arrived_.wait(lock, closed);
+  } else {
+    arrived_.wait_for(lock, std::max(Duration(0), until - clock.now()), closed);
+  }
+  return !closed_;
 }
 
 void Mailbox::on_admission(const Request& request, Admission admission, TimePoint now) {

@@ -1,6 +1,6 @@
 // The door between other threads (HTTP, terminal) and the box thread: commands go in, each
-// request's tokens come out through its own TokenStream. These two classes, the thread pool and
-// nothing else hold locks.
+// request's tokens come out through its own TokenStream, what the box is like through a Posted.
+// These classes, the thread pool and nothing else hold locks.
 #pragma once
 
 #include <condition_variable>
@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "box/loop.h"
@@ -43,6 +44,24 @@ class TokenStream {
   std::function<void()> wake_;
 };
 
+// The latest of a value that the box thread posts, for any thread to read.
+template <typename T>
+class Posted {
+ public:
+  void post(T value) {
+    const std::lock_guard lock(mutex_);
+    value_ = std::move(value);
+  }
+  T get() const {
+    const std::lock_guard lock(mutex_);
+    return value_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  T value_{};
+};
+
 class Mailbox final : public Arrivals, public Observer {
  public:
   // Any thread. Assigns request.id and returns it. A request without an arrival arrives when the
@@ -57,6 +76,7 @@ class Mailbox final : public Arrivals, public Observer {
   // Box thread.
   std::vector<Command> take(TimePoint now) override;
   bool wait(Clock& clock) override;
+  bool pause(Clock& clock, TimePoint until) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "box/outages.h"
 #include "box/table_executor.h"
 #include "twin/memory_plan.h"
 
@@ -99,23 +100,38 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   const Limits limits = limits_of(model, options);
   Scheduler scheduler(limits, pool_of(model, options, limits));
   TableExecutor executor(model, options.by_steps);
+  std::optional<BodyExecutor> body;
+  if (options.body) body.emplace(executor, model, *options.body);
   VirtualClock clock;
   Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
                     options.on_finished);
   ProgressMeter meter(progress, n_requests(workload));
+  const auto run = [&](Arrivals& arrivals, std::vector<Observer*> observers) {
+    if (!body) {
+      ObserverList list(std::move(observers));
+      return run_loop(scheduler, executor, arrivals, clock, list);
+    }
+    Outages outages(arrivals, *body);
+    observers.push_back(&outages);
+    ObserverList list(std::move(observers));
+    run_loop(scheduler, *body, outages, clock, list);
+  };
   if (options.users == 0 && workload.turns == 1 && workload.shared_prefix == 0) {
     GeneratedArrivals arrivals(workload);
-    ObserverList observers({&recorder, &meter});
-    run_loop(scheduler, executor, arrivals, clock, observers);
+    run(arrivals, {&recorder, &meter});
   } else {
     const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
     ConversationArrivals arrivals(workload, users, limits.context_max);
-    ObserverList observers({&recorder, &meter, &arrivals});
-    run_loop(scheduler, executor, arrivals, clock, observers);
+    run(arrivals, {&recorder, &meter, &arrivals});
   }
-  return {.report = recorder.report(),
-          .limits = limits,
-          .kv_block_tokens = scheduler.kv().block_tokens()};
+  SimulationResult result{.report = recorder.report(),
+                          .limits = limits,
+                          .kv_block_tokens = scheduler.kv().block_tokens()};
+  if (body) {
+    result.body = body->report(clock.now());
+    result.unanswered = n_requests(workload) - result.report.submitted;
+  }
+  return result;
 }
 
 nlohmann::ordered_json simulation_json(const SimulationResult& result) {
@@ -124,9 +140,14 @@ nlohmann::ordered_json simulation_json(const SimulationResult& result) {
   json["step_tokens_max"] = result.limits.step_tokens_max;
   json["sequences_max"] = result.limits.sequences_max;
   json["context_max"] = result.limits.context_max;
+  if (result.body) json.update(body_json(*result.body, result.report.output_tokens, result.unanswered));
   return json;
 }
 
-std::string simulation_table(const SimulationResult& result) { return report_table(result.report); }
+std::string simulation_table(const SimulationResult& result) {
+  std::string out = report_table(result.report);
+  if (result.body) out += body_table(*result.body, result.report.output_tokens, result.unanswered);
+  return out;
+}
 
 }  // namespace tinderbox

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "box/body_executor.h"
 #include "box/report.h"
 #include "box/workload.h"
 #include "twin/step_model.h"
@@ -19,6 +20,7 @@ struct SimulateOptions {
   std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};
+  std::optional<BodyOptions> body = {};  // power, heat and faults; without: a healthy cool box
   bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
 
@@ -26,6 +28,8 @@ struct SimulationResult {
   Report report;
   Limits limits;  // as used
   std::int32_t kv_block_tokens = 0;
+  std::optional<BodyReport> body = {};
+  std::int64_t unanswered = 0;  // never taken in: the box answered nothing any more
 };
 
 // Called now and then with the requests over so far.

@@ -201,6 +201,9 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--as", o.as, "Answer at the pace of this machine");
   verb->add_option("--weightless", o.weightless,
                    "No weights: placeholder text at the twin's pace, for this model");
+  add_body(*verb, o.body);
+  verb->remove_option(verb->get_option("--body"));  // always, with a machine that has one
+  verb->add_option("--fault-seed", o.fault_seed, "Of faults at a rate: same seed, same times")->capture_default_str();
   verb->add_option("--host", o.host, "Address to listen on")->capture_default_str();
   verb->add_option("--port", o.port, "Port to listen on (0: any free one)")
       ->check(CLI::Range(0, 65535))

@@ -38,6 +38,8 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);
 void add_speculation(CLI::App& verb, TwinOptions& twin);
 // --ambient, --altitude, --clock-cap.
 void add_surroundings(CLI::App& verb, SurroundingsOptions& options);
+// These, --body and --fault.
+void add_body(CLI::App& verb, BodyOptionsCli& options);
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context);
 // soak and faults.

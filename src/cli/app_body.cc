@@ -12,6 +12,14 @@ void add_surroundings(CLI::App& verb, SurroundingsOptions& o) {
                   "Highest clock of the GPU, as `nvidia-smi -lgc` sets it: 2000MHz");
 }
 
+void add_body(CLI::App& verb, BodyOptionsCli& o) {
+  verb.add_flag("--body", o.body, "Power, clocks and heat of the box take part (also with the options below)");
+  add_surroundings(verb, o.surroundings);
+  verb.add_option("--fault", o.faults,
+                  "NAME, NAME@TIME, NAME@TIME+LENGTH or NAME~RATE/h: what goes wrong and when (see `tinderbox "
+                  "faults`); may be repeated");
+}
+
 void add_soak(CLI::App& app, Arguments& a, const Context& context) {
   auto* verb = app.add_subcommand(
       "soak", "A box under load for minutes to days: temperatures, clocks, watts, speed, faults");

@@ -66,6 +66,7 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--kv-tokens", o.kv_tokens,
                    "KV capacity in tokens (default: what is safe on the machine)")
       ->check(kTokens);
+  add_body(*verb, o.body);
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });

@@ -7,9 +7,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "box/body_executor.h"
 #include "box/engine_executor.h"
 #include "box/loop.h"
 #include "box/mailbox.h"
+#include "box/outages.h"
 #include "box/paced_executor.h"
 #include "box/twin_executor.h"
 #include "cli/commands.h"
@@ -36,6 +38,8 @@ struct Box {
   std::optional<StepModel> step_model;  // with --as and --weightless
   std::optional<EngineExecutor> engine;
   std::optional<TwinExecutor> twin;
+  std::optional<BodyExecutor> body;  // of a modelled machine that has one
+  Posted<std::shared_ptr<const Body>> shown;
   std::optional<PacedExecutor> paced;
   std::unique_ptr<const TextCodec> codec;
   std::optional<Scheduler> scheduler;
@@ -72,6 +76,21 @@ KvPool weightless_pool(const StepModel& step_model, const Limits& limits) {
           twin.stack.block_tokens};
 }
 
+// Faults at a rate are drawn for so long; what nothing ends then lasts for ever.
+constexpr double kFaultSeconds = 7 * 86'400.0;
+
+// The pace of the modelled machine, with its heat and faults if it has a body.
+Executor& pace_of(Box& box, const ServeOptions& options) {
+  const Machine& machine = box.step_model->twin().machine;
+  BodyOptionsCli asked = options.body;
+  asked.body = machine.body.has_value();
+  auto body = body_options_of(asked, machine, to_duration(Seconds(kFaultSeconds)), options.fault_seed);
+  if (!body) return *box.twin;
+  body->on_window = [&box](const Body& b) { box.shown.post(std::make_shared<const Body>(b)); };
+  body->on_window(Body(*machine.body, body->surroundings, body->clock_cap));
+  return box.body.emplace(*box.twin, *box.step_model, *body);
+}
+
 void build_weightless(Box& box, const Context& context, const ServeOptions& options) {
   TwinOptions twin = options.twin;
   twin.model = options.weightless;
@@ -85,7 +104,7 @@ void build_weightless(Box& box, const Context& context, const ServeOptions& opti
       limits.context_max, std::int64_t{pool.n_blocks()} * pool.block_tokens()));
   box.codec = std::make_unique<PlaceholderCodec>();
   box.twin.emplace(*box.step_model, Placeholders{.n_ids = box.step_model->twin().model.n_vocab});
-  box.executor = &*box.twin;
+  box.executor = &pace_of(box, options);
   box.scheduler.emplace(limits, pool);
   const TwinModel& t = box.step_model->twin();
   box.served = {.id = t.model.id, .weightless = true, .as = t.machine.id};
@@ -115,7 +134,7 @@ void build_real(Box& box, const Context& context, const ServeOptions& options) {
   box.step_model.emplace(make_twin(context, twin));
   require_one_replica(box.step_model->twin());
   box.twin.emplace(*box.step_model);
-  box.paced.emplace(*box.engine, *box.twin);
+  box.paced.emplace(*box.engine, pace_of(box, options));
   box.executor = &*box.paced;
   box.description = format("real tokens at the pace of {} with {}", options.as, twin.stack);
 }
@@ -184,9 +203,14 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                       return api.handle(request, std::move(wake));
                     });
   write_port(options.port_file, server.port());
-  ObserverList observers({&metrics, &mailbox});
+  if (box->body) metrics.read_from([&] { return readings(idle_sensors(*box->shown.get(), box->clock.now())); });
+  std::optional<Outages> outages;
+  std::vector<Observer*> watching = {&metrics, &mailbox};
+  if (box->body) watching.push_back(&outages.emplace(mailbox, *box->body));
+  ObserverList observers(std::move(watching));
+  Arrivals& arrivals = outages ? static_cast<Arrivals&>(*outages) : mailbox;
   std::thread box_thread(
-      [&] { run_loop(*box->scheduler, *box->executor, mailbox, box->clock, observers); });
+      [&] { run_loop(*box->scheduler, *box->executor, arrivals, box->clock, observers); });
   log(format("tinderbox: {}: {}", box->served.id, box->description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));
 

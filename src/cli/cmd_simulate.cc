@@ -46,6 +46,9 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o) {
   return workload;
 }
 
+// Faults at a rate are drawn for so long; a run may last longer.
+constexpr double kFaultSeconds = 30 * 86'400.0;
+
 // A row for each request that finished, as it does.
 class RequestFile {
  public:
@@ -78,6 +81,8 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
                              .sequences_max = options.sequences_max,
                              .kv_tokens = options.kv_tokens,
                              .slo = {.ttft = options.slo_ttft, .tpot = options.slo_tpot, .e2e = options.slo_e2e}};
+  simulation.body =
+      body_options_of(options.body, step_model.twin().machine, to_duration(Seconds(kFaultSeconds)), options.seed);
   std::optional<RequestFile> file;
   if (!options.requests_out.empty()) {
     file.emplace(options.requests_out);

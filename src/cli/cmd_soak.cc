@@ -206,6 +206,22 @@ std::optional<Hertz> clock_cap_of(const SurroundingsOptions& options) {
   return parse_hertz(options.clock_cap, "--clock-cap");
 }
 
+std::optional<BodyOptions> body_options_of(const BodyOptionsCli& o, const Machine& machine, Duration total,
+                                           std::uint64_t seed) {
+  BodyOptions out{.surroundings = surroundings_of(o.surroundings),
+                  .clock_cap = clock_cap_of(o.surroundings),
+                  .faults = plan_faults(o.faults, machine, total, seed)};
+  for (FaultEvent& event : out.faults) {
+    if (event.end == TimePoint(total)) event.end = TimePoint::max();
+  }
+  const SurroundingsOptions usual;
+  const bool asked = o.body || !o.faults.empty() || out.clock_cap || o.surroundings.ambient != usual.ambient ||
+                     o.surroundings.altitude != usual.altitude;
+  if (!asked) return std::nullopt;
+  body_of(machine);
+  return out;
+}
+
 int cmd_soak(const Context& context, const SoakOptionsCli& options) {
   const Plan plan = plan_of(context, options);
   const BodyFacts& body = body_of(plan.machine);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/sampling.h"
+#include "box/body_executor.h"
 #include "box/compare.h"
 #include "cli/context.h"
 #include "twin/body.h"
@@ -28,6 +29,15 @@ struct SurroundingsOptions {
 };
 // Throw Error::Invalid naming the option.
 Surroundings surroundings_of(const SurroundingsOptions& options);
+// A body in these surroundings, if it was asked for or something here says more than the defaults.
+struct BodyOptionsCli {
+  SurroundingsOptions surroundings;
+  std::vector<std::string> faults;
+  bool body = false;
+};
+// faults: drawn for so long a time, from the seed; one that nothing ends lasts for ever.
+std::optional<BodyOptions> body_options_of(const BodyOptionsCli& options, const Machine& machine, Duration total,
+                                           std::uint64_t seed);
 std::optional<Hertz> clock_cap_of(const SurroundingsOptions& options);
 
 struct PredictOptions {
@@ -85,6 +95,7 @@ struct SimulateOptionsCli {
   std::uint64_t seed = 0;
   std::optional<std::int64_t> step_tokens_max, sequences_max, kv_tokens;
   std::optional<double> slo_ttft, slo_tpot, slo_e2e;  // seconds
+  BodyOptionsCli body;
   bool strict = false, json = false;
 };
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
@@ -154,6 +165,8 @@ struct ServeOptions {
   std::string as, weightless, host = "127.0.0.1", name, port_file;
   int port = 8080;
   std::int64_t sequences_max = 0, queue_max = 1024, step_tokens_max = 0;
+  BodyOptionsCli body;
+  std::uint64_t fault_seed = 0;
 };
 int cmd_serve(const Context& context, const ServeOptions& options);
 

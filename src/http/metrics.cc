@@ -1,6 +1,7 @@
 #include "http/metrics.h"
 
 #include <unordered_map>
+#include <utility>
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
@@ -114,6 +115,7 @@ struct Metrics::Impl {
   Buckets token_bounds = one_two_five(static_cast<double>(scheduler.limits().context_max));
   std::unordered_map<SeqId, Live> live;
 
+  std::function<std::vector<Reading>()> read;
   Gauge& running = make.gauge("vllm:num_requests_running", "Requests in the running batch");
   Gauge& waiting = make.gauge("vllm:num_requests_waiting", "Requests waiting to be run");
   Gauge& kv_usage = make.gauge("vllm:kv_cache_usage_perc", "Share of KV blocks in use, 0 to 1");
@@ -240,7 +242,15 @@ void Metrics::on_token(const TokenEvent& event, TimePoint now) {
   impl_->update_gauges();
 }
 
+void Metrics::read_from(std::function<std::vector<Reading>()> read) { impl_->read = std::move(read); }
+
 std::string Metrics::text() const {
+  if (impl_->read) {
+    // The registry hands out the gauge it has, if it has one of this name and these labels.
+    for (const Reading& r : impl_->read()) {
+      impl_->make.gauge(r.name, r.help, {r.labels.begin(), r.labels.end()}).Set(r.value);
+    }
+  }
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

@@ -7,10 +7,12 @@
 // of the step that was running when it came.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "box/gauges.h"
 #include "box/loop.h"
 
 namespace tinderbox {
@@ -27,6 +29,9 @@ class Metrics final : public Observer {
   // scheduler is read on the box thread only and must outlive the loop.
   Metrics(MetricsOptions options, const Scheduler& scheduler);
   ~Metrics() override;
+
+  // Before anything is observed. read: called for each text(), from its thread; gauges like the others.
+  void read_from(std::function<std::vector<Reading>()> read);
 
   // Box thread.
   void on_admission(const Request& request, Admission admission, TimePoint now) override;

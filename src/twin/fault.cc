@@ -12,6 +12,7 @@ namespace tinderbox {
 namespace {
 
 constexpr double kRateMax = 3600;  // an hour
+constexpr int kEventsMax = 10'000;
 constexpr Duration kUnstatedLength = std::chrono::minutes(10);
 
 // The facts of one machine's [faults], with where they are from.
@@ -199,6 +200,10 @@ std::vector<FaultEvent> plan_faults(const std::vector<std::string>& plans, const
             format("fault '{}': expected NAME~RATE/h with a rate above 0 and at most {:g}", plan,
                    kRateMax));
       }
+      if (*rate * to_seconds(total).value() / 3600 > kEventsMax) {
+        throw_invalid(format("fault '{}': more than {} times within {}; choose a lower rate", plan, kEventsMax,
+                             human(to_seconds(total))));
+      }
       draw(fault, *rate, total, random, out);
       continue;
     }
@@ -228,6 +233,14 @@ Handicap handicap_at(const std::vector<FaultEvent>& events, TimePoint now) {
     out.off = out.off || h.off;
   }
   return out;
+}
+
+std::string link_at(const std::vector<FaultEvent>& events, TimePoint now) {
+  std::string link;
+  for (const FaultEvent& event : events) {
+    if (!event.fault.link.empty() && now >= event.begin && now < event.end) link = event.fault.link;
+  }
+  return link;
 }
 
 TimePoint next_change(const std::vector<FaultEvent>& events, TimePoint now) {

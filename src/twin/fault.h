@@ -40,6 +40,8 @@ std::vector<FaultEvent> plan_faults(const std::vector<std::string>& plans, const
 
 // All that is wrong at a time: the lowest limits, shares multiplied.
 Handicap handicap_at(const std::vector<FaultEvent>& events, TimePoint now);
+// The faulty link between boxes at a time; empty: the healthy one. The last to begin counts.
+std::string link_at(const std::vector<FaultEvent>& events, TimePoint now);
 // The next time after now at which something begins or ends; TimePoint::max() if nothing does.
 TimePoint next_change(const std::vector<FaultEvent>& events, TimePoint now);
 

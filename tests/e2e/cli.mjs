@@ -65,6 +65,23 @@ await check('simulate: percentiles, same seed same bytes', () => {
   JSON.parse(run(...args, '1', '--json').stdout);
 });
 
+await check('simulate with a body: energy, heat, faults and what they cost', () => {
+  const args = ['simulate', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '2', '--requests', '600', '--seed', '3', '--json'];
+  const run = (...more) => JSON.parse(tinderbox(binary, [...args, ...more]).stdout);
+  const healthy = run('--body');
+  assert.ok(healthy.wall_energy_per_token_j > 0.1 && healthy.gpu_max_c > healthy.gpu_end_c - 1e-9);
+  assert.equal(healthy.down_s, 0);
+  const warm = run('--ambient', '35C');
+  assert.ok(warm.gpu_max_c > healthy.gpu_max_c + 3);
+  const slow = run('--fault', 'slow-memory@60s+60s');
+  assert.ok(slow.tpot_s.p99 > 1.5 * healthy.tpot_s.p99 && slow.slowest_speed < 0.5);
+  const off = run('--fault', 'power-off@2min');
+  assert.equal(off.submitted + off.unanswered, 600);
+  assert.ok(off.unanswered > 200 && off.down_from_s === 120);
+  assert.match(tinderbox(binary, [...args, '--fault', 'no-such']).stderr, /no fault 'no-such'.*slow-memory/);
+  assert.match(tinderbox(binary, [...args, '--fault', 'single-rail-link']).stderr, /--nodes/);
+});
+
 await check('machines, models, stacks list and show', () => {
   for (const [kind, id, word] of [['machines', 'dgx-spark', '273 GB/s'], ['models', 'gpt-oss-120b', 'n_experts'], ['stacks', 'vllm', 'derived']]) {
     assert.ok(run(kind).stdout.includes(id));

@@ -40,6 +40,44 @@ await check('--as dgx-spark gives the same tokens, and shows how late this compu
   }
 });
 
+await check('a modelled box has sensors, and warms with its work', async () => {
+  const server = await serve(binary, ['--weightless', 'llama-3.1-8b', '--weights', 'fp8', '--ambient', '30C']);
+  try {
+    const idle = await metric(server.url, 'DCGM_FI_DEV_GPU_TEMP');
+    assert.ok(idle > 30 && idle < 55, `${idle} C`);
+    const model = (await modelId(server.url)).id;
+    await chat(server.url, { model, max_tokens: 80 });
+    assert.ok((await metric(server.url, 'DCGM_FI_DEV_GPU_TEMP')) > idle + 2);
+    assert.ok((await metric(server.url, 'tinderbox_wall_watts')) > 20);
+    assert.ok((await metric(server.url, 'tinderbox_zone_celsius')) > 30);
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+});
+
+await check('a fault slows the box; a frozen box hangs until it is over, and what it had is lost', async () => {
+  const args = ['--weightless', 'llama-3.1-8b', '--weights', 'fp8'];
+  const n = 24;
+  const timed = async (server) => {
+    const { id: model } = await modelId(server.url);
+    const begin = performance.now();
+    await chat(server.url, { model, max_tokens: n });
+    return performance.now() - begin;
+  };
+  const healthy = await serve(binary, args);
+  const slow = await serve(binary, [...args, '--fault', 'slow-memory@0s+10min']);
+  const frozen = await serve(binary, [...args, '--fault', 'memory-exhaustion@0s+6s']);
+  const since = performance.now();
+  try {
+    const usual = await timed(healthy);
+    assert.ok((await timed(slow)) > 1.8 * usual);
+    await timed(frozen);
+    assert.ok(performance.now() - since > 4000, 'answered while frozen');
+  } finally {
+    for (const server of [healthy, slow, frozen]) assert.equal(await server.stop(), 0);
+  }
+});
+
 await check('--weightless streams marked placeholder text at the pace that predict tells', async () => {
   const server = await serve(binary, ['--weightless', 'llama-3.1-8b', '--weights', 'fp8']);
   try {
