@@ -24,7 +24,7 @@ Duration to_duration(Seconds seconds) {
   return Duration(static_cast<Duration::rep>(ns));
 }
 
-Seconds to_seconds(Duration duration) { return Seconds(static_cast<double>(duration.count()) * 1e-9); }
+Seconds to_seconds(Duration duration) { return Seconds(static_cast<double>(duration.count()) / 1e9); }
 
 Seconds since_start(TimePoint t) { return to_seconds(t.time_since_epoch()); }
 
