@@ -59,9 +59,7 @@ class HeatFit {
   }
 
   Body body(const Eigen::VectorXd& x) const {
-    std::vector<double> values;
-    for (Eigen::Index i = 0; i < x.size(); ++i) values.push_back(std::exp(x[i]));
-    BodyFacts facts = *with_values(toml_, id_, parameters_, values).body;
+    BodyFacts facts = *with_values(toml_, id_, parameters_, values(x)).body;
     facts.loop = facts.fan_interval = Seconds(kTick);
     return Body(facts);
   }
@@ -91,9 +89,10 @@ class HeatFit {
 
   std::vector<FittedParameter> fitted(const Eigen::VectorXd& x) const {
     std::vector<FittedParameter> out = parameters_;
+    const std::vector<double> fit = values(x);
     for (std::size_t i = 0; i < out.size(); ++i) {
       const auto k = static_cast<Eigen::Index>(i);
-      out[i].value = std::exp(x[k]);
+      out[i].value = fit[i];
       out[i].error = last_errors_[k];
       out[i].n_rows = last_rows_[i];
     }
@@ -101,6 +100,20 @@ class HeatFit {
   }
 
  private:
+  // No fan turns faster than at full speed, nor slower where it is warmer, whatever a step of the fit
+  // asks for.
+  std::vector<double> values(const Eigen::VectorXd& x) const {
+    std::vector<double> out;
+    double share = 0;
+    for (Eigen::Index i = 0; i < x.size(); ++i) {
+      out.push_back(std::exp(x[i]));
+      if (!parameters_[static_cast<std::size_t>(i)].key.starts_with("body.fan_share.")) continue;
+      share = std::min(1.0, std::max(share, out.back()));
+      out.back() = share;
+    }
+    return out;
+  }
+
   template <typename F>
   void each_run(F&& f) {
     // Dealt out like cards: neighbours are of like length.

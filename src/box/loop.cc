@@ -36,74 +36,81 @@ void ObserverList::on_run(const StepRun& run, TimePoint start, const RunTimes& t
   for (Observer* o : observers_) o->on_run(run, start, times, scheduler);
 }
 
-namespace {
+Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock, Observer& observer)
+    : scheduler_(scheduler),
+      executor_(executor),
+      arrivals_(arrivals),
+      clock_(clock),
+      observer_(observer),
+      now_(clock.now()) {}
 
-// One step, or a run of them; its memory is used again.
-class Stepper {
- public:
-  Stepper(Scheduler& scheduler, Executor& executor, Clock& clock, Observer& observer)
-      : scheduler_(scheduler), executor_(executor), clock_(clock), observer_(observer) {}
+TimePoint Loop::take() {
+  const TimePoint next = arrivals_.next();
+  if (next > now_) return next;
+  for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
+  return arrivals_.next();
+}
 
-  // When it was over; nothing if there is nothing to run.
-  std::optional<TimePoint> step(TimePoint now) {
+std::optional<TimePoint> Loop::step(TimePoint until) {
+  events_.clear();
+  if (!executor_.takes_runs()) {
     scheduler_.schedule(step_);
     if (step_.items.empty()) return std::nullopt;
-    const StepResult result = executor_.run(step_, now);
-    CHECK(result.end >= now);
+    const StepResult result = executor_.run(step_, now_);
+    CHECK(result.end >= now_);
     clock_.wait_until(result.end);
-    observer_.on_step(step_, now, result, scheduler_);
-    events_.clear();
+    observer_.on_step(step_, now_, result, scheduler_);
     scheduler_.complete(step_, result.sampled, events_);
     for (const TokenEvent& event : events_) observer_.on_token(event, result.end);
     return result.end;
   }
+  scheduler_.schedule_run(run_);
+  if (run_.n_steps == 0) return std::nullopt;
+  executor_.run(run_, now_, until, times_);
+  CHECK(times_.end >= now_);
+  scheduler_.hold_run(run_, times_.n_steps);
+  clock_.wait_until(times_.end);
+  observer_.on_run(run_, now_, times_, scheduler_);
+  scheduler_.complete_run(run_, events_);
+  for (const TokenEvent& event : events_) observer_.on_token(event, times_.end);
+  return times_.end;
+}
 
-  std::optional<TimePoint> run(TimePoint now, TimePoint until) {
-    scheduler_.schedule_run(run_);
-    if (run_.n_steps == 0) return std::nullopt;
-    executor_.run(run_, now, until, times_);
-    CHECK(times_.end >= now);
-    scheduler_.hold_run(run_, times_.n_steps);
-    clock_.wait_until(times_.end);
-    observer_.on_run(run_, now, times_, scheduler_);
-    events_.clear();
-    scheduler_.complete_run(run_, events_);
-    for (const TokenEvent& event : events_) observer_.on_token(event, times_.end);
-    return times_.end;
-  }
-
- private:
-  Scheduler& scheduler_;
-  Executor& executor_;
-  Clock& clock_;
-  Observer& observer_;
-  Step step_;
-  StepRun run_;
-  RunTimes times_;
-  std::vector<TokenEvent> events_;
-};
-
-}  // namespace
-
-void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
-              Observer& observer) {
-  Stepper stepper(scheduler, executor, clock, observer);
-  TimePoint now = clock.now();
+void Loop::run() {
   for (;;) {
-    TimePoint next = arrivals.next();
-    if (next <= now) {
-      for (Command& command : arrivals.take(now)) apply(command, scheduler, observer, now);
-      next = arrivals.next();
-    }
-    const auto end = executor.takes_runs() ? stepper.run(now, next) : stepper.step(now);
-    if (end) {
-      now = *end;
-    } else if (arrivals.wait(clock)) {
-      now = std::max(now, clock.now());
+    const TimePoint next = take();
+    if (const auto end = step(next)) {
+      now_ = *end;
+    } else if (arrivals_.wait(clock_)) {
+      now_ = std::max(now_, clock_.now());
     } else {
       return;
     }
   }
+}
+
+void Loop::advance(TimePoint until) {
+  while (now_ < until) {
+    const TimePoint next = take();
+    if (const auto end = step(std::min(next, until))) {
+      now_ = *end;
+    } else if (next < until) {
+      now_ = std::max(now_, next);
+    } else {
+      return;
+    }
+  }
+}
+
+TimePoint Loop::next() const {
+  if (!scheduler_.idle()) return now_;
+  const TimePoint next = arrivals_.next();
+  return next == TimePoint::max() ? next : std::max(now_, next);
+}
+
+void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
+              Observer& observer) {
+  Loop(scheduler, executor, arrivals, clock, observer).run();
 }
 
 }  // namespace tinderbox

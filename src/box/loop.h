@@ -1,6 +1,7 @@
 // The whole product's control flow: one thread, one scheduler, one executor, one clock.
 #pragma once
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -58,8 +59,41 @@ class ObserverList final : public Observer {
 
 // Commands are applied at step boundaries, in order; a cancelled sequence's last event follows at
 // once. The box's time goes from step end to step end (StepResult::end), not by what the clock says
-// after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Runs
-// until arrivals end and the scheduler is idle. Executors that take runs are given steps many at once.
+// after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Executors
+// that take runs are given steps many at once.
+class Loop {
+ public:
+  // All must outlive this.
+  Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock, Observer& observer);
+
+  // Until arrivals end and the scheduler is idle.
+  void run();
+  // In virtual time: every step that begins before `until`. Then now() >= until, or nothing is to be
+  // done before it.
+  void advance(TimePoint until);
+  TimePoint now() const { return now_; }
+  // When something is to be done next; TimePoint::max(): nothing that is known of.
+  TimePoint next() const;
+
+ private:
+  // Takes what has arrived; returns when more will.
+  TimePoint take();
+  // One step, or a run of them up to `until`: when it was over; nothing if there is nothing to run.
+  std::optional<TimePoint> step(TimePoint until);
+
+  Scheduler& scheduler_;
+  Executor& executor_;
+  Arrivals& arrivals_;
+  Clock& clock_;
+  Observer& observer_;
+  TimePoint now_;
+  // Used again and again.
+  Step step_;
+  StepRun run_;
+  RunTimes times_;
+  std::vector<TokenEvent> events_;
+};
+
 void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
               Observer& observer);
 

@@ -28,6 +28,39 @@ Csv as_speed(const Csv& csv, std::size_t row) {
 
 }  // namespace
 
+LoadedRow loaded_row(Questioner& questioner, const Csv& csv, std::size_t row) {
+  LoadedRow out;
+  const Csv speed = as_speed(csv, row);
+  const Cells cells(speed, 0);
+  if (cells.problem()) {
+    out.refused = kBadCell;
+    return out;
+  }
+  if (!cells.has("concurrency")) {
+    out.refused = "missing column";  // a peak, or a load of another kind
+    return out;
+  }
+  const Question question = questioner.question(cells);
+  if (question.refused != nullptr) {
+    out.refused = question.refused;
+    return out;
+  }
+  BuiltTwin twin = questioner.build(*question.measured);
+  if (twin.refused != nullptr) {
+    out.refused = twin.refused;
+    return out;
+  }
+  try {
+    out.point = question.measured->point;
+    out.prediction = predict(*twin.model, out.point, true);
+    out.phases = phase_loads(*twin.model, out.point, out.prediction);
+    out.model = std::move(twin.model);
+  } catch (const Error& error) {
+    out.refused = error.what();
+  }
+  return out;
+}
+
 PowerRows read_power_rows(const Csv& csv, const TwinCatalogues& catalogues) {
   PowerRows out;
   Questioner questioner(catalogues);
@@ -37,37 +70,17 @@ PowerRows read_power_rows(const Csv& csv, const TwinCatalogues& catalogues) {
       continue;
     }
     const auto measured = parse_double(csv.at(row, "value"));
-    const Csv speed = as_speed(csv, row);
-    const Cells cells(speed, 0);
-    if (!measured || *measured <= 0 || cells.problem()) {
-      out.refused.emplace_back(row, kBadCell);
+    LoadedRow loaded = loaded_row(questioner, csv, row);
+    if (!measured || *measured <= 0) loaded.refused = kBadCell;
+    if (!loaded.refused.empty()) {
+      out.refused.emplace_back(row, std::move(loaded.refused));
       continue;
     }
-    if (!cells.has("concurrency")) {
-      out.refused.emplace_back(row, "missing column");  // a peak, or a load of another kind
-      continue;
-    }
-    const Question question = questioner.question(cells);
-    if (question.refused != nullptr) {
-      out.refused.emplace_back(row, question.refused);
-      continue;
-    }
-    const BuiltTwin twin = questioner.build(*question.measured);
-    if (twin.refused != nullptr) {
-      out.refused.emplace_back(row, twin.refused);
-      continue;
-    }
-    try {
-      const Point& point = question.measured->point;
-      out.rows.push_back(
-          {.index = row,
-           .model = csv.at(row, "base"),
-           .source = csv.at(row, "source"),
-           .measured = *measured,
-           .phases = phase_loads(*twin.model, point, predict(*twin.model, point, true))});
-    } catch (const Error& error) {
-      out.refused.emplace_back(row, error.what());
-    }
+    out.rows.push_back({.index = row,
+                        .model = csv.at(row, "base"),
+                        .source = csv.at(row, "source"),
+                        .measured = *measured,
+                        .phases = loaded.phases});
   }
   return out;
 }

@@ -1,7 +1,9 @@
 // Published watts of a box that answers a model, as the loads that the twin says it runs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/csv.h"
@@ -17,6 +19,17 @@ struct PowerRow {
   double measured = 0;  // W, as nvidia-smi shows it, mean over the run
   PhaseLoads phases{};
 };
+
+// A row of test power or temperature with its load, which a prediction of speed tells; rows without
+// lengths are taken as decode of a short prompt. Without a model and a number of streams: refused.
+struct LoadedRow {
+  std::optional<StepModel> model{};
+  Point point{};
+  Prediction prediction{};
+  PhaseLoads phases{};
+  std::string refused{};  // why there is no load
+};
+LoadedRow loaded_row(Questioner& questioner, const Csv& csv, std::size_t row);
 
 struct PowerRows {
   std::vector<PowerRow> rows;

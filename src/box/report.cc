@@ -132,6 +132,28 @@ void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) 
   if (on_finished_) on_finished_(times);
 }
 
+void Recorder::merge(const Recorder& other) {
+  const Report& o = other.sums_;
+  for (std::int64_t Report::* sum :
+       {&Report::submitted, &Report::finished, &Report::cancelled, &Report::refused, &Report::prompt_tokens,
+        &Report::output_tokens, &Report::good, &Report::steps, &Report::preemptions}) {
+    sums_.*sum += o.*sum;
+  }
+  sums_.kv_blocks = std::max(sums_.kv_blocks, o.kv_blocks);
+  sums_.kv_blocks_peak = std::max(sums_.kv_blocks_peak, o.kv_blocks_peak);
+  n_items_ += other.n_items_;
+  n_step_tokens_ += other.n_step_tokens_;
+  busy_ += other.busy_;
+  lateness_ += other.lateness_;
+  first_ = std::min(first_, other.first_);
+  last_ = std::max(last_, other.last_);
+  ttft_.merge(other.ttft_);
+  tpot_.merge(other.tpot_);
+  itl_.merge(other.itl_);
+  e2e_.merge(other.e2e_);
+  queue_.merge(other.queue_);
+}
+
 Report Recorder::report() const {
   Report r = sums_;
   r.busy = to_seconds(busy_);

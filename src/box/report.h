@@ -64,6 +64,8 @@ class Recorder final : public Observer {
   void on_token(const TokenEvent& event, TimePoint now) override;
   void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
               const Scheduler& scheduler) override;
+  // Adds what another box saw. Of KV it keeps the fullest box.
+  void merge(const Recorder& other);
   Report report() const;
 
  private:

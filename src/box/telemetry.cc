@@ -140,6 +140,9 @@ Replay run_through(Body body, const TelemetryRun& run, Celsius room) {
     out.gpu.push_back(body.temperature(body.facts().gpu));
     out.drive.push_back(body.temperature(body.facts().drive));
     out.network.push_back(body.temperature(body.facts().network));
+    out.clock.push_back(body.state().clock);
+    out.zones.emplace_back();
+    for (std::size_t z = 0; z < run.samples[i].zones.size(); ++z) out.zones.back().push_back(body.zone(z));
     squares += std::pow((out.gpu.back() - run.samples[i].gpu).value(), 2);
   }
   out.rmse = std::sqrt(squares / static_cast<double>(run.samples.size()));

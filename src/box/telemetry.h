@@ -40,6 +40,8 @@ std::vector<TelemetryRun> load_telemetry(const std::filesystem::path& folder);
 struct Replay {
   Celsius room;                                    // given, or inferred
   std::vector<Celsius> gpu{}, drive{}, network{};  // one for each sample
+  std::vector<Hertz> clock{};
+  std::vector<std::vector<Celsius>> zones{};  // of samples that have them
   double rmse = 0;                                 // K, of the GPU over the whole run
 };
 

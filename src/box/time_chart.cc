@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "base/text.h"
 #include "box/validate_plots.h"
@@ -64,18 +65,28 @@ std::string text(double x, double y, std::string_view anchor, std::string_view w
       x, y, anchor, more, xml_text(what));
 }
 
-// Of each bucket of neighbours the lowest and the highest, in order of time.
-std::vector<std::pair<double, double>> thinned(
-    const std::vector<std::pair<double, double>>& points) {
-  std::vector<std::pair<double, double>> finite, out;
+using Points = std::vector<std::pair<double, double>>;
+
+// Between points that are not finite.
+std::vector<Points> pieces_of(const Points& points) {
+  std::vector<Points> pieces(1);
   for (const auto& p : points) {
-    if (std::isfinite(p.first) && std::isfinite(p.second)) finite.push_back(p);
+    if (std::isfinite(p.first) && std::isfinite(p.second)) {
+      pieces.back().push_back(p);
+    } else if (!pieces.back().empty()) {
+      pieces.emplace_back();
+    }
   }
-  if (finite.size() <= kPointsMax) return finite;
-  const std::size_t buckets = kPointsMax / 2;
+  return pieces;
+}
+
+// Of each of so many buckets of neighbours the lowest and the highest, in order of time.
+Points thinned(const Points& points, std::size_t buckets) {
+  if (points.size() <= 2 * buckets) return points;
+  Points out;
   for (std::size_t b = 0; b < buckets; ++b) {
     const auto at = [&](std::size_t i) {
-      return finite.begin() + static_cast<std::ptrdiff_t>(i * finite.size() / buckets);
+      return points.begin() + static_cast<std::ptrdiff_t>(i * points.size() / buckets);
     };
     auto [low, high] =
         std::ranges::minmax_element(at(b), at(b + 1), {}, &std::pair<double, double>::second);
@@ -89,9 +100,13 @@ std::vector<std::pair<double, double>> thinned(
 std::string curve_svg(const TimeCurve& curve, const Axis& x, const Axis& y, double top,
                       double height, std::string_view colour) {
   std::string path;
-  for (const auto& [at, value] : thinned(curve.points)) {
-    path += format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", kLeft + kPlot * x.share(at),
-                   top + height * (1 - y.share(value)));
+  for (const Points& piece : pieces_of(curve.points)) {
+    const std::size_t buckets = 1 + kPointsMax / 2 * piece.size() / curve.points.size();
+    std::string_view go = "M";
+    for (const auto& [at, value] : thinned(piece, buckets)) {
+      path += format("{}{:.1f} {:.1f}", std::exchange(go, "L"), kLeft + kPlot * x.share(at),
+                     top + height * (1 - y.share(value)));
+    }
   }
   return format(
       "<path fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\"{} "

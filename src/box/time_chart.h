@@ -11,7 +11,7 @@ namespace tinderbox {
 struct TimeCurve {
   std::string name;
   std::vector<std::pair<double, double>>
-      points{};  // s, value; ascending; those not finite are left out
+      points{};  // s, value; ascending; those not finite break the curve
   bool dashed = false;
 };
 
@@ -33,7 +33,7 @@ struct TimeChart {
   std::vector<TimeMark> marks{};  // upright lines through all panels
 };
 
-// At most kPointsMax points of a curve are drawn: of more, those that keep peaks.
+// Of many points of a curve those are drawn that keep its peaks.
 std::string time_chart_svg(const TimeChart& chart);
 
 }  // namespace tinderbox

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "box/body_answers.h"
 #include "box/measurement.h"
 #include "box/validate_memory.h"
 
@@ -22,7 +23,7 @@ std::string column_of(const std::string& key) {
 class Cache {
  public:
   explicit Cache(const TwinCatalogues& catalogues)
-      : catalogues_(catalogues), questioner_(catalogues) {}
+      : catalogues_(catalogues), questioner_(catalogues), bodies_(catalogues, questioner_) {}
 
   Answer answer(const Cells& cells) {
     const Question q = questioner_.question(cells);
@@ -36,6 +37,7 @@ class Cache {
     if (twin.refused != nullptr) return {.refused = twin.refused};
     return answers_.answer(*twin.model, *q.measured);
   }
+  Answer body(const Csv& csv, std::size_t i) { return bodies_.answer(csv, i); }
   Answer memory(const Csv& csv, std::size_t i) {
     const MemoryOutcome outcome = predict_memory(csv, i, catalogues_);
     return {.value = outcome.value_gb, .refused = outcome.refused};
@@ -44,6 +46,7 @@ class Cache {
  private:
   const TwinCatalogues& catalogues_;
   Questioner questioner_;
+  BodyAnswers bodies_;
   std::map<std::string, BuiltTwin> twins_;
   Answers answers_;
 };
@@ -71,7 +74,10 @@ ValidationRow row_of(Cache& cache, const Csv& csv, std::size_t i,
   row.value = *cells.number("value");
   const std::string& spec = cells.text("spec");
   row.speculates = !spec.empty() && spec != "none";
-  const Answer outcome = cells.text("test") == "memory" ? cache.memory(csv, i) : cache.answer(cells);
+  const std::string& test = cells.text("test");
+  const Answer outcome = test == "memory"                            ? cache.memory(csv, i)
+                         : test == "power" || test == "temperature" ? cache.body(csv, i)
+                                                                     : cache.answer(cells);
   if (outcome.refused != nullptr) {
     row.reason = outcome.refused;
   } else {

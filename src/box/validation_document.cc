@@ -353,6 +353,7 @@ std::string validation_document(const Validation& validation, const TwinCatalogu
   out += publishers(validation);
   out += plots(validation, options.plot_folder);
   out += worst(validation, catalogues, options.diagnoses);
+  out += options.body;
   if (!options.own_engine.empty()) out += options.own_engine + "\n";
   out += slices(validation);
   out += refused(validation);

@@ -36,6 +36,7 @@ struct DocumentOptions {
   std::vector<Diagnosis> diagnoses{};
   // Markdown about the engine of this repository, with its heading; empty: no such section.
   std::string own_engine{};
+  std::string body{};  // ditto about heat and power (box/validation_body.h)
   std::string plot_folder = "docs/validation";  // as VALIDATION.md links to it
 };
 

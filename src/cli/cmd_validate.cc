@@ -7,10 +7,13 @@
 #include "base/text.h"
 #include "box/markdown.h"
 #include "box/own_engine.h"
+#include "box/telemetry.h"
 #include "box/validate.h"
+#include "box/validation_body.h"
 #include "box/validation_document.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "twin/load.h"
 
 namespace tinderbox::cli {
 
@@ -39,7 +42,42 @@ void report_one(const TwinCatalogues& catalogues, const ValidateOptionsCli& opti
   if (!options.out.empty()) write_file(options.out, validation_csv(report));
 }
 
-void write_document(const TwinCatalogues& catalogues, const fs::path& root) {
+constexpr std::string_view kBodyMachine = "dgx-spark", kBodyFolder = "docs/body";
+// A load at the power limit, for the chart of an hour of serving.
+constexpr std::int64_t kHourPrompt = 25'000, kHourGen = 256, kHourStreams = 20;
+
+std::string hour_of_serving(const Context& context, const BodyFacts& body) {
+  TwinOptions options;
+  options.model = "qwen3.6-27b";
+  options.weights = "bf16";
+  options.stack = "vllm";
+  const StepModel model(make_twin(context, options));
+  const Point point{.prompt = kHourPrompt, .gen = kHourGen, .concurrency = kHourStreams};
+  const Prediction prediction = predict(model, point, true);
+  const double tokens = static_cast<double>((point.prompt + point.gen) * point.concurrency);
+  return time_chart_svg(rooms_chart(body, mixed(phase_loads(model, point, prediction)),
+                                    tokens / prediction.total.value(),
+                                    format("{} in bf16 by vLLM, {} streams of {} prompt and {} answer tokens; all "
+                                           "tokens",
+                                           options.model, kHourStreams, kHourPrompt, kHourGen),
+                                    {Celsius(20), Celsius(25), Celsius(30), Celsius(35)}));
+}
+
+// The section about heat and power; its plots are written.
+std::string body_section(const Context& context, const TwinCatalogues& catalogues, const fs::path& root) {
+  const std::string id(kBodyMachine);
+  const BodyValidation body =
+      validate_body(read_file(root / "data/machines" / (id + ".toml")), id, load_telemetry(root / "data/telemetry"),
+                    Csv::load(root / "data/measurements/power-thermal.csv"), catalogues,
+                    [](const std::string& what) { log("validate: " + what); });
+  const fs::path folder = root / kBodyFolder;
+  fs::create_directories(folder);
+  for (const PlotFile& plot : body_plots(body)) write_file(folder / plot.name, plot.svg);
+  write_file(folder / "serving-hour.svg", hour_of_serving(context, body.facts));
+  return body_markdown(body, std::string(kBodyFolder));
+}
+
+void write_document(const Context& context, const TwinCatalogues& catalogues, const fs::path& root) {
   std::vector<MeasurementFile> files;
   for (const auto& [name, fitted] : kFiles)
     files.push_back({name, Csv::load(root / "data/measurements" / name), fitted});
@@ -47,6 +85,7 @@ void write_document(const TwinCatalogues& catalogues, const fs::path& root) {
   DocumentOptions options{.diagnoses = parse_diagnoses(read_file(diagnoses), diagnoses.string())};
   const fs::path own_engine = root / "data/own-engine.csv";  // of `./dev bench twin --write`
   if (fs::exists(own_engine)) options.own_engine = own_engine_markdown(read_own_engine(Csv::load(own_engine)));
+  options.body = body_section(context, catalogues, root);
   const fs::path readme = root / "README.md";
   std::string readme_text = read_file(readme);
   // Before the minutes of work: the lines must be there.
@@ -69,7 +108,7 @@ int cmd_validate(const Context& context, const ValidateOptionsCli& options) {
   const TwinCatalogues catalogues{context.machines, context.stacks, context.models,
                                   &context.trainers, &context.speculation};
   if (!options.document.empty()) {
-    write_document(catalogues, options.document);
+    write_document(context, catalogues, options.document);
     return 0;
   }
   if (options.measurements.size() > 1 && (options.json || !options.out.empty())) {
