@@ -95,6 +95,11 @@ void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Cloc
       for (Command& command : arrivals.take(now)) apply(command, scheduler, observer, now);
       next = arrivals.next();
     }
+    if (scheduler.next_deadline() <= now) {
+      scheduler.expire(now);
+      for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
+    }
+    next = std::min(next, scheduler.next_deadline());
     const auto end = executor.takes_runs() ? stepper.run(now, next) : stepper.step(now);
     if (end) {
       now = *end;

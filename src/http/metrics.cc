@@ -224,7 +224,7 @@ void Metrics::on_token(const TokenEvent& event, TimePoint now) {
   const auto it = impl_->live.find(event.seq);
   if (it == impl_->live.end()) return;
   Impl::Live& l = it->second;
-  if (event.finish != FinishReason::Cancelled) {
+  if (!cut_short(event.finish)) {
     impl_->generated.Increment();
     if (++l.n_generated == 1) {
       l.first_token = now;

@@ -10,7 +10,8 @@
 namespace tinderbox {
 namespace {
 
-constexpr std::array<Policy, 4> kPolicies = {{
+constexpr std::array<Policy, 5> kPolicies = {{
+    {.name = "fcfs"},
     {.name = "vllm", .prefix_cache = true},
     {.name = "llama.cpp", .prefix_cache = true, .slots = true},
     {.name = "ollama", .prefix_cache = true, .slots = true},

@@ -2,6 +2,7 @@
 // questions and is one for all of them. Beside them stand the limits (token budget, sequences) and
 // the block size of the pool.
 //
+//   fcfs       one token budget, in order of arrival; nothing is kept
 //   vllm       one token budget: what decodes first, then prompts in chunks (vLLM v1); cache of
 //   full blocks llama.cpp  slots: a request takes one and the room that it can ever need, so
 //   nothing is preempted; a slot keeps

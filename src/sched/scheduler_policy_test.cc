@@ -149,7 +149,7 @@ TEST(PrefixCaching, WhatIsReadIsWhatWasWritten) {
       return static_cast<std::int32_t>(random.range(low, high));
     };
     const std::int32_t block_tokens = draw(1, 5), n_pool = draw(8, 40);
-    Policy policy = policies()[static_cast<std::size_t>(draw(0, 3))];
+    Policy policy = policies()[static_cast<std::size_t>(draw(0, 4))];
     Scheduler scheduler(
         {.step_tokens_max = draw(2, 20), .sequences_max = draw(1, 6), .queue_max = 20},
         KvPool(n_pool, block_tokens), policy);
@@ -364,7 +364,7 @@ TEST(Policies, AreKnownByName) {
     FAIL() << "no such policy";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find(
-                  "--policy: no policy is called 'best'; choose one of vllm, llama.cpp"),
+                  "--policy: no policy is called 'best'; choose one of fcfs, vllm, llama.cpp"),
               std::string::npos);
   }
 }

@@ -101,8 +101,7 @@ struct Pair {
 };
 
 Policy draw_policy(Random& random) {
-  const auto draw = static_cast<std::size_t>(random.range(0, std::ssize(policies())));
-  Policy policy = draw == 0 ? Policy{} : policies()[draw - 1];
+  Policy policy = policies()[static_cast<std::size_t>(random.range(0, std::ssize(policies()) - 1))];
   if (random.range(0, 4) == 0) policy.prefix_cache = false;
   policy.fair = random.range(0, 2) == 0;
   return policy;
