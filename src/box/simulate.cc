@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "box/outages.h"
+#include "box/serving_policy.h"
 #include "box/table_executor.h"
 #include "twin/memory_plan.h"
 
@@ -91,9 +92,12 @@ KvPool pool_of(const StepModel& model, const SimulateOptions& options, const Lim
   return KvPool(static_cast<std::int32_t>(std::min(n_blocks, kBlocksMax)), block_tokens);
 }
 
-Policy policy_of(const Stack& stack, const SimulateOptions& options) {
-  Policy policy = options.policy ? policy_named(*options.policy, "--policy")
-                                 : policy_named(stack.policy, format("stack {}: scheduler.policy", stack.id));
+Policy policy_of(const TwinModel& twin, const SimulateOptions& options) {
+  Policy policy = serving_policy(twin);
+  if (options.policy) {
+    policy = policy_named(*options.policy, "--policy");
+    policy.prefix_cache = policy.prefix_cache && !has_recurrent_state(twin.model);
+  }
   policy.prefix_cache = options.prefix_cache.value_or(policy.prefix_cache);
   policy.fair = options.fair;
   return policy;
@@ -106,7 +110,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   const WorkloadOptions& workload = options.workload;
   verify(workload);
   const Limits limits = limits_of(model, options);
-  Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin().stack, options));
+  Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
   TableExecutor executor(model, options.by_steps);
   std::optional<BodyExecutor> body;
   if (options.body) body.emplace(executor, model, *options.body);

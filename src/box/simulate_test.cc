@@ -14,7 +14,9 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "box/serving_policy.h"
 #include "box/twin_executor.h"
+#include "model/config.h"
 #include "twin/test_models.h"
 
 namespace tinderbox {
@@ -168,6 +170,15 @@ TEST(Simulate, ThePrefixCacheSparesWhatWasSaid) {
   EXPECT_EQ(without.prefix_hit_tokens, 0);
   EXPECT_LT(with.ttft.mean.value(), 0.5 * without.ttft.mean.value());
   EXPECT_EQ(with.finished, 300);
+}
+
+// Their state is not in KV blocks.
+TEST(Simulate, RecurrentModelsKeepNothingUnlessTold) {
+  TwinModel hybrid = twin().twin();
+  hybrid.model = load_config(TINDERBOX_SOURCE_DIR "/data/models/qwen3-next-80b-a3b.json");
+  EXPECT_TRUE(has_recurrent_state(hybrid.model));
+  EXPECT_FALSE(serving_policy(hybrid).prefix_cache);
+  EXPECT_TRUE(serving_policy(twin().twin()).prefix_cache);
 }
 
 TEST(Simulate, UrgentRequestsWaitLess) {
