@@ -138,7 +138,8 @@ void million_requests_with_everything(benchmark::State& state) {
   const auto n = static_cast<double>(state.iterations() * options.workload.requests);
   state.counters["requests_per_s"] = benchmark::Counter(n, benchmark::Counter::kIsRate);
   state.counters["preemptions"] = static_cast<double>(report.preemptions);
-  state.counters["prefix_hits"] = static_cast<double>(report.prefix_hit_tokens) / static_cast<double>(report.prefix_tokens);
+  state.counters["prefix_hits"] =
+      static_cast<double>(report.prefix_hit_tokens) / static_cast<double>(report.prefix_tokens);
 }
 BENCHMARK(million_requests_with_everything)->Unit(benchmark::kSecond)->Iterations(1);
 

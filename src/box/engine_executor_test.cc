@@ -102,7 +102,8 @@ TEST(EngineExecutor, AnAnswerIsTheSameWithAPrefixCache) {
     requests[i].prompt = prompt;
     requests[i].n_prompt = static_cast<std::int32_t>(prompt.size());
   }
-  const Limits one_by_one = {.step_tokens_max = 64, .sequences_max = 1}, few = {.step_tokens_max = 7, .sequences_max = 3};
+  const Limits one_by_one = {.step_tokens_max = 64, .sequences_max = 1};
+  const Limits few = {.step_tokens_max = 7, .sequences_max = 3};
   const auto expected = run(requests, executor, clock, one_by_one).tokens;
   for (const Policy& policy : policies()) {
     for (const Limits& limits : {one_by_one, few}) {

@@ -57,9 +57,9 @@ class ObserverList final : public Observer {
 };
 
 // Commands are applied at step boundaries, in order; the last event of a sequence that is cancelled, or whose
-// deadline has come, follows at once. The box's time goes from step end to step end (StepResult::end), not by what the clock says
-// after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Runs
-// until arrivals end and the scheduler is idle. Executors that take runs are given steps many at once.
+// deadline has come, follows at once. The box's time goes from step end to step end (StepResult::end), not by
+// what the clock says after waiting, so that oversleeping does not accumulate; after idling it is the clock's.
+// Runs until arrivals end and the scheduler is idle. Executors that take runs are given steps many at once.
 void run_loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock,
               Observer& observer);
 

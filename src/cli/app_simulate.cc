@@ -47,8 +47,10 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
 }
 
 void add_scheduling(CLI::App& verb, SimulateOptionsCli& o) {
-  verb.add_option("--policy", o.policy, "How requests are scheduled: fcfs, vllm, llama.cpp, ollama, sglang (default: the stack's)");
-  verb.add_option("--prefix-cache", o.prefix_cache, "on or off: what was read is kept for who begins alike (default: the policy's)")
+  verb.add_option("--policy", o.policy,
+                  "How requests are scheduled: fcfs, vllm, llama.cpp, ollama, sglang (default: the stack's)");
+  verb.add_option("--prefix-cache", o.prefix_cache,
+                  "on or off: what was read is kept for who begins alike (default: the policy's)")
       ->check(CLI::IsMember({"on", "off"}));
   auto* keys = verb.add_option("--keys", o.keys, "Requests are those of so many keys, drawn evenly")
                    ->check(CLI::Range(1, 1 << 16));

@@ -30,7 +30,7 @@ void Scheduler::add_item(Step& step, Sequence& s, std::int32_t n_past, std::int3
   if (!s.tokens.empty()) {
     item.tokens = item.history.subspan(static_cast<std::size_t>(n_past), static_cast<std::size_t>(n_new));
   }
-  item.blocks = samples ? s.blocks : s.blocks.first(static_cast<std::size_t>(kv_.blocks_for(n_end)));
+  item.blocks = samples && !policy_.slots ? s.blocks : s.blocks.first(static_cast<std::size_t>(kv_.blocks_for(n_end)));
   item.sampling = &s.request.sampling;
   step.n_tokens += n_new;
   s.in_step = true;
