@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "base/random.h"
 
@@ -124,88 +123,146 @@ TEST(PrefixCache, RootsShareNothing) {
   EXPECT_EQ(found(cache, a), 0);
 }
 
-// A naive cache: every block by the whole of its beginning; its id is whoever's put it first.
-struct Naive {
+// A naive cache: every block by the whole of its beginning, with its holders, and since when it has
+// had none.
+class Naive {
+ public:
   using Beginning = std::vector<std::uint64_t>;
-  std::set<Beginning> there;
+
   std::int64_t longest(const Beginning& b) const {
-    Beginning part;
-    for (const std::uint64_t id : b) {
-      part.push_back(id);
-      if (!there.contains(part)) return std::ssize(part) - 1;
+    std::int64_t n = 0;
+    while (n < std::ssize(b) && blocks_.contains(first(b, n + 1))) ++n;
+    return n;
+  }
+  void hold(const Beginning& b) {
+    for (std::int64_t n = 1; n <= std::ssize(b); ++n) ++blocks_[first(b, n)].n_holders;
+  }
+  void release(const Beginning& b) {
+    for (std::int64_t n = std::ssize(b); n > 0; --n) {
+      Block& block = blocks_.at(first(b, n));
+      if (--block.n_holders == 0) block.idle_since = ++clock_;
     }
-    return std::ssize(part);
+  }
+  void evict_oldest() {
+    auto oldest = blocks_.end();
+    for (auto it = blocks_.begin(); it != blocks_.end(); ++it) {
+      if (it->second.n_holders > 0) continue;
+      if (oldest == blocks_.end() || it->second.idle_since < oldest->second.idle_since) oldest = it;
+    }
+    blocks_.erase(oldest);
+  }
+  std::int64_t n_idle() const {
+    return std::ranges::count_if(blocks_, [](const auto& b) { return b.second.n_holders == 0; });
+  }
+  std::int64_t size() const { return std::ssize(blocks_); }
+  template <typename F>
+  void for_each(F&& f) const {
+    for (const auto& [beginning, block] : blocks_) f(beginning);
+  }
+
+ private:
+  struct Block {
+    std::int64_t n_holders = 0, idle_since = 0;
+  };
+  static Beginning first(const Beginning& b, std::int64_t n) { return {b.begin(), b.begin() + n}; }
+  std::map<Beginning, Block> blocks_;
+  std::int64_t clock_ = 0;
+};
+
+// Both, used alike; blocks of one token.
+struct Both {
+  PrefixCache cache;
+  Naive naive;
+  BlockId next_id = 0;
+  std::vector<std::pair<PrefixCache::Node, Naive::Beginning>> held;
+  std::int64_t n_found = 0, n_spare = 0;
+
+  static std::vector<KeyRun> keys(const Naive::Beginning& b) {
+    std::vector<Content> contents;
+    for (const std::uint64_t id : b) contents.push_back({id, 1});
+    return keys_of(contents, 1);
+  }
+  void put(const Naive::Beginning& b, bool raced) {
+    const auto n = std::ssize(b);
+    const auto match = cache.match(PrefixCache::kRoot, keys(b), n);
+    ASSERT_EQ(match.n_blocks, naive.longest(b));
+    n_found += match.n_blocks;
+    const Naive::Beginning there(b.begin(), b.begin() + match.n_blocks);
+    const auto node = cache.acquire(PrefixCache::kRoot, keys(b), match.n_blocks);
+    naive.hold(there);
+    std::vector<BlockId> ids, spare;
+    for (std::int64_t k = match.n_blocks; k < n; ++k) ids.push_back(next_id++);
+    if (raced && match.n_blocks < n) {  // somebody else puts the next one meanwhile
+      const Naive::Beginning theirs(b.begin(), b.begin() + match.n_blocks + 1);
+      std::vector<BlockId> id(1, next_id++), none;
+      const auto other = cache.acquire(PrefixCache::kRoot, keys(b), match.n_blocks);
+      cache.release(cache.put(other, keys(b), match.n_blocks, match.n_blocks + 1, id, none).node);
+      naive.hold(theirs);
+      naive.release(theirs);
+    }
+    const auto put = cache.put(node, keys(b), match.n_blocks, n, ids, spare);
+    naive.hold(b);
+    naive.release(there);
+    ASSERT_EQ(put.n_spare, std::ssize(spare));
+    n_spare += put.n_spare;
+    std::vector<BlockId> path;
+    cache.append_ids(put.node, path);
+    ASSERT_EQ(std::ssize(path), n);
+    ASSERT_TRUE(std::equal(ids.begin(), ids.end(), path.end() - std::ssize(ids)));
+    held.emplace_back(put.node, b);
+  }
+  void release(std::size_t i) {
+    cache.release(held[i].first);
+    naive.release(held[i].second);
+    held.erase(held.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  void evict(std::int64_t n) {
+    std::vector<BlockId> before, after, evicted;
+    cache.verify(before);
+    cache.evict(n, evicted);
+    for (std::int64_t i = 0; i < n; ++i) naive.evict_oldest();
+    cache.verify(after);
+    ASSERT_EQ(after.size() + evicted.size(), before.size());
+    ASSERT_EQ(std::ssize(evicted), n);
+  }
+  void compare() const {
+    ASSERT_EQ(cache.n_idle(), naive.n_idle());
+    ASSERT_EQ(cache.n_idle() + cache.n_used(), naive.size());
+    naive.for_each(
+        [&](const Naive::Beginning& b) { ASSERT_EQ(found(cache, keys(b)), std::ssize(b)); });
   }
 };
 
-TEST(PrefixCache, FindsWhatANaiveOneFinds) {
-  std::int64_t n_found = 0, n_spare = 0;
+TEST(PrefixCache, KeepsAndForgetsWhatANaiveOneDoes) {
+  std::int64_t n_found = 0, n_spare = 0, n_evicted = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed, Stream::Test);
-    PrefixCache cache;
-    Naive naive;
-    BlockId next_id = 0;
-    std::vector<std::pair<PrefixCache::Node, Naive::Beginning>> held;
+    Both both;
     for (int i = 0; i < 60; ++i) {
-      std::vector<Content> contents;
       Naive::Beginning beginning;
       for (std::int64_t n = random.range(1, 4); n > 0; --n) {
-        contents.push_back({static_cast<std::uint64_t>(random.range(0, 2)),
-                            static_cast<std::int32_t>(random.range(1, 4))});
-        beginning.insert(beginning.end(), static_cast<std::size_t>(contents.back().n_tokens),
-                         contents.back().id);
+        const auto id = static_cast<std::uint64_t>(random.range(0, 2));
+        beginning.insert(beginning.end(), static_cast<std::size_t>(random.range(1, 4)), id);
       }
-      const auto keys = keys_of(contents, 1);
-      const std::int64_t n = std::ssize(beginning);
-      const auto match = cache.match(PrefixCache::kRoot, keys, n);
-      ASSERT_EQ(match.n_blocks, naive.longest(beginning));
-      n_found += match.n_blocks;
-      PrefixCache::Node node = cache.acquire(PrefixCache::kRoot, keys, match.n_blocks);
-      std::vector<BlockId> ids, spare;
-      for (std::int64_t k = match.n_blocks; k < n; ++k) ids.push_back(next_id++);
-      // Somebody else may have put some of them meanwhile.
-      if (match.n_blocks < n && random.range(0, 3) == 0) {
-        std::vector<BlockId> theirs(1, next_id++), none;
-        const auto node2 = cache.acquire(PrefixCache::kRoot, keys, match.n_blocks);
-        cache.release(
-            cache.put(node2, keys, match.n_blocks, match.n_blocks + 1, theirs, none).node);
+      both.put(beginning, random.range(0, 3) == 0);
+      while (both.held.size() > 4 || (!both.held.empty() && random.range(0, 2) == 0)) {
+        both.release(static_cast<std::size_t>(random.range(0, std::ssize(both.held) - 1)));
       }
-      const auto put = cache.put(node, keys, match.n_blocks, n, ids, spare);
-      ASSERT_EQ(put.n_spare, std::ssize(spare));
-      n_spare += put.n_spare;
-      std::vector<BlockId> path;
-      cache.append_ids(put.node, path);
-      ASSERT_EQ(std::ssize(path), n);
-      ASSERT_TRUE(std::equal(ids.begin(), ids.end(), path.end() - std::ssize(ids)));
-      for (std::int64_t k = 1; k <= n; ++k)
-        naive.there.emplace(beginning.begin(), beginning.begin() + k);
-      held.emplace_back(put.node, beginning);
-      while (held.size() > 4 || (!held.empty() && random.range(0, 2) == 0)) {
-        const auto j = static_cast<std::size_t>(random.range(0, std::ssize(held) - 1));
-        cache.release(held[j].first);
-        held.erase(held.begin() + static_cast<std::ptrdiff_t>(j));
-      }
-      std::vector<BlockId> evicted, all;
-      cache.verify(all);
       if (random.range(0, 3) == 0) {
-        cache.evict(random.range(0, cache.n_idle()), evicted);
-        std::erase_if(naive.there, [&](const Naive::Beginning& b) {
-          std::vector<Content> c;
-          for (const std::uint64_t id : b) c.push_back({id, 1});
-          return found(cache, keys_of(c, 1)) < std::ssize(b);
-        });
+        const std::int64_t n = random.range(0, both.cache.n_idle());
+        both.evict(n);
+        n_evicted += n;
       }
-      std::vector<BlockId> left;
-      cache.verify(left);
-      ASSERT_EQ(left.size() + evicted.size(), all.size());
-      ASSERT_EQ(std::ssize(naive.there), cache.n_idle() + cache.n_used());
-      for (const auto& [n2, b] : held)
-        ASSERT_EQ(naive.longest(b), std::ssize(b)) << "in use, but forgotten";
+      both.compare();
+      if (HasFatalFailure()) return;
     }
+    n_found += both.n_found;
+    n_spare += both.n_spare;
   }
   EXPECT_GT(n_found, 10'000);
   EXPECT_GT(n_spare, 100);
+  EXPECT_GT(n_evicted, 10'000);
 }
 
 }  // namespace
