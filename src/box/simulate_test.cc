@@ -172,6 +172,28 @@ TEST(Simulate, ThePrefixCacheSparesWhatWasSaid) {
   EXPECT_EQ(with.finished, 300);
 }
 
+// With room for everything and one request after the other, what is found is what a list of all beginnings so far
+// has, in whole blocks; of the hashes that Mooncake published.
+TEST(Simulate, FindsThePrefixesThatATracePublishes) {
+  SimulateOptions options;
+  options.workload.trace = std::make_shared<const Trace>(
+      load_trace(TINDERBOX_SOURCE_DIR "/data/traces/mooncake-conversation-60.jsonl", {.speed = 1e-4}));
+  options.kv_tokens = 16'000'000;
+  std::set<std::vector<std::uint64_t>> beginnings;
+  std::int64_t n_expected = 0;
+  for (const Request& r : options.workload.trace->requests) {
+    std::vector<std::uint64_t> beginning;
+    std::int64_t n_there = 0;
+    for (const Content& content : r.contents) {
+      beginning.push_back(content.id);
+      if (!beginnings.insert(beginning).second) n_there += content.n_tokens;
+    }
+    n_expected += std::min<std::int64_t>(n_there, r.n_prompt - 1) / 16 * 16;
+  }
+  ASSERT_GT(n_expected, 10'000);
+  EXPECT_EQ(simulate(twin(), options).report.prefix_hit_tokens, n_expected);
+}
+
 // Their state is not in KV blocks.
 TEST(Simulate, RecurrentModelsKeepNothingUnlessTold) {
   TwinModel hybrid = twin().twin();
