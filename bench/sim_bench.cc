@@ -122,7 +122,8 @@ void ten_million_requests(benchmark::State& state) {
 BENCHMARK(ten_million_requests)->Unit(benchmark::kSecond)->Iterations(1);
 
 // The same with all that the scheduler can do: conversations of three turns after a common beginning found in the
-// prefix cache, priorities, fairness between keys, deadlines, and so little memory that it preempts.
+// prefix cache, priorities, fairness between keys, deadlines, and so little memory that it preempts; the second
+// time with heat and power.
 void million_requests_with_everything(benchmark::State& state) {
   const StepModel model = spark_with_qwen();
   SimulateOptions options{.workload = {.requests = 1'000'000, .rate = 3, .prompt = 512, .gen = 128, .seed = 1}};
@@ -133,6 +134,7 @@ void million_requests_with_everything(benchmark::State& state) {
   options.workload.timeout = 600;
   options.kv_tokens = 12'000;
   options.fair = true;
+  if (state.range(0) == 1) options.body = BodyOptions{};
   Report report;
   for (auto _ : state) report = simulate(model, options).report;
   const auto n = static_cast<double>(state.iterations() * options.workload.requests);
@@ -141,7 +143,7 @@ void million_requests_with_everything(benchmark::State& state) {
   state.counters["prefix_hits"] =
       static_cast<double>(report.prefix_hit_tokens) / static_cast<double>(report.prefix_tokens);
 }
-BENCHMARK(million_requests_with_everything)->Unit(benchmark::kSecond)->Iterations(1);
+BENCHMARK(million_requests_with_everything)->Arg(0)->Arg(1)->Unit(benchmark::kSecond)->Iterations(1);
 
 // The loop and the scheduler one step after the other, without a price: what a server pays.
 void loop_without_twin(benchmark::State& state) {
