@@ -24,7 +24,7 @@ void DecodeGroup::join(Sequence& s) {
   ++n_;
   n_past_ += s.n_computed;
   ++takers_[phase_of(s)];
-  ends_.push_back({step_ + s.request.n_gen_max - s.n_generated, s.rank(), &s});
+  ends_.push_back({step_ + s.request.n_gen_max - s.n_generated, &s});
   std::push_heap(ends_.begin(), ends_.end());
 }
 

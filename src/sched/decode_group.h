@@ -82,11 +82,10 @@ class DecodeGroup {
  private:
   struct End {
     std::int64_t step;
-    std::pair<std::int32_t, std::int64_t> rank;
     Sequence* sequence;
     // A heap's front is its greatest.
     friend bool operator<(const End& a, const End& b) {
-      return a.step != b.step ? a.step > b.step : a.rank > b.rank;
+      return a.step != b.step ? a.step > b.step : a.sequence->rank() > b.sequence->rank();
     }
   };
   std::size_t phase_of(const Sequence& s) const;

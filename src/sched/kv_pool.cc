@@ -25,8 +25,8 @@ bool KvPool::promise(std::int64_t n) {
   if (n > n_free()) return false;
   if (const std::int64_t n_missing = n - n_empty(); n_missing > 0) {
     const std::size_t n_before = returned_.size();
-    cache_.evict(n_missing, returned_);
-    take_back(n_missing, n_before);
+    const std::int64_t n_evicted = cache_.evict(n_missing, returned_);
+    take_back(n_evicted, n_before);
   }
   n_promised_ += static_cast<std::int32_t>(n);
   return true;
@@ -81,6 +81,12 @@ PrefixCache::Node KvPool::share(SeqId seq, PrefixCache::Node node, std::span<con
   const PrefixCache::Put put = cache_.put(node, keys, from, to, ids, returned_);
   take_back(put.n_spare, n_before);
   return put.node;
+}
+
+void KvPool::leave(SeqId seq, PrefixCache::Node node, std::int64_t from, std::int64_t to) {
+  std::span<const BlockId> ids = blocks(seq);
+  if (!ids.empty()) ids = ids.subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from));
+  cache_.leave(node, to - from, ids);
 }
 
 void KvPool::drop(PrefixCache::Node root, std::span<const KeyRun> keys) {

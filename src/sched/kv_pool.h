@@ -36,6 +36,8 @@ class KvPool {
   // holds; returns the node that it then holds. Those that were there already are free again.
   PrefixCache::Node share(SeqId seq, PrefixCache::Node node, std::span<const KeyRun> keys, std::int64_t from,
                           std::int64_t to);
+  // Likewise, of blocks that nobody can ask for: in use by nobody from now on.
+  void leave(SeqId seq, PrefixCache::Node node, std::int64_t from, std::int64_t to);
   // Forgets what nobody uses of this beginning; see PrefixCache::drop.
   void drop(PrefixCache::Node root, std::span<const KeyRun> keys);
   PrefixCache& cache() { return cache_; }

@@ -271,13 +271,26 @@ void PrefixCache::trim(Node node, std::int64_t n, std::vector<BlockId>& ids) {
   if (run.n_blocks == 0) remove(node);
 }
 
-void PrefixCache::evict(std::int64_t n, std::vector<BlockId>& ids) {
+void PrefixCache::leave(Node node, std::int64_t n_blocks, std::span<const BlockId> ids) {
+  const Node child = add(node, {});
+  Run& run = at(child);
+  run.n_blocks = n_blocks;
+  run.ids.assign(ids.begin(), ids.end());
+  n_idle_ += n_blocks;
+  link_before(child, -1);
+}
+
+std::int64_t PrefixCache::evict(std::int64_t n, std::vector<BlockId>& ids) {
   CHECK(n <= n_idle_);
-  while (n > 0) {
-    const std::int64_t n_trimmed = std::min(n, at(oldest_).n_blocks);
+  std::int64_t n_evicted = 0;
+  while (n_evicted < n) {
+    const Run& oldest = at(oldest_);
+    const std::int64_t n_trimmed =
+        oldest.key.findable() ? std::min(n - n_evicted, oldest.n_blocks) : oldest.n_blocks;
     trim(oldest_, n_trimmed, ids);
-    n -= n_trimmed;
+    n_evicted += n_trimmed;
   }
+  return n_evicted;
 }
 
 std::int64_t PrefixCache::drop(Node root, std::span<const KeyRun> keys, std::vector<BlockId>& ids) {

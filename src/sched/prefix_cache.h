@@ -69,8 +69,11 @@ class PrefixCache {
   };
   Put put(Node node, std::span<const KeyRun> keys, std::int64_t from, std::int64_t to,
           std::span<BlockId> ids, std::vector<BlockId>& spare);
-  // Forgets n <= n_idle() blocks; the ids of those that have some are appended.
-  void evict(std::int64_t n, std::vector<BlockId>& ids);
+  // Adds blocks that nobody can ask for below the node, in use by nobody.
+  void leave(Node node, std::int64_t n_blocks, std::span<const BlockId> ids);
+  // Forgets n <= n_idle() blocks or a few more that nobody can ask for; returns how many. The ids of those that
+  // have some are appended.
+  std::int64_t evict(std::int64_t n, std::vector<BlockId>& ids);
   // Forgets what nobody uses of this one beginning; returns how many blocks, and appends ids.
   // Requires that no other one has blocks in common with it.
   std::int64_t drop(Node root, std::span<const KeyRun> keys, std::vector<BlockId>& ids);

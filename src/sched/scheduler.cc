@@ -136,9 +136,9 @@ std::int64_t Scheduler::n_needed(const Sequence& s) const {
 }
 
 // Puts its blocks up to n_blocks, all computed, into the prefix cache.
-void Scheduler::share(Sequence& s, std::span<const KeyRun> keys, std::int64_t n_blocks) {
+void Scheduler::share(Sequence& s, std::int64_t n_blocks) {
   if (n_blocks <= s.n_shared) return;
-  s.node = kv_.share(s.request.id, s.node, keys, s.n_shared, n_blocks);
+  s.node = kv_.share(s.request.id, s.node, s.keys, s.n_shared, n_blocks);
   s.n_shared = n_blocks;
 }
 
@@ -155,15 +155,13 @@ void Scheduler::keep(Sequence& s, bool comes_back) {
     contents.back().n_tokens += n_answer;
     s.keys = keys_of(contents, kv_.block_tokens());
   }
-  if (s.keys.empty() && !comes_back && !policy_.slots) {  // the usual case in simulations
-    const KeyRun nameless{.key = {}, .n_blocks = n_full};
-    return share(s, {&nameless, 1}, n_full);
-  }
+  const std::int64_t n_own = n_full - n_blocks(s.keys);
   const bool findable = comes_back || policy_.slots;
-  if (const std::int64_t n_own = n_full - n_blocks(s.keys); n_own > 0) {
-    s.keys.push_back({findable ? own_key(s.request.id) : BlockKey{}, n_own});
-  }
-  share(s, s.keys, n_full);
+  if (findable && n_own > 0) s.keys.push_back({own_key(s.request.id), n_own});
+  share(s, findable ? n_full : std::min(n_full, n_blocks(s.keys)));
+  if (s.n_shared == n_full) return;
+  kv_.leave(s.request.id, s.node, s.n_shared, n_full);
+  s.n_shared = n_full;
 }
 
 void Scheduler::release(Sequence& s, bool comes_back) {
@@ -340,7 +338,7 @@ void Scheduler::complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId to
                                std::vector<TokenEvent>& events) {
   s.n_computed += chunk.n_new;
   if (!s.keys.empty()) {
-    share(s, s.keys, std::min<std::int64_t>(s.n_computed / kv_.block_tokens(), n_blocks(s.keys)));
+    share(s, std::min<std::int64_t>(s.n_computed / kv_.block_tokens(), n_blocks(s.keys)));
   }
   if (!chunk.samples) return;
   ++s.n_generated;

@@ -118,7 +118,7 @@ class Scheduler {
   std::int64_t n_held(const Sequence& s) const;
   std::int64_t n_needed(const Sequence& s) const;
   void keep(Sequence& s, bool comes_back);
-  void share(Sequence& s, std::span<const KeyRun> keys, std::int64_t n_blocks);
+  void share(Sequence& s, std::int64_t n_blocks);
   void release(Sequence& s, bool comes_back);
   void leave_running(Sequence& s);
   void preempt_last(StepRun& run);

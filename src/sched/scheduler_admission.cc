@@ -92,7 +92,11 @@ bool Scheduler::admit(Sequence& s) {
   waiting_.erase(s);
   s.state = Sequence::State::Prompt;
   for (std::vector<Sequence*>* by_rank : {&running_, &prompts_}) {
-    by_rank->insert(std::ranges::upper_bound(*by_rank, s.rank(), {}, &Sequence::rank), &s);
+    if (by_rank->empty() || by_rank->back()->rank() < s.rank()) {  // in order of arrival
+      by_rank->push_back(&s);
+    } else {
+      by_rank->insert(std::ranges::upper_bound(*by_rank, s.rank(), {}, &Sequence::rank), &s);
+    }
   }
   return true;
 }
