@@ -9,7 +9,9 @@
 namespace tinderbox {
 
 // One stream for each purpose, so that drawing more of one thing never shifts another.
-enum class Stream : std::uint32_t { Arrivals = 1, PromptLength, GenLength, Sampling, Placeholder, Test, Faults, Think };
+enum class Stream : std::uint32_t {
+  Arrivals = 1, PromptLength, GenLength, Sampling, Placeholder, Test, Faults, Think, Urgency
+};
 
 // Four 32-bit words for one counter. index selects a substream (a request, a run).
 std::array<std::uint32_t, 4> philox(std::uint64_t seed, Stream stream, std::uint32_t index,

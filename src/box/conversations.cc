@@ -40,6 +40,7 @@ Request ConversationArrivals::ask(const Conversation& c, Request drawn) const {
     drawn.contents.push_back({kSharedContent, static_cast<std::int32_t>(options_.shared_prefix)});
   }
   if (options_.turns > 1) {
+    drawn.answer_continues = true;
     drawn.contents.push_back({static_cast<std::uint64_t>(c.id),
                               drawn.n_prompt - static_cast<std::int32_t>(options_.shared_prefix)});
   }
@@ -108,7 +109,7 @@ void ConversationArrivals::on_token(const TokenEvent& event, TimePoint now) {
   if (asked == asked_.end()) return;
   Conversation conversation = asked->second;
   asked_.erase(asked);
-  const bool cancelled = event.finish == FinishReason::Cancelled;
+  const bool cancelled = cut_short(event.finish);
   conversation.n_context += event.n_generated;
   conversation.n_turns = cancelled ? options_.turns : conversation.n_turns + 1;
   go_on(conversation, now);

@@ -48,18 +48,19 @@ struct Answers final : public Observer {
                const Scheduler& scheduler) override {
     ends.push_back(result.end);
     preemptions = scheduler.counters().preemptions;
+    prefix_hit_tokens = scheduler.counters().prefix_hit_tokens;
   }
   void on_token(const TokenEvent& event, TimePoint) override {
     tokens[event.seq].push_back(event.token);
   }
   std::map<SeqId, std::vector<TokenId>> tokens;
   std::vector<TimePoint> ends;
-  std::int64_t preemptions = 0;
+  std::int64_t preemptions = 0, prefix_hit_tokens = 0;
 };
 
 Answers run(std::vector<Request> requests, Executor& executor, Clock& clock, Limits limits,
-            std::int32_t n_blocks = kEngine.kv_blocks) {
-  Scheduler scheduler(limits, KvPool(n_blocks, kEngine.kv_block_tokens));
+            std::int32_t n_blocks = kEngine.kv_blocks, Policy policy = {}) {
+  Scheduler scheduler(limits, KvPool(n_blocks, kEngine.kv_block_tokens), policy);
   TraceArrivals arrivals(std::move(requests));
   Answers answers;
   run_loop(scheduler, executor, arrivals, clock, answers);
@@ -85,6 +86,36 @@ TEST(EngineExecutor, AnAnswerDependsOnItsRequestOnly) {
   const Answers tight = run(requests, executor, clock, roomy, 12);
   EXPECT_GT(tight.preemptions, 0);
   EXPECT_EQ(tight.tokens, alone);
+}
+
+// What others have computed is as good as one's own: the same answers, to the last token, under every policy.
+TEST(EngineExecutor, AnAnswerIsTheSameWithAPrefixCache) {
+  Engine engine = tiny_engine();
+  VirtualClock clock;
+  EngineExecutor executor(engine, clock);
+  std::vector<Request> requests = requests_for(engine);
+  // Every second one begins as the one before it does.
+  for (std::size_t i = 1; i < requests.size(); i += 2) {
+    std::vector<TokenId> prompt = requests[i - 1].prompt;
+    prompt.insert(prompt.end(), requests[i].prompt.begin(), requests[i].prompt.end());
+    prompt.resize(std::min<std::size_t>(prompt.size(), 40));
+    requests[i].prompt = prompt;
+    requests[i].n_prompt = static_cast<std::int32_t>(prompt.size());
+  }
+  const Limits one_by_one = {.step_tokens_max = 64, .sequences_max = 1};
+  const Limits few = {.step_tokens_max = 7, .sequences_max = 3};
+  const auto expected = run(requests, executor, clock, one_by_one).tokens;
+  for (const Policy& policy : policies()) {
+    for (const Limits& limits : {one_by_one, few}) {
+      for (const std::int32_t n_blocks : {kEngine.kv_blocks, 16}) {
+        const Answers answers = run(requests, executor, clock, limits, n_blocks, policy);
+        EXPECT_EQ(answers.tokens, expected) << policy.name;
+        if (policy.prefix_cache && limits.sequences_max == 1) {
+          EXPECT_GT(answers.prefix_hit_tokens, 10) << policy.name;
+        }
+      }
+    }
+  }
 }
 
 TEST(EngineExecutor, InVirtualTimeAStepTakesNone) {

@@ -45,10 +45,16 @@ Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& 
       now_(clock.now()) {}
 
 TimePoint Loop::take() {
-  const TimePoint next = arrivals_.next();
-  if (next > now_) return next;
-  for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
-  return arrivals_.next();
+  TimePoint next = arrivals_.next();
+  if (next <= now_) {
+    for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
+    next = arrivals_.next();
+  }
+  if (scheduler_.next_deadline() <= now_) {
+    scheduler_.expire(now_);
+    for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
+  }
+  return std::min(next, scheduler_.next_deadline());
 }
 
 std::optional<TimePoint> Loop::step(TimePoint until) {

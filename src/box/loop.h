@@ -57,10 +57,10 @@ class ObserverList final : public Observer {
   std::vector<Observer*> observers_;
 };
 
-// Commands are applied at step boundaries, in order; a cancelled sequence's last event follows at
-// once. The box's time goes from step end to step end (StepResult::end), not by what the clock says
-// after waiting, so that oversleeping does not accumulate; after idling it is the clock's. Executors
-// that take runs are given steps many at once.
+// Commands are applied at step boundaries, in order; the last event of a sequence that is cancelled,
+// or whose deadline has come, follows at once. The box's time goes from step end to step end
+// (StepResult::end), not by what the clock says after waiting, so that oversleeping does not
+// accumulate; after idling it is the clock's. Executors that take runs are given steps many at once.
 class Loop {
  public:
   // All must outlive this.
@@ -76,7 +76,7 @@ class Loop {
   TimePoint next() const;
 
  private:
-  // Takes what has arrived; returns when more will.
+  // Takes what has arrived, ends what is past its deadline; returns when there is more of either.
   TimePoint take();
   // One step, or a run of them up to `until`: when it was over; nothing if there is nothing to run.
   std::optional<TimePoint> step(TimePoint until);

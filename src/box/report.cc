@@ -47,8 +47,7 @@ void Recorder::on_step(const Step& step, TimePoint start, const StepResult& resu
   last_ = std::max(last_, result.end);
   see_memory(scheduler);
   for (const StepItem& item : step.items) {
-    // A token after a context is neither new nor recomputed after a preemption.
-    if (item.n_past == 0) see_start(item.seq, start);
+    if (!item.decodes) see_start(item.seq, start);
   }
 }
 
@@ -56,7 +55,10 @@ void Recorder::see_memory(const Scheduler& scheduler) {
   const KvPool& kv = scheduler.kv();
   sums_.kv_blocks = kv.n_blocks();
   sums_.kv_blocks_peak = std::max<std::int64_t>(sums_.kv_blocks_peak, kv.n_blocks() - kv.n_free());
-  sums_.preemptions = scheduler.counters().preemptions;
+  const SchedulerCounters& counters = scheduler.counters();
+  sums_.preemptions = counters.preemptions;
+  sums_.prefix_tokens = counters.prefix_tokens;
+  sums_.prefix_hit_tokens = counters.prefix_hit_tokens;
 }
 
 void Recorder::see_start(SeqId seq, TimePoint start) {
@@ -77,13 +79,34 @@ void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times
   see_memory(scheduler);
   for (const SeqId seq : run.preempted) {
     Live& live = live_.at(seq);
-    // Until then it had a token in every step; if its prompt was not in again, its last one stands.
-    if (!live.resumes) live.last_token = start;
+    // Until then it had a token in every step that decodes; if its prompt was not in again, its last one stands.
+    const bool joined = std::erase_if(joined_, [&](const auto& j) { return j.first == seq; }) > 0;
+    if (!live.resumes && !joined) live.last_token = paused_ ? pause_ : start;
     live.resumes = true;
   }
   for (const PromptChunk& chunk : run.prompts) see_start(chunk.seq, start);
+  if (run.pauses && !paused_) {
+    paused_ = true;
+    pause_ = start;
+  }
+  if (!run.pauses) see_gaps(run, start, times);
+}
+
+void Recorder::see_gaps(const StepRun& run, TimePoint start, const RunTimes& times) {
   sums_.output_tokens += run.n_steps * run.n_decoding;
-  for (const RunTimes::Piece& piece : times.pieces) itl_.add(piece.step, piece.n * run.n_decoding);
+  bool waited = paused_;  // the first step ends the pause
+  for (const RunTimes::Piece& piece : times.pieces) {
+    std::int64_t n = piece.n * run.n_decoding;
+    if (waited) {
+      n -= run.n_decoding;
+      itl_.add(start + piece.step - pause_, run.n_decoding - std::ssize(joined_));
+      for (const auto& [seq, since] : joined_) itl_.add(start + piece.step - since);
+      waited = false;
+    }
+    if (n > 0) itl_.add(piece.step, n);
+  }
+  paused_ = false;
+  joined_.clear();
 }
 
 void Recorder::on_token(const TokenEvent& event, TimePoint now) {
@@ -91,8 +114,9 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   const auto it = live_.find(event.seq);
   CHECK(it != live_.end());
   Live& live = it->second;
-  if (event.finish == FinishReason::Cancelled) {
-    ++sums_.cancelled;
+  if (cut_short(event.finish)) {
+    ++(event.finish == FinishReason::Cancelled ? sums_.cancelled : sums_.expired);
+    std::erase_if(joined_, [&](const auto& j) { return j.first == event.seq; });
     live_.erase(it);
     return;
   }
@@ -105,7 +129,10 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   }
   live.last_token = now;
   live.resumes = false;
-  if (event.finish == FinishReason::None) return;
+  if (event.finish == FinishReason::None) {
+    if (paused_) joined_.emplace_back(event.seq, now);
+    return;
+  }
   finish(event, live, now);
   live_.erase(it);
 }
@@ -136,7 +163,8 @@ void Recorder::merge(const Recorder& other) {
   const Report& o = other.sums_;
   for (std::int64_t Report::* sum :
        {&Report::submitted, &Report::finished, &Report::cancelled, &Report::refused, &Report::prompt_tokens,
-        &Report::output_tokens, &Report::good, &Report::steps, &Report::preemptions}) {
+        &Report::output_tokens, &Report::good, &Report::steps, &Report::preemptions, &Report::expired,
+        &Report::prefix_tokens, &Report::prefix_hit_tokens}) {
     sums_.*sum += o.*sum;
   }
   sums_.kv_blocks = std::max(sums_.kv_blocks, o.kv_blocks);
@@ -217,6 +245,12 @@ std::string report_table(const Report& r) {
   counts.add({"mean batch", human_number(r.mean_batch)});
   counts.add({"KV peak", format("{} of {} blocks", r.kv_blocks_peak, r.kv_blocks)});
   counts.add({"preemptions", format("{}", r.preemptions)});
+  if (r.expired > 0) counts.add({"past deadline", format("{} requests", r.expired)});
+  if (r.prefix_hit_tokens > 0) {
+    const double share = static_cast<double>(r.prefix_hit_tokens) / static_cast<double>(r.prefix_tokens);
+    counts.add({"prefix hits", format("{} of {} tokens ({} %)", r.prefix_hit_tokens, r.prefix_tokens,
+                                      human_number(100 * share))});
+  }
   return latencies.str() + "\n" + counts.str();
 }
 
@@ -231,6 +265,7 @@ nlohmann::ordered_json report_json(const Report& r) {
       {"finished", r.finished},
       {"cancelled", r.cancelled},
       {"refused", r.refused},
+      {"expired", r.expired},
       {"prompt_tokens", r.prompt_tokens},
       {"output_tokens", r.output_tokens},
       {"duration_s", r.duration.value()},
@@ -243,6 +278,8 @@ nlohmann::ordered_json report_json(const Report& r) {
       {"mean_batch", r.mean_batch},
       {"mean_step_tokens", r.mean_step_tokens},
       {"preemptions", r.preemptions},
+      {"prefix_tokens", r.prefix_tokens},
+      {"prefix_hit_tokens", r.prefix_hit_tokens},
       {"kv_blocks", r.kv_blocks},
       {"kv_blocks_peak", r.kv_blocks_peak},
       {"ttft_s", distribution(r.ttft)},

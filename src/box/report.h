@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -46,6 +47,8 @@ struct Report {
   Hertz goodput;                                // good requests
   Hertz request_rate, output_rate, total_rate;  // finished requests, output tokens, all tokens
   std::int64_t steps = 0, preemptions = 0;
+  std::int64_t expired = 0;                               // ended at their deadline
+  std::int64_t prefix_tokens = 0, prefix_hit_tokens = 0;  // looked up in the prefix cache, and found
   double mean_batch = 0, mean_step_tokens = 0;  // sequences and tokens of a step
   std::int64_t kv_blocks = 0, kv_blocks_peak = 0;
   Seconds busy, lateness;  // in steps; behind the modelled machine
@@ -78,6 +81,7 @@ class Recorder final : public Observer {
 
   void see_memory(const Scheduler& scheduler);
   void see_start(SeqId seq, TimePoint start);
+  void see_gaps(const StepRun& run, TimePoint start, const RunTimes& times);
   void finish(const TokenEvent& event, const Live& live, TimePoint now);
 
   Duration request_time_;
@@ -89,6 +93,10 @@ class Recorder final : public Observer {
   Duration busy_{}, lateness_{};
   TimePoint first_ = TimePoint::max(), last_{};
   bool by_runs_ = false;
+  // Of runs in which decoding pauses: since when, and the first tokens of those who have joined since.
+  bool paused_ = false;
+  TimePoint pause_{};
+  std::vector<std::pair<SeqId, TimePoint>> joined_;
   Durations ttft_, tpot_, itl_, e2e_, queue_;
 };
 

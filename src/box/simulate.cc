@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "box/outages.h"
+#include "box/serving_policy.h"
 #include "box/table_executor.h"
 #include "twin/memory_plan.h"
 
@@ -91,6 +92,17 @@ KvPool pool_of(const StepModel& model, const SimulateOptions& options, const Lim
   return KvPool(static_cast<std::int32_t>(std::min(n_blocks, kBlocksMax)), block_tokens);
 }
 
+Policy policy_of(const TwinModel& twin, const SimulateOptions& options) {
+  Policy policy = serving_policy(twin);
+  if (options.policy) {
+    policy = policy_named(*options.policy, "--policy");
+    policy.prefix_cache = policy.prefix_cache && !has_recurrent_state(twin.model);
+  }
+  policy.prefix_cache = options.prefix_cache.value_or(policy.prefix_cache);
+  policy.fair = options.fair;
+  return policy;
+}
+
 }  // namespace
 
 SimulationResult simulate(const StepModel& model, const SimulateOptions& options,
@@ -98,7 +110,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   const WorkloadOptions& workload = options.workload;
   verify(workload);
   const Limits limits = limits_of(model, options);
-  Scheduler scheduler(limits, pool_of(model, options, limits));
+  Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
   TableExecutor executor(model, options.by_steps);
   std::optional<BodyExecutor> body;
   if (options.body) body.emplace(executor, model, *options.body);
@@ -126,7 +138,8 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   }
   SimulationResult result{.report = recorder.report(),
                           .limits = limits,
-                          .kv_block_tokens = scheduler.kv().block_tokens()};
+                          .kv_block_tokens = scheduler.kv().block_tokens(),
+                          .policy = scheduler.policy()};
   if (body) {
     result.body = body->report(clock.now());
     result.unanswered = n_requests(workload) - result.report.submitted;
@@ -140,6 +153,8 @@ nlohmann::ordered_json simulation_json(const SimulationResult& result) {
   json["step_tokens_max"] = result.limits.step_tokens_max;
   json["sequences_max"] = result.limits.sequences_max;
   json["context_max"] = result.limits.context_max;
+  json["policy"] = result.policy.name;
+  json["prefix_cache"] = result.policy.prefix_cache;
   if (result.body) json.update(body_json(*result.body, result.report.output_tokens, result.unanswered));
   return json;
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "box/body_executor.h"
 #include "box/report.h"
@@ -18,6 +19,9 @@ struct SimulateOptions {
       0;  // > 0: closed loop of so many users; the workload's rate and burstiness play no part
   // In place of the stack's limits, and of the KV that is safe on the machine.
   std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
+  std::optional<std::string> policy = {};  // a name of sched/policy.h in place of the stack's
+  std::optional<bool> prefix_cache = {};   // in place of the policy's
+  bool fair = false;                       // between keys
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};
   std::optional<BodyOptions> body = {};  // power, heat and faults; without: a healthy cool box
@@ -28,6 +32,7 @@ struct SimulationResult {
   Report report;
   Limits limits;  // as used
   std::int32_t kv_block_tokens = 0;
+  Policy policy = {};
   std::optional<BodyReport> body = {};
   std::int64_t unanswered = 0;  // never taken in: the box answered nothing any more
 };

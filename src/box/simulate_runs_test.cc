@@ -1,4 +1,5 @@
-// Steps priced in runs are the steps one by one, to the last bit of the report.
+// Steps priced in runs are the steps one by one, to the last bit of the report: with prefix cache, preemptions,
+// priorities, fairness and deadlines, under every policy.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,8 +19,8 @@ TEST(SimulateRuns, EqualItsStepsToTheLastBit) {
                          .model = testing::dense_model(),
                          .weights = testing::all_in(DType::FP8),
                          .kv = DType::F16});
-  std::int64_t n_preemptions = 0, n_large = 0;
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  std::int64_t n_preemptions = 0, n_large = 0, n_hit_tokens = 0, n_expired = 0;
+  for (std::uint64_t seed = 0; seed < 120; ++seed) {
     Random random(seed, Stream::Test);
     SimulateOptions options;
     options.workload = {.requests = random.range(1, 300),
@@ -33,15 +34,31 @@ TEST(SimulateRuns, EqualItsStepsToTheLastBit) {
     if (random.range(0, 1) == 0) options.kv_tokens = random.range(2200, 6000);
     if (random.range(0, 1) == 0) options.sequences_max = random.range(1, 20);
     if (random.range(0, 1) == 0) options.step_tokens_max = random.range(1, 700);
+    const auto policy = static_cast<std::size_t>(random.range(0, std::ssize(policies()) - 1));
+    options.policy = policies()[policy].name;
+    if (random.range(0, 3) == 0) options.prefix_cache = random.range(0, 1) == 0;
+    options.fair = random.range(0, 1) == 0;
+    options.workload.keys = random.range(1, 4);
+    options.workload.priorities = random.range(1, 3);
+    if (random.range(0, 3) == 0) options.workload.timeout = std::exp(4 * random.uniform());
+    if (random.range(0, 1) == 0) options.workload.shared_prefix = random.range(1, 300);
+    if (random.range(0, 1) == 0) {
+      options.workload.turns = random.range(2, 5);
+      options.workload.think = random.uniform();
+    }
     const SimulationResult runs = simulate(model, options);
     options.by_steps = true;
     const SimulationResult steps = simulate(model, options);
     ASSERT_EQ(simulation_json(runs).dump(2), simulation_json(steps).dump(2)) << seed;
     n_preemptions += runs.report.preemptions;
     n_large += runs.report.itl.n > kExactMax;
+    n_hit_tokens += runs.report.prefix_hit_tokens;
+    n_expired += runs.report.expired;
   }
   EXPECT_GT(n_preemptions, 100);
   EXPECT_GT(n_large, 10);
+  EXPECT_GT(n_hit_tokens, 100'000);
+  EXPECT_GT(n_expired, 100);
 }
 
 }  // namespace

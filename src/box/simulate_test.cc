@@ -2,14 +2,21 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
+#include "box/serving_policy.h"
 #include "box/twin_executor.h"
+#include "model/config.h"
 #include "twin/test_models.h"
 
 namespace tinderbox {
@@ -128,7 +135,100 @@ TEST(Simulate, RefusesWhatCannotRunAndSaysWhy) {
   EXPECT_NE(message({.sequences_max = 0}).find("sequences_max is 0"), std::string::npos);
   EXPECT_NE(message({.users = std::int64_t{1} << 40}).find("users"), std::string::npos);
   EXPECT_NE(message({.workload = {.rate = -1}}).find("rate"), std::string::npos);
+  EXPECT_NE(message({.policy = "best"}).find("choose one of fcfs"), std::string::npos);
+  EXPECT_NE(message({.workload = {.keys = 0}}).find("keys is 0"), std::string::npos);
+  EXPECT_NE(message({.workload = {.priorities = 1 << 20}}).find("priorities"), std::string::npos);
+  EXPECT_NE(message({.workload = {.timeout = 0}}).find("timeout"), std::string::npos);
   EXPECT_NE(message({.kv_tokens = -5}).find("KV cache holds 0"), std::string::npos);
+}
+
+TEST(Simulate, EveryStackHasAPolicyThatIsKnown) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(TINDERBOX_SOURCE_DIR "/data/stacks")) {
+    const Stack stack = parse_stack(read_file(entry.path()), entry.path().string());
+    names.insert(std::string(policy_named(stack.policy, stack.id).name));
+  }
+  EXPECT_EQ(std::ssize(names), std::ssize(policies())) << "a policy that no stack uses";
+}
+
+// A conversation's turns ask with all that was said, of which only the new prompt is not there yet.
+TEST(Simulate, ThePrefixCacheSparesWhatWasSaid) {
+  SimulateOptions options = {.workload = {.requests = 300, .rate = 0.2, .prompt = 160, .gen = 32, .seed = 3}};
+  options.workload.turns = 3;
+  options.workload.shared_prefix = 320;
+  // First turns find the common beginning, but for the first of all; later ones what was said, but for its last
+  // token, which nobody has read yet; in whole blocks.
+  std::int64_t n_said = -320;
+  options.on_finished = [&](const RequestTimes& t) {
+    n_said += t.n_prompt == 480 ? 320 : (t.n_prompt - 160 - 1) / 16 * 16;
+  };
+  const Report with = simulate(twin(), options).report;
+  EXPECT_EQ(with.prefix_hit_tokens, n_said);
+  options.on_finished = {};
+  options.prefix_cache = false;
+  const Report without = simulate(twin(), options).report;
+  EXPECT_EQ(without.prefix_hit_tokens, 0);
+  EXPECT_LT(with.ttft.mean.value(), 0.5 * without.ttft.mean.value());
+  EXPECT_EQ(with.finished, 300);
+}
+
+// With room for everything and one request after the other, what is found is what a list of all beginnings so far
+// has, in whole blocks; of the hashes that Mooncake published.
+TEST(Simulate, FindsThePrefixesThatATracePublishes) {
+  SimulateOptions options;
+  options.workload.trace = std::make_shared<const Trace>(
+      load_trace(TINDERBOX_SOURCE_DIR "/data/traces/mooncake-conversation-60.jsonl", {.speed = 1e-4}));
+  options.kv_tokens = 16'000'000;
+  std::set<std::vector<std::uint64_t>> beginnings;
+  std::int64_t n_expected = 0;
+  for (const Request& r : options.workload.trace->requests) {
+    std::vector<std::uint64_t> beginning;
+    std::int64_t n_there = 0;
+    for (const Content& content : r.contents) {
+      beginning.push_back(content.id);
+      if (!beginnings.insert(beginning).second) n_there += content.n_tokens;
+    }
+    n_expected += std::min<std::int64_t>(n_there, r.n_prompt - 1) / 16 * 16;
+  }
+  ASSERT_GT(n_expected, 10'000);
+  EXPECT_EQ(simulate(twin(), options).report.prefix_hit_tokens, n_expected);
+}
+
+// Their state is not in KV blocks.
+TEST(Simulate, RecurrentModelsKeepNothingUnlessTold) {
+  TwinModel hybrid = twin().twin();
+  hybrid.model = load_config(TINDERBOX_SOURCE_DIR "/data/models/qwen3-next-80b-a3b.json");
+  EXPECT_TRUE(has_recurrent_state(hybrid.model));
+  EXPECT_FALSE(serving_policy(hybrid).prefix_cache);
+  EXPECT_TRUE(serving_policy(twin().twin()).prefix_cache);
+}
+
+TEST(Simulate, UrgentRequestsWaitLess) {
+  SimulateOptions options = {.workload = {.requests = 400, .rate = 20, .prompt = 200, .gen = 20}, .sequences_max = 4};
+  options.workload.priorities = 2;
+  std::map<SeqId, Duration> queue;
+  options.on_finished = [&](const RequestTimes& t) { queue[t.id] = t.queue; };
+  simulate(twin(), options);
+  RequestGenerator generator(options.workload);
+  std::array<double, 2> sum{}, n{};
+  while (const auto request = generator.next()) {
+    sum[static_cast<std::size_t>(request->priority)] += to_seconds(queue.at(request->id)).value();
+    ++n[static_cast<std::size_t>(request->priority)];
+  }
+  EXPECT_LT(sum[0] / n[0], 0.7 * (sum[1] / n[1]));
+}
+
+TEST(Simulate, WhatIsLateIsGivenUp) {
+  SimulateOptions options = {.workload = {.requests = 400, .rate = 20, .prompt = 200, .gen = 20}, .sequences_max = 4};
+  options.workload.timeout = 30;
+  std::int64_t n_late = 0;
+  options.on_finished = [&](const RequestTimes& t) { n_late += t.e2e > std::chrono::seconds(30); };
+  const Report r = simulate(twin(), options).report;
+  EXPECT_GT(r.expired, 10);
+  EXPECT_EQ(r.finished + r.expired, 400);
+  EXPECT_LE(n_late, 4) << "only those that end in the very step of their deadline";
+  options.workload.timeout = 1e6;
+  EXPECT_EQ(simulate(twin(), options).report.expired, 0);
 }
 
 TEST(Simulate, TellsItsProgress) {

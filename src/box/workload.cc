@@ -18,6 +18,8 @@ constexpr double kShapeMin = 0.01;                 // below, gaps underflow
 constexpr double kDayMin = 1, kDayMax = 1e9;       // seconds
 constexpr double kThinkMax = 1e9;
 constexpr std::int64_t kTurnsMax = 1 << 20;
+constexpr std::int64_t kKeysMax = 1 << 16, kPrioritiesMax = 1 << 10;
+constexpr double kTimeoutMax = 1e9;  // no deadline beyond
 
 void require(bool ok, std::string_view name, double value, std::string_view expected) {
   if (!ok) throw_invalid(format("workload: {} is {}, but must be {}", name, value, expected));
@@ -60,6 +62,10 @@ void verify(const WorkloadOptions& o) {
   }
   if (o.prompts) verify(*o.prompts, "workload: prompt");
   if (o.gens) verify(*o.gens, "workload: gen");
+  require(o.keys >= 1 && o.keys <= kKeysMax, "keys", static_cast<double>(o.keys), format("1 to {}", kKeysMax));
+  require(o.priorities >= 1 && o.priorities <= kPrioritiesMax, "priorities", static_cast<double>(o.priorities),
+          format("1 to {}", kPrioritiesMax));
+  require(o.timeout > 0, "timeout", o.timeout, "above 0 seconds");
   require(o.range_ratio >= 0 && o.range_ratio <= 1, "range ratio", o.range_ratio, "0 to 1");
 }
 
@@ -101,7 +107,8 @@ RequestGenerator::RequestGenerator(WorkloadOptions options)
       n_requests_(n_requests(options_)),
       gaps_(options_.seed, Stream::Arrivals),
       prompts_(options_.seed, Stream::PromptLength),
-      gens_(options_.seed, Stream::GenLength) {}
+      gens_(options_.seed, Stream::GenLength),
+      urgency_(options_.seed, Stream::Urgency) {}
 
 TimePoint RequestGenerator::draw_arrival() {
   const double mean_gap = 1 / options_.rate;
@@ -126,19 +133,28 @@ std::optional<Request> RequestGenerator::draw_sizes() {
     request.n_gen_max = gen_lengths_.draw(gens_);
   }
   request.id = ++n_drawn_;
+  if (options_.keys > 1) request.key = static_cast<std::uint64_t>(urgency_.range(0, options_.keys - 1));
+  if (options_.priorities > 1) {
+    request.priority = static_cast<std::int32_t>(urgency_.range(0, options_.priorities - 1));
+  }
   return request;
+}
+
+void RequestGenerator::arrive(Request& request, TimePoint arrival) {
+  request.arrival = arrival;
+  if (options_.timeout <= kTimeoutMax) request.deadline = arrival + to_duration(Seconds(options_.timeout));
 }
 
 std::optional<Request> RequestGenerator::next() {
   std::optional<Request> request = draw_sizes();
   const bool timed = options_.trace && options_.trace->timed;
-  if (request && !timed) request->arrival = draw_arrival();
+  if (request) arrive(*request, timed ? request->arrival : draw_arrival());
   return request;
 }
 
 std::optional<Request> RequestGenerator::next(TimePoint arrival) {
   std::optional<Request> request = draw_sizes();
-  if (request) request->arrival = arrival;
+  if (request) arrive(*request, arrival);
   return request;
 }
 

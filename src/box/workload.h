@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,6 +38,9 @@ struct WorkloadOptions {
   double think = 0;                // mean seconds from an answer to the next turn or request of a user; exponential
   std::int64_t shared_prefix = 0;  // tokens that all conversations begin with, before those of prompt
   std::shared_ptr<const Trace> trace = {};
+  // Drawn evenly: whose requests they are (0 ... keys - 1), and how urgent (0 ... priorities - 1).
+  std::int64_t keys = 1, priorities = 1;
+  double timeout = std::numeric_limits<double>::infinity();  // seconds from arrival to deadline
 };
 
 inline constexpr std::int64_t kRequestsMax = 100'000'000;
@@ -69,11 +73,12 @@ class RequestGenerator {
  private:
   TimePoint draw_arrival();
   std::optional<Request> draw_sizes();
+  void arrive(Request& request, TimePoint arrival);
 
   WorkloadOptions options_;
   Lengths prompt_lengths_, gen_lengths_;
   std::int64_t n_requests_;
-  Random gaps_, prompts_, gens_;
+  Random gaps_, prompts_, gens_, urgency_;
   std::int64_t n_drawn_ = 0;
   Seconds time_;
 };

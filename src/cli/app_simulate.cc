@@ -46,6 +46,21 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
   verb.add_option("--seed", o.seed, "Same seed, same bytes")->capture_default_str();
 }
 
+void add_scheduling(CLI::App& verb, SimulateOptionsCli& o) {
+  verb.add_option("--policy", o.policy,
+                  "How requests are scheduled: fcfs, vllm, llama.cpp, ollama, sglang (default: the stack's)");
+  verb.add_option("--prefix-cache", o.prefix_cache,
+                  "on or off: what was read is kept for who begins alike (default: the policy's)")
+      ->check(CLI::IsMember({"on", "off"}));
+  auto* keys = verb.add_option("--keys", o.keys, "Requests are those of so many keys, drawn evenly")
+                   ->check(CLI::Range(1, 1 << 16));
+  verb.add_flag("--fair", o.fair, "The key that was served least goes first")->needs(keys);
+  verb.add_option("--priorities", o.priorities, "So many levels of urgency, drawn evenly; lower ones go first")
+      ->check(CLI::Range(1, 1 << 10));
+  verb.add_option("--timeout", o.timeout, "A request is given up so many seconds after it arrived")
+      ->check(CLI::Range(1e-9, 1e9));
+}
+
 }  // namespace
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
@@ -55,6 +70,7 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   add_twin(*verb, o.twin, true);
   add_speculation(*verb, o.twin);
   add_traffic(*verb, o);
+  add_scheduling(*verb, o);
   verb->add_option("--slo-ttft", o.slo_ttft, "Goodput counts requests whose TTFT is at most so many seconds")
       ->check(kSeconds);
   verb->add_option("--slo-tpot", o.slo_tpot, "... whose TPOT is")->check(kSeconds);

@@ -99,6 +99,14 @@ TEST(App, SimulateTakesTrafficOfEveryKind) {
   EXPECT_EQ(simulate({"--burstiness", "inf", "--prompt", "uniform:10-900", "--gen", "lognormal:50,1"}), 0);
   EXPECT_EQ(simulate({"--diurnal", "0.5", "--day", "100", "--slo-ttft", "0.5", "--slo-tpot", "0.05", "--json"}), 0);
   EXPECT_EQ(simulate({"--users", "4", "--think", "2", "--turns", "3", "--shared-prefix", "100"}), 0);
+  EXPECT_EQ(simulate({"--policy", "sglang", "--prefix-cache", "off", "--keys", "3", "--fair"}), 0);
+  EXPECT_EQ(simulate({"--priorities", "2", "--timeout", "5", "--prefix-cache", "on"}), 0);
+  EXPECT_EQ(simulate({"--policy", "best"}), 2);
+  EXPECT_EQ(simulate({"--prefix-cache", "maybe"}), 2);
+  EXPECT_EQ(simulate({"--fair"}), 2);  // between whom?
+  EXPECT_EQ(simulate({"--keys", "0"}), 2);
+  EXPECT_EQ(simulate({"--priorities", "-1"}), 2);
+  EXPECT_EQ(simulate({"--timeout", "0"}), 2);
   EXPECT_EQ(simulate({"--prompt", "normal:5,1"}), 2);
   EXPECT_EQ(simulate({"--gen", "0"}), 2);
   EXPECT_EQ(simulate({"--slo-ttft", "0"}), 2);

@@ -13,6 +13,7 @@
 #include "box/mailbox.h"
 #include "box/outages.h"
 #include "box/paced_executor.h"
+#include "box/serving_policy.h"
 #include "box/twin_executor.h"
 #include "cli/commands.h"
 #include "cli/loaded_model.h"
@@ -105,7 +106,7 @@ void build_weightless(Box& box, const Context& context, const ServeOptions& opti
   box.codec = std::make_unique<PlaceholderCodec>();
   box.twin.emplace(*box.step_model, Placeholders{.n_ids = box.step_model->twin().model.n_vocab});
   box.executor = &pace_of(box, options);
-  box.scheduler.emplace(limits, pool);
+  box.scheduler.emplace(limits, pool, serving_policy(box.step_model->twin()));
   const TwinModel& t = box.step_model->twin();
   box.served = {.id = t.model.id, .weightless = true, .as = t.machine.id};
   box.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id,
@@ -122,7 +123,7 @@ void build_real(Box& box, const Context& context, const ServeOptions& options) {
   box.codec = std::move(box.loaded.codec);
   box.engine.emplace(*box.loaded.engine, box.clock);
   box.executor = &*box.engine;
-  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool());
+  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool(), policy_named("vllm", "serve"));
   box.served = {.id = box.loaded.id(), .as = options.as};
   box.description = "real tokens at this computer's pace";
   if (options.as.empty()) return;

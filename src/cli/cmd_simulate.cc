@@ -1,4 +1,5 @@
 #include <fstream>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -33,7 +34,10 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o) {
                            .day = o.day,
                            .turns = o.turns,
                            .think = o.think,
-                           .shared_prefix = o.shared_prefix};
+                           .shared_prefix = o.shared_prefix,
+                           .keys = o.keys,
+                           .priorities = o.priorities,
+                           .timeout = o.timeout.value_or(std::numeric_limits<double>::infinity())};
   set_lengths(o.prompt, "--prompt", workload.prompt, workload.prompts);
   set_lengths(o.gen, "--gen", workload.gen, workload.gens);
   if (o.trace.empty()) return workload;
@@ -80,7 +84,10 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
                              .step_tokens_max = options.step_tokens_max,
                              .sequences_max = options.sequences_max,
                              .kv_tokens = options.kv_tokens,
+                             .policy = options.policy,
+                             .fair = options.fair,
                              .slo = {.ttft = options.slo_ttft, .tpot = options.slo_tpot, .e2e = options.slo_e2e}};
+  if (options.prefix_cache) simulation.prefix_cache = *options.prefix_cache == "on";
   simulation.body =
       body_options_of(options.body, step_model.twin().machine, to_duration(Seconds(kFaultSeconds)), options.seed);
   std::optional<RequestFile> file;

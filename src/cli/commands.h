@@ -93,6 +93,10 @@ struct SimulateOptionsCli {
   std::string prompt = "512", gen = "128", trace, requests_out;
   std::int64_t requests = 100, users = 0, turns = 1, shared_prefix = 0;
   std::uint64_t seed = 0;
+  std::int64_t keys = 1, priorities = 1;
+  std::optional<double> timeout;  // seconds
+  std::optional<std::string> policy, prefix_cache;
+  bool fair = false;
   std::optional<std::int64_t> step_tokens_max, sequences_max, kv_tokens;
   std::optional<double> slo_ttft, slo_tpot, slo_e2e;  // seconds
   BodyOptionsCli body;

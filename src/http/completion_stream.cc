@@ -32,7 +32,7 @@ void CompletionStream::take(const StreamEvent& event, HttpResponse& response) {
   if (event.kind == StreamEvent::Kind::Refused) return refuse(event.admission, response);
   const bool last = event.kind == StreamEvent::Kind::Finished;
   if (last) live_ = false;
-  if (last && event.finish == FinishReason::Cancelled) return cancelled(response);
+  if (last && cut_short(event.finish)) return cancelled(response);
   if (streamed_ && state_ == State::Waiting) {
     response.status = 200;
     response.content_type = "text/event-stream";

@@ -105,6 +105,8 @@ struct Metrics::Impl {
     kv_usage.Set(1.0 - static_cast<double>(kv.n_free()) / static_cast<double>(kv.n_blocks()));
     const auto n_preempted = static_cast<double>(scheduler.counters().preemptions);
     preemptions.Increment(n_preempted - preemptions.Value());
+    prefix_queries.Increment(static_cast<double>(scheduler.counters().prefix_tokens) - prefix_queries.Value());
+    prefix_hits.Increment(static_cast<double>(scheduler.counters().prefix_hit_tokens) - prefix_hits.Value());
   }
 
   void finished(const Live& live, FinishReason reason, TimePoint now);
@@ -123,6 +125,10 @@ struct Metrics::Impl {
   Counter& generated = make.counter("vllm:generation_tokens_total", "Tokens generated");
   Counter& preemptions =
       make.counter("vllm:num_preemptions_total", "Sequences preempted to free KV blocks");
+  Counter& prefix_queries =
+      make.counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache");
+  Counter& prefix_hits =
+      make.counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache");
   Counter& stop = make.counter("vllm:request_success_total", "Requests finished",
                                {{"finished_reason", "stop"}});
   Counter& length = make.counter("vllm:request_success_total", "Requests finished",
@@ -224,7 +230,7 @@ void Metrics::on_token(const TokenEvent& event, TimePoint now) {
   const auto it = impl_->live.find(event.seq);
   if (it == impl_->live.end()) return;
   Impl::Live& l = it->second;
-  if (event.finish != FinishReason::Cancelled) {
+  if (!cut_short(event.finish)) {
     impl_->generated.Increment();
     if (++l.n_generated == 1) {
       l.first_token = now;

@@ -58,6 +58,24 @@ TEST(Metrics, LatenessIsShown) {
   EXPECT_EQ(metric(metrics.text(), "tinderbox_weightless{"), 1);
 }
 
+TEST(Metrics, PrefixHitsAreCountedInTokens) {
+  Scheduler scheduler({}, KvPool(8, 16), policy_named("vllm", "test"));
+  Metrics metrics({}, scheduler);
+  for (SeqId id = 1; id <= 2; ++id) {
+    Request request;
+    request.id = id;
+    request.prompt.assign(40, 7);
+    request.n_prompt = 40;
+    request.n_gen_max = 1;
+    scheduler.submit(request);
+    const std::vector<TokenId> sampled = {0};
+    scheduler.complete(scheduler.schedule(), sampled);
+  }
+  metrics.on_step({}, {}, {}, scheduler);
+  EXPECT_EQ(metric(metrics.text(), "vllm:prefix_cache_queries_total{"), 80);
+  EXPECT_EQ(metric(metrics.text(), "vllm:prefix_cache_hits_total{"), 32);
+}
+
 TEST(Metrics, RefusalsAreCounted) {
   const Scheduler scheduler({}, KvPool(4, 16));
   Metrics metrics({}, scheduler);

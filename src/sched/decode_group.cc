@@ -7,8 +7,8 @@
 
 namespace tinderbox {
 
-DecodeGroup::DecodeGroup(std::int32_t block_tokens)
-    : takers_(static_cast<std::size_t>(block_tokens)) {}
+DecodeGroup::DecodeGroup(std::int32_t block_tokens, bool grows)
+    : grows_(grows), takers_(static_cast<std::size_t>(block_tokens)) {}
 
 // A member takes a block in the steps in which the tokens it has computed fill its blocks.
 std::size_t DecodeGroup::phase_of(const Sequence& s) const {
@@ -24,7 +24,7 @@ void DecodeGroup::join(Sequence& s) {
   ++n_;
   n_past_ += s.n_computed;
   ++takers_[phase_of(s)];
-  ends_.push_back({step_ + s.request.n_gen_max - s.n_generated, s.order, &s});
+  ends_.push_back({step_ + s.request.n_gen_max - s.n_generated, &s});
   std::push_heap(ends_.begin(), ends_.end());
 }
 
@@ -68,6 +68,7 @@ Sequence* DecodeGroup::pop_ended() {
 }
 
 std::int64_t DecodeGroup::blocks_needed(std::int64_t n_steps) const {
+  if (!grows_) return 0;
   const auto n = static_cast<std::int64_t>(takers_.size());
   std::int64_t blocks = n_steps / n * n_;
   for (std::int64_t i = step_; i < step_ + n_steps % n; ++i) {

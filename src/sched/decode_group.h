@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "sched/prefix_cache.h"
 #include "sched/request.h"
 
 namespace tinderbox {
@@ -30,16 +32,26 @@ struct Sequence {
   std::int32_t n_generated = 0;
   std::int32_t n_computed = 0;  // tokens whose KV is in the pool
   std::int64_t joined = 0;
-  std::int64_t n_held = 0;  // KV blocks settled or promised; of a member, when it joined
+  std::int64_t n_held = 0;  // KV blocks settled, promised or shared; of a member, when it joined
+  std::int64_t n_shared = 0;                       // the first of them, which are the prefix cache's
+  PrefixCache::Node node = PrefixCache::kRoot;     // where they end
+  std::vector<KeyRun> keys = {};                   // of full blocks, as far as they are known
+  std::int32_t slot = -1;                          // of policies with slots, while running
+  std::int64_t served_since = 0;                   // step in which it began to decode
   State state = State::Waiting;
   bool in_step = false;
+  bool was_admitted = false;
+
+  // Lower ones go first.
+  std::pair<std::int32_t, std::int64_t> rank() const { return {request.priority, order}; }
 };
 
 class DecodeGroup {
  public:
-  explicit DecodeGroup(std::int32_t block_tokens);
+  // grows: members take blocks as they go; else they hold all they need when they join.
+  explicit DecodeGroup(std::int32_t block_tokens, bool grows = true);
 
-  // All but the last of its tokens are computed, their blocks held and no more.
+  // All but the last of its tokens are computed, their blocks held and, if members grow, no more.
   void join(Sequence& s);
   // Brings its counts up to date (not n_held).
   void leave(Sequence& s);
@@ -49,6 +61,7 @@ class DecodeGroup {
   Sequence* pop_ended();
 
   std::int32_t n() const { return n_; }
+  std::int64_t step() const { return step_; }
   // Tokens computed, in all.
   std::int64_t n_past() const { return n_past_; }
   // Steps until a member has generated all it may. Requires n() > 0.
@@ -68,16 +81,17 @@ class DecodeGroup {
 
  private:
   struct End {
-    std::int64_t step, order;
+    std::int64_t step;
     Sequence* sequence;
     // A heap's front is its greatest.
     friend bool operator<(const End& a, const End& b) {
-      return a.step != b.step ? a.step > b.step : a.order > b.order;
+      return a.step != b.step ? a.step > b.step : a.sequence->rank() > b.sequence->rank();
     }
   };
   std::size_t phase_of(const Sequence& s) const;
   void remove(Sequence& s);
 
+  bool grows_;
   std::int64_t step_ = 0;
   std::int32_t n_ = 0;
   std::int64_t n_past_ = 0;

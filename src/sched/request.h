@@ -34,6 +34,10 @@ struct Request {
       end_tokens;  // sampling one of these finishes the sequence; empty: only n_gen_max does
   SamplingParams sampling;
   std::vector<Content> contents = {};  // of the prompt's first tokens; what is not named is like no other
+  bool answer_continues = false;       // the contents name the whole prompt, and their last one goes on in the answer
+  std::int32_t priority = 0;           // lower ones go first
+  std::uint64_t key = 0;               // whose request it is, for fairness
+  TimePoint deadline = TimePoint::max();  // ended then if it is not over
 };
 
 struct Cancel {
@@ -75,6 +79,7 @@ struct StepRun {
   std::int32_t n_decoding = 0;
   std::int64_t n_past = 0;  // sum over the decoding sequences in the first step; n_decoding more in each further one
   std::int64_t n_steps = 0;  // as many as can follow one another if nothing arrives; 0: nothing to run
+  bool pauses = false;       // sequences that decode wait for the prompts; n_decoding is then 0
   std::vector<SeqId> preempted;  // before the first step
 
   std::int64_t n_tokens() const {  // of a step
@@ -84,10 +89,15 @@ struct StepRun {
   }
 };
 
-enum class FinishReason : std::uint8_t { None, Stop, Length, Cancelled };
+enum class FinishReason : std::uint8_t { None, Stop, Length, Cancelled, Deadline };
 
-// One sampled token as it leaves the scheduler; finish != None on a sequence's last event. A
-// cancelled sequence's last event has token -1. n_generated counts this token too.
+// From outside: the last event has no token.
+inline bool cut_short(FinishReason reason) {
+  return reason == FinishReason::Cancelled || reason == FinishReason::Deadline;
+}
+
+// One sampled token as it leaves the scheduler; finish != None on a sequence's last event. The last event of a
+// sequence that was cut short has token -1. n_generated counts this token too.
 struct TokenEvent {
   SeqId seq = 0;
   TokenId token = -1;

@@ -7,17 +7,32 @@
 
 namespace tinderbox {
 
-Scheduler::Scheduler(Limits limits, KvPool kv)
-    : limits_(limits), kv_(std::move(kv)), group_(kv_.block_tokens()) {
+Scheduler::Scheduler(Limits limits, KvPool kv, Policy policy)
+    : limits_(limits),
+      kv_(std::move(kv)),
+      policy_(policy),
+      group_(kv_.block_tokens(), !policy.slots),
+      waiting_(policy.fair) {
   CHECK(limits.step_tokens_max >= 1 && limits.sequences_max >= 1);
   CHECK(limits.queue_max >= 1 && limits.context_max >= 1);
+  if (!policy.slots || !policy.prefix_cache) return;
+  slots_.resize(static_cast<std::size_t>(limits.sequences_max));
+  for (Slot& slot : slots_) slot.root = kv_.cache().add_root();
 }
 
 Scheduler::Scheduler(const Scheduler& other)
     : limits_(other.limits_),
       kv_(other.kv_),
+      policy_(other.policy_),
       group_(other.group_),
       sequences_(other.sequences_),
+      waiting_(other.policy_.fair),
+      service_(other.service_),
+      deadlines_(other.deadlines_),
+      slots_(other.slots_),
+      n_slot_uses_(other.n_slot_uses_),
+      by_items_(other.by_items_),
+      by_runs_(other.by_runs_),
       cancelled_(other.cancelled_),
       counters_(other.counters_) {
   CHECK(other.open_.empty() && !other.run_open_);
@@ -25,7 +40,8 @@ Scheduler::Scheduler(const Scheduler& other)
   const auto own = [&](const Sequence* s) { return &sequences_.at(s->request.id); };
   for (const Sequence* s : other.running_) running_.push_back(own(s));
   for (const Sequence* s : other.prompts_) prompts_.push_back(own(s));
-  for (const Sequence* s : other.waiting_) waiting_.push_back(own(s));
+  other.waiting_.for_each([&](const Sequence& s) { waiting_.push(*own(&s)); });
+  if (other.next_ != nullptr) next_ = own(other.next_);
   group_.move_members(own);
 }
 
@@ -55,26 +71,49 @@ Admission Scheduler::submit(Request request) {
   s.tokens = std::exchange(s.request.prompt, {});
   s.order = order;
   s.n_total = s.request.n_prompt;
-  waiting_.push_back(&s);
+  if (policy_.prefix_cache) {
+    s.keys = keys_of(s.request.contents, kv_.block_tokens());
+    if (!s.tokens.empty()) append_keys(s.keys, s.tokens, kv_.block_tokens());
+    CHECK(n_blocks(s.keys) <= kv_.blocks_for(s.n_total));
+  }
+  if (policy_.fair && !waiting_.empty() && !waiting_.any_of(s.request.key)) {
+    service_.lift(s.request.key, waiting_.least_served(service_, group_.step()), group_.step());
+  }
+  if (s.request.deadline != TimePoint::max()) deadlines_.emplace(s.request.deadline, id);
+  waiting_.push(s);
+  next_ = nullptr;
   return Admission::Accepted;
 }
 
-bool Scheduler::cancel(SeqId seq) {
+bool Scheduler::end(SeqId seq, FinishReason reason) {
   CHECK(!run_open_);
   const auto it = sequences_.find(seq);
   if (it == sequences_.end() || it->second.state == State::Ended) return false;
   Sequence& s = it->second;
-  ++counters_.cancelled;
   if (s.state == State::Waiting) {
-    waiting_.erase(std::ranges::find(waiting_, &s));
+    waiting_.erase(s);
   } else {
     leave_running(s);
   }
-  cancelled_.push_back(
-      {.seq = seq, .token = -1, .finish = FinishReason::Cancelled, .n_generated = s.n_generated});
+  cancelled_.push_back({.seq = seq, .token = -1, .finish = reason, .n_generated = s.n_generated});
   s.state = State::Ended;
+  next_ = nullptr;
+  if (s.request.deadline != TimePoint::max()) deadlines_.erase({s.request.deadline, seq});
   if (!s.in_step) erase(s);
   return true;
+}
+
+bool Scheduler::cancel(SeqId seq) {
+  if (!end(seq, FinishReason::Cancelled)) return false;
+  ++counters_.cancelled;
+  return true;
+}
+
+void Scheduler::expire(TimePoint now) {
+  while (next_deadline() <= now) {
+    CHECK(end(deadlines_.begin()->second, FinishReason::Deadline));
+    ++counters_.expired;
+  }
 }
 
 std::vector<TokenEvent> Scheduler::take_cancelled() { return std::exchange(cancelled_, {}); }
@@ -84,48 +123,94 @@ void Scheduler::take_cancelled(std::vector<TokenEvent>& events) {
   cancelled_.clear();
 }
 
-// Blocks settled or promised: of a prompt all it needs, of a decoding sequence what it has computed,
+// Blocks settled, promised or shared: of a prompt all it needs, of a decoding sequence what it has computed,
 // with the open step's.
 std::int64_t Scheduler::n_held(const Sequence& s) const {
-  if (s.state != State::Decoding) return s.n_held;
+  if (s.state != State::Decoding || policy_.slots) return s.n_held;
   return kv_.blocks_for(s.n_computed + group_.lag(s) + (s.in_step ? 1 : 0));
 }
 
-void Scheduler::release(Sequence& s) {
-  kv_.forgive(s.n_held - std::ssize(s.blocks));
-  if (!s.blocks.empty()) kv_.release(s.request.id);
+// Blocks that s holds from its admission on.
+std::int64_t Scheduler::n_needed(const Sequence& s) const {
+  return kv_.blocks_for(policy_.slots ? s.request.n_prompt + s.request.n_gen_max - 1 : s.n_total);
+}
+
+// Puts its blocks up to n_blocks, all computed, into the prefix cache.
+void Scheduler::share(Sequence& s, std::int64_t n_blocks) {
+  if (n_blocks <= s.n_shared) return;
+  s.node = kv_.share(s.request.id, s.node, s.keys, s.n_shared, n_blocks);
+  s.n_shared = n_blocks;
+}
+
+// All its full blocks. Those that nobody can ask for are there too, and go when they are the oldest, as in
+// the programs that we imitate.
+void Scheduler::keep(Sequence& s, bool comes_back) {
+  const std::int64_t n_full = s.n_computed / kv_.block_tokens();
+  if (n_full <= s.n_shared) return;
+  const std::int32_t n_answer = s.n_computed - s.request.n_prompt;
+  if (!s.tokens.empty()) {
+    append_keys(s.keys, std::span(s.tokens).first(static_cast<std::size_t>(s.n_computed)), kv_.block_tokens());
+  } else if (s.request.answer_continues && n_answer > 0) {
+    std::vector<Content> contents = s.request.contents;
+    contents.back().n_tokens += n_answer;
+    s.keys = keys_of(contents, kv_.block_tokens());
+  }
+  const std::int64_t n_own = n_full - n_blocks(s.keys);
+  const bool findable = comes_back || policy_.slots;
+  if (findable && n_own > 0) s.keys.push_back({own_key(s.request.id), n_own});
+  share(s, findable ? n_full : std::min(n_full, n_blocks(s.keys)));
+  if (s.n_shared == n_full) return;
+  kv_.leave(s.request.id, s.node, s.n_shared, n_full);
+  s.n_shared = n_full;
+}
+
+void Scheduler::release(Sequence& s, bool comes_back) {
+  if (policy_.prefix_cache) keep(s, comes_back);
+  const std::int64_t n_settled = std::max<std::int64_t>(0, std::ssize(s.blocks) - s.n_shared);
+  kv_.forgive(s.n_held - s.n_shared - n_settled);
+  if (!s.blocks.empty()) kv_.release(s.request.id, s.n_shared);
+  kv_.cache().release(s.node);
   s.blocks = {};
-  s.n_held = 0;
+  s.node = PrefixCache::kRoot;
+  s.n_held = s.n_shared = 0;
   s.n_computed = 0;
 }
 
 void Scheduler::erase(Sequence& s) {
-  release(s);
+  release(s, false);
+  if (s.slot >= 0) {
+    Slot& slot = slots_[static_cast<std::size_t>(s.slot)];
+    slot.busy = false;
+    slot.keys = std::move(s.keys);
+    slot.last_used = ++n_slot_uses_;
+  }
   sequences_.erase(SeqId(s.request.id));
 }
 
 // Its counts are then up to date; what it holds, it keeps.
 void Scheduler::leave_running(Sequence& s) {
-  const auto erase_from = [&](std::vector<Sequence*>& by_order) {
-    const auto it = std::ranges::lower_bound(by_order, s.order, {}, &Sequence::order);
-    CHECK(it != by_order.end() && *it == &s);
-    by_order.erase(it);
+  const auto erase_from = [&](std::vector<Sequence*>& by_rank) {
+    const auto it = std::ranges::lower_bound(by_rank, s.rank(), {}, &Sequence::rank);
+    CHECK(it != by_rank.end() && *it == &s);
+    by_rank.erase(it);
   };
+  next_ = nullptr;
   erase_from(running_);
   if (s.state == State::Prompt) {
     erase_from(prompts_);
     return;
   }
   s.n_held = n_held(s);
+  if (policy_.fair) service_.ends(s.request.key, s.served_since, group_.step());
   group_.leave(s);
 }
 
-void Scheduler::preempt_youngest(StepRun& run) {
+void Scheduler::preempt_last(StepRun& run) {
   Sequence& s = *running_.back();
   leave_running(s);
-  release(s);
+  release(s, true);
   s.state = State::Waiting;
-  waiting_.push_front(&s);
+  waiting_.push(s);
   run.preempted.push_back(s.request.id);
   ++counters_.preemptions;
 }
@@ -143,33 +228,40 @@ void Scheduler::add_chunk(StepRun& run, Sequence& s) {
   chunks_.push_back(&s);
 }
 
+// What decodes has one token each.
+void Scheduler::plan_decoding(StepRun& run) {
+  // Prompts hold their blocks since admission, so a shortage is of blocks for one more token each.
+  while (!kv_.promise(group_.blocks_needed(1))) preempt_last(run);
+  run.n_decoding = group_.n();
+  run.n_past = group_.n_past();
+}
+
+void Scheduler::admit_waiting(StepRun& run) {
+  const std::int32_t n_running_max = std::min(limits_.sequences_max, limits_.step_tokens_max);
+  while (!waiting_.empty() && n_running() < n_running_max && run.n_tokens() < limits_.step_tokens_max) {
+    if (next_ == nullptr) next_ = &choose_waiting();
+    if (!admit(*next_)) return;
+    add_chunk(run, *std::exchange(next_, nullptr));
+  }
+}
+
 void Scheduler::plan(StepRun& run) {
   CHECK(open_.empty() && !run_open_);
   run.prompts.clear();
   run.preempted.clear();
+  run.n_decoding = 0;
+  run.n_past = 0;
   chunks_.clear();
-  // Prompts hold their blocks since admission, so a shortage is of blocks for one more token each.
-  while (!kv_.promise(group_.blocks_needed(1))) preempt_youngest(run);
-  run.n_decoding = group_.n();
-  run.n_past = group_.n_past();
+  if (!policy_.prompts_alone) plan_decoding(run);
   for (Sequence* s : prompts_) add_chunk(run, *s);
-  // After a preemption this admits nobody: the first in the queue is the victim, who needs more
-  // than it freed.
-  while (!waiting_.empty() && n_running() < limits_.sequences_max &&
-         run.n_tokens() < limits_.step_tokens_max) {
-    Sequence& s = *waiting_.front();
-    if (!kv_.promise(kv_.blocks_for(s.n_total))) break;
-    s.n_held = kv_.blocks_for(s.n_total);
-    waiting_.pop_front();
-    s.state = State::Prompt;
-    running_.push_back(&s);
-    prompts_.push_back(&s);
-    add_chunk(run, s);
-  }
+  if (run.preempted.empty()) admit_waiting(run);
+  run.pauses = policy_.prompts_alone && !run.prompts.empty();
+  if (policy_.prompts_alone && !run.pauses) plan_decoding(run);
+  if (!run.preempted.empty() && next_ == nullptr) next_ = &choose_waiting();
   if (run.prompts.empty() && run.n_decoding == 0) {
     CHECK(idle());
     run.n_steps = 0;
-  } else if (!run.prompts.empty()) {
+  } else if (!run.prompts.empty() || (!run.preempted.empty() && has_room(*next_))) {
     run.n_steps = 1;
   } else {
     const std::int64_t n_blocks = kv_.n_free() + group_.blocks_needed(1);
@@ -177,52 +269,9 @@ void Scheduler::plan(StepRun& run) {
   }
 }
 
-// Fills the item in place: built first and then copied, it costs three times as much (stalled store
-// forwarding), and this is the hottest place of a server's scheduler.
-void Scheduler::add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples) {
-  const std::int32_t n_end = n_past + n_new;
-  // A whole prompt is promised before it is all computed, and settled at once.
-  if (n_end > std::ssize(s.blocks) * kv_.block_tokens()) {
-    kv_.settle(s.request.id, std::max<std::int64_t>(n_end, s.n_held * kv_.block_tokens()));
-    s.blocks = kv_.blocks(s.request.id);
-  }
-  StepItem& item = step.items.emplace_back();
-  item.seq = s.request.id;
-  item.n_past = n_past;
-  item.n_new = n_new;
-  item.decodes = s.state == State::Decoding;
-  item.samples = samples;
-  item.history = s.tokens;
-  if (!s.tokens.empty()) {
-    item.tokens = item.history.subspan(static_cast<std::size_t>(n_past), static_cast<std::size_t>(n_new));
-  }
-  item.blocks = samples ? s.blocks : s.blocks.first(static_cast<std::size_t>(kv_.blocks_for(n_end)));
-  item.sampling = &s.request.sampling;
-  step.n_tokens += n_new;
-  s.in_step = true;
-  open_.push_back(&s);
-}
-
-void Scheduler::schedule(Step& step) {
-  plan(plan_);
-  step.items.clear();
-  step.n_tokens = 0;
-  for (Sequence* s : running_) {
-    if (s->state == State::Decoding) add_item(step, *s, s->n_computed + group_.lag(*s), 1, true);
-  }
-  for (std::size_t i = 0; i < chunks_.size(); ++i) {
-    const PromptChunk& chunk = plan_.prompts[i];
-    add_item(step, *chunks_[i], chunk.n_past, chunk.n_new, chunk.samples);
-  }
-}
-
-Step Scheduler::schedule() {
-  Step step;
-  schedule(step);
-  return step;
-}
-
 void Scheduler::schedule_run(StepRun& run) {
+  CHECK(!policy_.prefix_cache || !by_items_);
+  by_runs_ = true;
   plan(run);
   run_open_ = run.n_steps > 0;
   held_ = false;
@@ -232,29 +281,39 @@ void Scheduler::hold_run(StepRun& run, std::int64_t n_steps) {
   CHECK(run_open_ && !held_ && n_steps >= 1 && n_steps <= run.n_steps);
   run.n_steps = n_steps;
   held_ = true;
-  CHECK(kv_.promise(group_.blocks_needed(n_steps) - group_.blocks_needed(1)));
+  if (run.n_decoding > 0) CHECK(kv_.promise(group_.blocks_needed(n_steps) - group_.blocks_needed(1)));
 }
 
 void Scheduler::complete_run(const StepRun& run, std::vector<TokenEvent>& events) {
   CHECK(run_open_ && held_);
   run_open_ = false;
   take_cancelled(events);
-  group_.advance(run.n_steps);
+  ended_.clear();
+  if (!run.pauses) group_.advance(run.n_steps);
   while (Sequence* s = group_.pop_ended()) {
     events.push_back({.seq = s->request.id,
                       .token = 0,
                       .finish = FinishReason::Length,
                       .n_generated = s->n_generated});
-    s->n_held = kv_.blocks_for(s->n_computed);
-    running_.erase(std::ranges::lower_bound(running_, s->order, {}, &Sequence::order));
-    ++counters_.finished;
-    erase(*s);
+    if (!policy_.slots) s->n_held = kv_.blocks_for(s->n_computed);
+    running_.erase(std::ranges::lower_bound(running_, s->rank(), {}, &Sequence::rank));
+    if (policy_.fair) service_.ends(s->request.key, s->served_since, group_.step());
+    s->state = State::Ended;
+    finished(*s);
+    ended_.push_back(s);
   }
   for (std::size_t i = 0; i < chunks_.size(); ++i) {
     CHECK(chunks_[i]->tokens.empty());
     complete_chunk(*chunks_[i], run.prompts[i], 0, events);
-    if (chunks_[i]->state == State::Ended) erase(*chunks_[i]);
+    if (chunks_[i]->state == State::Ended) ended_.push_back(chunks_[i]);
   }
+  for (Sequence* s : ended_) erase(*s);
+}
+
+void Scheduler::finished(const Sequence& s) {
+  ++counters_.finished;
+  next_ = nullptr;
+  if (s.request.deadline != TimePoint::max()) deadlines_.erase({s.request.deadline, s.request.id});
 }
 
 // The token that s has just sampled; it is counted already.
@@ -270,7 +329,7 @@ TokenEvent Scheduler::accept(Sequence& s, TokenId token) {
   if (finish != FinishReason::None) {
     leave_running(s);
     s.state = State::Ended;
-    ++counters_.finished;
+    finished(s);
   }
   return {.seq = s.request.id, .token = token, .finish = finish, .n_generated = n_generated};
 }
@@ -278,100 +337,19 @@ TokenEvent Scheduler::accept(Sequence& s, TokenId token) {
 void Scheduler::complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId token,
                                std::vector<TokenEvent>& events) {
   s.n_computed += chunk.n_new;
+  if (!s.keys.empty()) {
+    share(s, std::min<std::int64_t>(s.n_computed / kv_.block_tokens(), n_blocks(s.keys)));
+  }
   if (!chunk.samples) return;
   ++s.n_generated;
   ++s.n_total;
+  if (policy_.fair) service_.generates(s.request.key, 1);
   events.push_back(accept(s, token));
   if (s.state == State::Ended) return;
-  prompts_.erase(std::ranges::lower_bound(prompts_, s.order, {}, &Sequence::order));
+  prompts_.erase(std::ranges::lower_bound(prompts_, s.rank(), {}, &Sequence::rank));
   group_.join(s);
-}
-
-void Scheduler::complete(const Step& step, std::span<const TokenId> sampled,
-                         std::vector<TokenEvent>& events) {
-  CHECK(!open_.empty() && step.items.size() == open_.size());
-  take_cancelled(events);
-  group_.advance(1);
-  const std::size_t n_decoding = open_.size() - chunks_.size();
-  std::size_t n_taken = 0;
-  bool any_ended = false;
-  for (std::size_t i = 0; i < open_.size(); ++i) {
-    const StepItem& item = step.items[i];
-    Sequence& s = *open_[i];
-    CHECK(item.seq == s.request.id && s.in_step);
-    s.in_step = false;
-    CHECK(!item.samples || n_taken < sampled.size());
-    const TokenId token = item.samples ? sampled[n_taken++] : -1;
-    if (s.state == State::Decoding) {
-      events.push_back(accept(s, token));
-    } else if (s.state == State::Prompt) {
-      complete_chunk(s, plan_.prompts[i - n_decoding], token, events);
-    }
-    any_ended |= s.state == State::Ended;
-  }
-  CHECK(n_taken == sampled.size());
-  if (any_ended) {
-    for (Sequence* s : open_) {
-      if (s->state == State::Ended) erase(*s);
-    }
-  }
-  open_.clear();
-}
-
-std::vector<TokenEvent> Scheduler::complete(const Step& step, std::span<const TokenId> sampled) {
-  std::vector<TokenEvent> events;
-  complete(step, sampled, events);
-  return events;
-}
-
-void Scheduler::verify_sequence(const Sequence& s) const {
-  const std::int32_t lag = group_.lag(s);
-  const std::int32_t n_total = s.n_total + lag, n_computed = s.n_computed + lag;
-  CHECK(n_total == s.request.n_prompt + s.n_generated + lag);
-  CHECK(s.n_generated + lag < s.request.n_gen_max && n_total <= limits_.context_max);
-  CHECK(s.tokens.empty() || std::cmp_equal(s.tokens.size(), n_total));
-  CHECK(n_computed >= 0 && n_computed < n_total);
-  const std::span<const BlockId> settled = kv_.blocks(s.request.id);
-  CHECK(settled.data() == s.blocks.data() && settled.size() == s.blocks.size());
-  CHECK(std::ssize(settled) <= n_held(s) && kv_.blocks_for(n_computed) <= n_held(s));
-  if (s.state == State::Waiting) CHECK(n_held(s) == 0 && n_computed == 0 && !s.in_step);
-  if (s.state == State::Prompt) CHECK(n_held(s) == kv_.blocks_for(n_total));
-}
-
-void Scheduler::verify() const {
-  CHECK(!run_open_);
-  kv_.verify();
-  group_.verify(running_);
-  CHECK(counters_.submitted == counters_.accepted + counters_.refused);
-  CHECK(counters_.accepted == counters_.finished + counters_.cancelled + n_running() + n_waiting());
-  CHECK(n_running() <= limits_.sequences_max && n_running() <= limits_.step_tokens_max);
-
-  std::int64_t n_held_in_all = 0, order = -1, n_settled = 0;
-  std::size_t n_prompts = 0;
-  const auto see = [&](const Sequence& s) {
-    n_held_in_all += n_held(s);
-    n_settled += std::ssize(s.blocks);
-  };
-  const auto in_order = [&](const Sequence& s, bool running) {
-    CHECK(s.state != State::Ended && (s.state != State::Waiting) == running && s.order > order);
-    order = s.order;
-    verify_sequence(s);
-    see(s);
-    if (s.state == State::Prompt) CHECK(prompts_[n_prompts++] == &s);
-  };
-  for (const Sequence* s : running_) in_order(*s, true);
-  for (const Sequence* s : waiting_) in_order(*s, false);
-  CHECK(n_prompts == prompts_.size());
-  std::size_t n_ended = 0;
-  for (const Sequence* s : open_) {
-    CHECK(s->in_step && s->state != State::Waiting);
-    if (s->state != State::Ended) continue;
-    ++n_ended;
-    see(*s);
-  }
-  CHECK(sequences_.size() == running_.size() + waiting_.size() + n_ended);
-  CHECK(n_held_in_all == kv_.n_blocks() - kv_.n_free());
-  CHECK(n_held_in_all - n_settled == kv_.n_promised());
+  s.served_since = group_.step();
+  if (policy_.fair) service_.begins(s.request.key, s.served_since);
 }
 
 }  // namespace tinderbox

@@ -5,27 +5,30 @@
 // token values, as sums over many alike steps at once (schedule_run, hold_run, complete_run), which
 // costs the same whatever the number of sequences and steps. A property test holds the two equal.
 //
-// Policy (after vLLM v1): sequences that decode first, each with one token, then running ones whose
-// prompt is not all in, then waiting ones in order of arrival, until the step's token budget, the
-// sequence limit or the KV pool is exhausted. Whoever runs has a token in every step. A sequence is
-// admitted once its whole prompt fits the free blocks, which it then holds, so that a prompt never
-// evicts itself half-way. When a running sequence
-// cannot grow, the youngest running one is preempted: its blocks are freed and it waits, at the
-// front, to recompute prompt and answer so far. The oldest can therefore always go on, and every
-// accepted request fits the pool alone, so everything finishes.
+// Unless the policy says otherwise (sched/policy.h), as in vLLM v1: sequences that decode first, each with one
+// token, then running ones whose prompt is not all in, then waiting ones in order (sched/waiting_queue.h),
+// until the step's token budget, the sequence limit or the KV pool is exhausted. Whoever runs has a token in every
+// step, but where prompts go alone. A sequence is admitted once its whole prompt fits the free blocks, which it
+// then holds, so that a prompt never evicts itself half-way; whoever is first and does not fit is waited for.
+// With a prefix cache it begins after the full blocks that are there already; the last token of its prompt is
+// always computed. When a running sequence cannot grow, the last one of the worst priority is preempted: its
+// blocks are freed and it waits to recompute prompt and answer so far; nobody is admitted in that step. The
+// best can therefore always go on, and every accepted request fits the pool alone, so everything finishes.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <optional>
+#include <set>
 #include <span>
-#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sched/decode_group.h"
 #include "sched/kv_pool.h"
+#include "sched/policy.h"
 #include "sched/request.h"
+#include "sched/service.h"
+#include "sched/waiting_queue.h"
 
 namespace tinderbox {
 
@@ -41,17 +44,20 @@ enum class Admission : std::uint8_t { Accepted, QueueFull, TooLong, NeverFits, D
 struct SchedulerCounters {
   std::int64_t submitted = 0, accepted = 0, refused = 0, finished = 0, cancelled = 0,
                preemptions = 0;
+  std::int64_t expired = 0;  // ended at their deadline
+  // Tokens of prompts looked up in the prefix cache, when first admitted, and those found.
+  std::int64_t prefix_tokens = 0, prefix_hit_tokens = 0;
 };
 
 class Scheduler {
  public:
   // Requires every limit >= 1.
-  Scheduler(Limits limits, KvPool kv);
+  Scheduler(Limits limits, KvPool kv, Policy policy = {});
   // An independent copy, to ask what would happen next. Requires that no step is open.
   Scheduler(const Scheduler& other);
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Requires n_prompt >= 1, n_gen_max >= 1 and a prompt of n_prompt ids or none.
+  // Requires n_prompt >= 1, n_gen_max >= 1, a prompt of n_prompt ids or none, contents of at most n_prompt tokens.
   // TooLong: n_prompt + 1 > context_max (n_gen_max is cut to what fits). NeverFits: needs more
   // blocks than exist.
   Admission submit(Request request);
@@ -59,7 +65,10 @@ class Scheduler {
   // step's spans stay valid). The event is given out by the next complete() or take_cancelled().
   // false: unknown or already finished.
   bool cancel(SeqId seq);
-  // The last events of sequences cancelled since they were last given out.
+  // Likewise ends those whose deadline has come.
+  void expire(TimePoint now);
+  TimePoint next_deadline() const { return deadlines_.empty() ? TimePoint::max() : deadlines_.begin()->first; }
+  // The last events of sequences cut short since they were last given out.
   std::vector<TokenEvent> take_cancelled();
 
   // What to run next; no items if nothing can run, which is so only when idle. A step with items
@@ -73,7 +82,8 @@ class Scheduler {
                 std::vector<TokenEvent>& events);  // appends
 
   // The steps that come next, as sums. n_steps = 0 only when idle; otherwise hold_run() and
-  // complete_run() must follow. Requires sequences without token values.
+  // complete_run() must follow. Requires sequences without token values, and with a prefix cache that steps are
+  // never asked for by items.
   void schedule_run(StepRun& run);
   // Takes only the first n_steps of them, and their KV. 1 <= n_steps <= run.n_steps.
   void hold_run(StepRun& run, std::int64_t n_steps);
@@ -82,6 +92,7 @@ class Scheduler {
   void complete_run(const StepRun& run, std::vector<TokenEvent>& events);
 
   bool idle() const { return running_.empty() && waiting_.empty(); }
+  const Policy& policy() const { return policy_; }
   std::int32_t n_running() const { return static_cast<std::int32_t>(running_.size()); }
   std::int32_t n_waiting() const { return static_cast<std::int32_t>(waiting_.size()); }
   const KvPool& kv() const { return kv_; }
@@ -95,14 +106,35 @@ class Scheduler {
  private:
   using State = Sequence::State;
 
+  // A place for a sequence and for what the last one left there.
+  struct Slot {
+    PrefixCache::Node root = PrefixCache::kRoot;
+    bool busy = false;
+    std::vector<KeyRun> keys;       // of what was left
+    std::int64_t last_used = 0;
+  };
+
+  bool end(SeqId seq, FinishReason reason);
   std::int64_t n_held(const Sequence& s) const;
-  void release(Sequence& s);
+  std::int64_t n_needed(const Sequence& s) const;
+  void keep(Sequence& s, bool comes_back);
+  void share(Sequence& s, std::int64_t n_blocks);
+  void release(Sequence& s, bool comes_back);
   void leave_running(Sequence& s);
-  void preempt_youngest(StepRun& run);
+  void preempt_last(StepRun& run);
+  PrefixCache::Match match(const Sequence& s, PrefixCache::Node root) const;
+  std::int32_t choose_slot(const Sequence& s) const;
+  Sequence& choose_waiting() const;
+  bool has_room(const Sequence& s, const PrefixCache::Match& found) const;
+  bool has_room(const Sequence& s) const { return has_room(s, match(s, PrefixCache::kRoot)); }
+  bool admit(Sequence& s);
   void plan(StepRun& run);
+  void plan_decoding(StepRun& run);
+  void admit_waiting(StepRun& run);
   void add_chunk(StepRun& run, Sequence& s);
   void add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples);
   TokenEvent accept(Sequence& s, TokenId token);
+  void finished(const Sequence& s);
   void complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId token, std::vector<TokenEvent>& events);
   void take_cancelled(std::vector<TokenEvent>& events);
   void erase(Sequence& s);
@@ -110,15 +142,25 @@ class Scheduler {
 
   Limits limits_;
   KvPool kv_;
+  Policy policy_;
   DecodeGroup group_;
   std::unordered_map<SeqId, Sequence> sequences_;  // owns; its nodes do not move
-  std::vector<Sequence*> running_;                 // by submission
+  std::vector<Sequence*> running_;                 // by rank
   std::vector<Sequence*> prompts_;                 // those of them that do not decode yet
-  std::deque<Sequence*> waiting_;      // by submission; preempted ones are older than all others
+  WaitingQueue waiting_;
+  // Who is waited for; nobody after any event but the passing of steps, so that a run of steps chooses as often
+  // as its steps one by one.
+  Sequence* next_ = nullptr;
+  Service service_;                                // if the policy is fair
+  std::set<std::pair<TimePoint, SeqId>> deadlines_;
+  std::vector<Slot> slots_;                        // if the policy has some and a cache
+  std::int64_t n_slot_uses_ = 0;
   std::vector<Sequence*> chunks_;      // of the open step's prompts, in order
   std::vector<Sequence*> open_;        // of the open step's items, in order; empty if none is open
+  std::vector<Sequence*> ended_;       // used within complete_run()
   StepRun plan_;                       // the open step, if it is asked for by items
   bool run_open_ = false, held_ = false;
+  bool by_items_ = false, by_runs_ = false;  // has been asked for
   std::vector<TokenEvent> cancelled_;  // not yet given out
   SchedulerCounters counters_;
 };

@@ -1,5 +1,6 @@
 // Many steps at once are the steps one by one: the same sums in each step, the same events, the same
-// memory, over random workloads that preempt, wait, chunk and are cancelled.
+// memory, over random workloads that preempt, wait, chunk, share beginnings, have priorities, keys and
+// deadlines and are cancelled, under every policy.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,12 +51,18 @@ Events told(const std::vector<TokenEvent>& events, const StepRun& run) {
 }
 
 struct Pair {
-  explicit Pair(Limits limits, KvPool pool) : by_steps(limits, pool), by_runs(limits, pool) {}
+  Pair(Limits limits, const KvPool& pool, Policy policy)
+      : by_steps(limits, pool, policy), by_runs(limits, pool, policy) {}
   Scheduler by_steps, by_runs;
   std::int64_t n_steps = 0, n_runs = 0;
 
   void submit(const Request& request) { ASSERT_EQ(by_steps.submit(request), by_runs.submit(request)); }
   void cancel(SeqId seq) { ASSERT_EQ(by_steps.cancel(seq), by_runs.cancel(seq)); }
+  void expire(TimePoint now) {
+    by_steps.expire(now);
+    by_runs.expire(now);
+    ASSERT_EQ(by_steps.next_deadline(), by_runs.next_deadline());
+  }
 
   void run(Random& random) {
     StepRun run;
@@ -84,29 +91,55 @@ struct Pair {
     ASSERT_EQ(by_runs.n_running(), by_steps.n_running());
     ASSERT_EQ(by_runs.n_waiting(), by_steps.n_waiting());
     ASSERT_EQ(by_runs.kv().n_free(), by_steps.kv().n_free());
+    ASSERT_EQ(by_runs.kv().cache().n_idle(), by_steps.kv().cache().n_idle());
     ASSERT_EQ(by_runs.counters().preemptions, by_steps.counters().preemptions);
+    ASSERT_EQ(by_runs.counters().prefix_hit_tokens, by_steps.counters().prefix_hit_tokens);
+    ASSERT_EQ(by_runs.counters().expired, by_steps.counters().expired);
     n_steps += run.n_steps;
     ++n_runs;
   }
 };
 
+Policy draw_policy(Random& random) {
+  Policy policy = policies()[static_cast<std::size_t>(random.range(0, std::ssize(policies()) - 1))];
+  if (random.range(0, 4) == 0) policy.prefix_cache = false;
+  policy.fair = random.range(0, 2) == 0;
+  return policy;
+}
+
+// What a request shares with others: few contents, in any order; sometimes all of it, and then its answer goes on.
+void draw_contents(Random& random, Request& request) {
+  std::int32_t n_left = request.n_prompt;
+  while (n_left > 0 && random.range(0, 3) > 0) {
+    const auto n = static_cast<std::int32_t>(random.range(1, n_left));
+    request.contents.push_back({static_cast<std::uint64_t>(random.range(0, 2)), n});
+    n_left -= n;
+  }
+  request.answer_continues = n_left == 0 && random.range(0, 1) == 0;
+}
+
 TEST(SchedulerRun, IsItsStepsOneByOne) {
-  std::int64_t n_steps = 0, n_runs = 0, n_preemptions = 0;
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  std::int64_t n_steps = 0, n_runs = 0, n_preemptions = 0, n_hit_tokens = 0, n_expired = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed, Stream::Test);
     const auto draw = [&](std::int64_t low, std::int64_t high) {
       return static_cast<std::int32_t>(random.range(low, high));
     };
     Pair pair({.step_tokens_max = draw(1, 40), .sequences_max = draw(1, 12), .queue_max = 20},
-              KvPool(draw(5, 60), draw(1, 17)));
+              KvPool(draw(5, 60), draw(1, 17)), draw_policy(random));
     SeqId next = 1;
     for (int i = 0; i < 120; ++i) {
+      pair.expire(TimePoint(Duration(i)));
       for (std::int64_t n = random.range(0, 3) - 1; n > 0; --n) {
         Request request;
         request.id = next++;
         request.n_prompt = draw(1, 30);
         request.n_gen_max = draw(1, 60);
+        request.priority = draw(0, 3) == 0 ? draw(-1, 1) : 0;
+        request.key = static_cast<std::uint64_t>(draw(0, 2));
+        if (draw(0, 4) == 0) request.deadline = TimePoint(Duration(i + draw(0, 20)));
+        draw_contents(random, request);
         pair.submit(request);
       }
       if (random.range(0, 9) == 0) pair.cancel(random.range(1, next));
@@ -116,9 +149,13 @@ TEST(SchedulerRun, IsItsStepsOneByOne) {
     n_steps += pair.n_steps;
     n_runs += pair.n_runs;
     n_preemptions += pair.by_runs.counters().preemptions;
+    n_hit_tokens += pair.by_runs.counters().prefix_hit_tokens;
+    n_expired += pair.by_runs.counters().expired;
   }
   EXPECT_GT(n_steps, 2 * n_runs);  // they do span steps
   EXPECT_GT(n_preemptions, 1000);
+  EXPECT_GT(n_hit_tokens, 10'000);
+  EXPECT_GT(n_expired, 1000);
 }
 
 TEST(SchedulerRun, EndsWhereASequenceDoes) {

@@ -157,6 +157,7 @@ void read_intervals(SourcedFile& file, Stack& stack) {
 }
 
 void read_scheduler(SourcedFile& file, Stack& stack) {
+  stack.policy = file.text("scheduler.policy");
   stack.step_tokens_max = static_cast<int>(file.count("scheduler.n_step_tokens", 1, 1 << 20));
   stack.sequences_max = static_cast<int>(file.count("scheduler.n_sequences", 1, 1 << 16));
   stack.block_tokens = static_cast<int>(file.count("scheduler.n_block_tokens", 1, 1 << 16));

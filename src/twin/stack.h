@@ -123,6 +123,7 @@ struct Stack {
   int step_tokens_max = 0;      // scheduler budget: ubatch or max_num_batched_tokens
   int sequences_max = 0;
   int block_tokens = 0;
+  std::string policy = "vllm";  // a name of sched/policy.h
   MemoryPolicy memory;
   std::vector<Fact> facts;
   std::vector<Source> sources;

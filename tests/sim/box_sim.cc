@@ -1,7 +1,7 @@
 // Deterministic simulation of a serving box. Each seed draws limits, KV size, requests and faults
-// (cancellations at random moments, impatient users, refusals, memory shortage), runs the real loop
-// in virtual time, and checks the laws of a serving box at every step. A broken law prints the
-// command that replays the seed.
+// (cancellations at random moments, impatient users, deadlines, refusals, memory shortage) and a policy, runs
+// the real loop in virtual time, and checks the laws of a serving box at every step: among them that KV is read as
+// it was written, whoever shares it. A broken law prints the command that replays the seed.
 #include <unistd.h>
 #include <algorithm>
 #include <atomic>
@@ -31,6 +31,9 @@ struct Plan {
   double cancel;            // probability that a request is cancelled at some time
   bool tokens;              // requests carry token values
   bool end_tokens;          // answers may stop early
+  Policy policy;
+  std::int32_t n_words, n_priorities, n_keys;  // few words: prompts that begin alike
+  double deadline;                             // probability that a request has one
 };
 
 Plan draw_plan(Random& random) {
@@ -52,6 +55,12 @@ Plan draw_plan(Random& random) {
   plan.cancel = draw(0, 2) == 0 ? 0 : random.uniform();
   plan.tokens = draw(0, 1) == 1;
   plan.end_tokens = draw(0, 1) == 1;
+  plan.policy = policies()[static_cast<std::size_t>(draw(0, static_cast<std::int32_t>(policies().size()) - 1))];
+  plan.policy.fair = draw(0, 2) == 0;
+  plan.n_words = draw(0, 1) == 0 ? 1 : 100;
+  plan.n_priorities = draw(1, 3);
+  plan.n_keys = draw(1, 3);
+  plan.deadline = draw(0, 2) == 0 ? random.uniform() : 0;
   return plan;
 }
 
@@ -69,9 +78,13 @@ std::multimap<TimePoint, Command> draw_commands(const Plan& plan, Random& random
     request.n_gen_max = static_cast<std::int32_t>(random.range(1, plan.gen_max));
     if (plan.tokens) {
       for (std::int32_t i = 0; i < request.n_prompt; ++i) {
-        request.prompt.push_back(static_cast<TokenId>(random.range(0, 99)));
+        const bool common = random.range(0, 9) > 0;
+        request.prompt.push_back(static_cast<TokenId>(random.range(0, common ? plan.n_words - 1 : 99)));
       }
     }
+    request.priority = static_cast<std::int32_t>(random.range(1, plan.n_priorities));
+    request.key = static_cast<std::uint64_t>(random.range(1, plan.n_keys));
+    if (random.uniform() < plan.deadline) request.deadline = time + Duration(random.range(0, 30'000));
     if (plan.end_tokens) request.end_tokens = {3, 5};
     const SeqId seq = request.id;
     commands.emplace(time, std::move(request));
@@ -150,11 +163,17 @@ class Laws final : public Observer {
     tick(result.end);
     scheduler.verify();
     std::int32_t n_tokens = 0;
-    std::set<BlockId> blocks;
+    std::set<std::int64_t> written;  // places
     for (const StepItem& item : step.items) {
       check_item(item, scheduler.kv());
-      for (const BlockId block : item.blocks) CHECK(blocks.insert(block).second);
+      for (std::int32_t i = item.n_past; i < item.n_past + item.n_new; ++i) {
+        CHECK(written.insert(place(item, i)).second);
+        kv_[place(item, i)] = beginning(item, i);
+      }
       n_tokens += item.n_new;
+    }
+    for (const StepItem& item : step.items) {
+      for (std::int32_t i = 0; i < item.n_past; ++i) CHECK(kv_.at(place(item, i)) == beginning(item, i));
     }
     CHECK(n_tokens == step.n_tokens && n_tokens <= plan_.limits.step_tokens_max);
     CHECK(std::ssize(step.items) <= plan_.limits.sequences_max);
@@ -165,7 +184,7 @@ class Laws final : public Observer {
     const auto it = live_.find(event.seq);
     CHECK(it != live_.end());
     Seen& s = it->second;
-    if (event.finish != FinishReason::Cancelled) {
+    if (!cut_short(event.finish)) {
       CHECK(event.token >= 0 && s.n_computed == s.n_prompt + s.n_generated);
       ++s.n_generated;
       if (!s.tokens.empty()) s.tokens.push_back(event.token);
@@ -189,6 +208,17 @@ class Laws final : public Observer {
     std::vector<TokenId> tokens;
   };
 
+  // What KV at this position stands for: all tokens up to there; without token values, whose it is.
+  using Beginning = std::pair<SeqId, std::vector<TokenId>>;
+  static Beginning beginning(const StepItem& item, std::int32_t i) {
+    if (item.history.empty()) return {item.seq, {i}};
+    return {-1, {item.history.begin(), item.history.begin() + i + 1}};
+  }
+  std::int64_t place(const StepItem& item, std::int32_t i) const {
+    return std::int64_t{item.blocks[static_cast<std::size_t>(i / plan_.block_tokens)]} * plan_.block_tokens +
+           i % plan_.block_tokens;
+  }
+
   void tick(TimePoint now) {
     CHECK(now >= now_);
     now_ = now;
@@ -199,8 +229,8 @@ class Laws final : public Observer {
     CHECK(it != live_.end());
     Seen& s = it->second;
     const std::int32_t n_total = s.n_prompt + s.n_generated;
-    CHECK(item.n_past == s.n_computed ||
-          item.n_past == 0);  // goes on, or starts again after a preemption
+    // Goes on, or begins, perhaps again after a preemption, behind the blocks that it shares.
+    CHECK(item.n_past == s.n_computed || item.n_past % (plan_.policy.prefix_cache ? kv.block_tokens() : n_total) == 0);
     CHECK(item.n_new >= 1 && item.n_past + item.n_new <= n_total);
     CHECK(item.samples == (item.n_past + item.n_new == n_total));
     CHECK(std::ssize(item.blocks) == kv.blocks_for(item.n_past + item.n_new));
@@ -215,6 +245,7 @@ class Laws final : public Observer {
 
   const Plan& plan_;
   std::unordered_map<SeqId, Seen> live_;
+  std::unordered_map<std::int64_t, Beginning> kv_;  // by place
   TimePoint now_{};
 };
 
@@ -222,7 +253,7 @@ SchedulerCounters simulate_seed(std::uint64_t seed) {
   Random random(seed, Stream::Test);
   const Plan plan = draw_plan(random);
   Commands commands(draw_commands(plan, random));
-  Scheduler scheduler(plan.limits, KvPool(plan.n_blocks, plan.block_tokens));
+  Scheduler scheduler(plan.limits, KvPool(plan.n_blocks, plan.block_tokens), plan.policy);
   FaultyExecutor executor(scheduler, plan, seed);
   VirtualClock clock;
   Laws laws(plan);
@@ -252,16 +283,21 @@ int run(std::int64_t first, std::int64_t n) {
     sum.cancelled += c.cancelled;
     sum.refused += c.refused;
     sum.preemptions += c.preemptions;
+    sum.expired += c.expired;
+    sum.prefix_hit_tokens += c.prefix_hit_tokens;
   }
   std::signal(SIGABRT, SIG_DFL);
-  std::puts(format("{} seeds: {} submitted, {} finished, {} cancelled, {} refused, {} preemptions",
-                   n, sum.submitted, sum.finished, sum.cancelled, sum.refused, sum.preemptions)
+  std::puts(format("{} seeds: {} submitted, {} finished, {} cancelled, {} past their deadline, {} refused, {} "
+                   "preemptions, {} tokens found",
+                   n, sum.submitted, sum.finished, sum.cancelled, sum.expired, sum.refused, sum.preemptions,
+                   sum.prefix_hit_tokens)
                 .c_str());
   std::fflush(stdout);
-  CHECK(sum.submitted == sum.finished + sum.cancelled + sum.refused);
+  CHECK(sum.submitted == sum.finished + sum.cancelled + sum.expired + sum.refused);
   // A sweep that never meets a fault tests nothing.
   if (n >= 1000)
-    CHECK(sum.finished > n && sum.cancelled > n && sum.refused > n && sum.preemptions > n);
+    CHECK(sum.finished > n && sum.cancelled > n && sum.refused > n && sum.preemptions > n / 2 &&
+          sum.expired > n && sum.prefix_hit_tokens > n);
   return 0;
 }
 
