@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "box/fleet.h"
 #include "box/outages.h"
 #include "box/serving_policy.h"
 #include "box/table_executor.h"
@@ -105,12 +107,84 @@ Policy policy_of(const TwinModel& twin, const SimulateOptions& options) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::int64_t kBoxesMax = 100'000;
+
+bool reacts(const SimulateOptions& options) {
+  return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
+}
+
+ConversationArrivals conversations(const SimulateOptions& options, const Limits& limits) {
+  const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
+  return {options.workload, users, limits.context_max};
+}
+
+// Of boxes that are alike: their sums, and the worst of them.
+BodyReport all_of(const std::vector<BodyReport>& bodies) {
+  BodyReport all = bodies.front();
+  for (std::size_t i = 1; i < bodies.size(); ++i) {
+    const BodyReport& b = bodies[i];
+    all.joules += b.joules;
+    all.wall_joules += b.wall_joules;
+    all.gpu_max = std::max(all.gpu_max, b.gpu_max);
+    all.gpu_end = std::max(all.gpu_end, b.gpu_end);
+    all.zone_max = std::max(all.zone_max, b.zone_max);
+    all.fan_max = std::max(all.fan_max, b.fan_max);
+    all.slowest = std::min(all.slowest, b.slowest);
+    all.mean_speed += (b.mean_speed - all.mean_speed) / static_cast<double>(i + 1);
+    for (std::size_t k = 0; k < all.limited.size(); ++k) all.limited[k] += b.limited[k];
+    all.down += b.down;
+    if (b.down_from) all.down_from = std::min(*b.down_from, all.down_from.value_or(*b.down_from));
+  }
+  return all;
+}
+
+SimulationResult simulate_fleet(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
+                                const Progress& progress) {
+  const WorkloadOptions& workload = options.workload;
+  const FleetOptions fleet{.n_boxes = static_cast<std::size_t>(in_range("boxes", options.boxes, kBoxesMax)),
+                           .routing = options.routing,
+                           .seed = workload.seed,
+                           .n_threads = options.n_threads,
+                           .body = options.body,
+                           .request_time = to_duration(Seconds(model.twin().stack.price.request_time)),
+                           .slo = options.slo,
+                           .on_finished = options.on_finished,
+                           .by_steps = options.by_steps};
+  const std::int64_t every = std::max<std::int64_t>(1, n_requests(workload) / 100);
+  const auto come = [&](std::int64_t n) {
+    if (progress && n % every == 0) progress(n, n_requests(workload));
+  };
+  const auto run = [&] {
+    if (!reacts(options)) {
+      return run_fleet(model, scheduler, fleet, [&] { return std::make_unique<GeneratedArrivals>(workload); }, come);
+    }
+    ConversationArrivals source = conversations(options, scheduler.limits());
+    return run_fleet(model, scheduler, fleet, source, come);
+  };
+  FleetResult of = run();
+  SimulationResult result{.report = of.report,
+                          .limits = scheduler.limits(),
+                          .kv_block_tokens = scheduler.kv().block_tokens(),
+                          .policy = scheduler.policy(),
+                          .boxes = std::move(of.boxes)};
+  if (!of.bodies.empty()) {
+    result.body = all_of(of.bodies);
+    result.unanswered = n_requests(workload) - result.report.submitted;
+  }
+  return result;
+}
+
+}  // namespace
+
 SimulationResult simulate(const StepModel& model, const SimulateOptions& options,
                           const Progress& progress) {
   const WorkloadOptions& workload = options.workload;
   verify(workload);
   const Limits limits = limits_of(model, options);
   Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
+  if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);
   TableExecutor executor(model, options.by_steps);
   std::optional<BodyExecutor> body;
   if (options.body) body.emplace(executor, model, *options.body);
@@ -128,12 +202,11 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
     ObserverList list(std::move(observers));
     run_loop(scheduler, *body, outages, clock, list);
   };
-  if (options.users == 0 && workload.turns == 1 && workload.shared_prefix == 0) {
+  if (!reacts(options)) {
     GeneratedArrivals arrivals(workload);
     run(arrivals, {&recorder, &meter});
   } else {
-    const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
-    ConversationArrivals arrivals(workload, users, limits.context_max);
+    ConversationArrivals arrivals = conversations(options, limits);
     run(arrivals, {&recorder, &meter, &arrivals});
   }
   SimulationResult result{.report = recorder.report(),
@@ -155,12 +228,24 @@ nlohmann::ordered_json simulation_json(const SimulationResult& result) {
   json["context_max"] = result.limits.context_max;
   json["policy"] = result.policy.name;
   json["prefix_cache"] = result.policy.prefix_cache;
+  for (const Report& box : result.boxes) {
+    json["boxes"].push_back({{"finished", box.finished},
+                             {"output_tokens", box.output_tokens},
+                             {"busy_s", box.busy.value()},
+                             {"kv_blocks_peak", box.kv_blocks_peak},
+                             {"prefix_hit_tokens", box.prefix_hit_tokens}});
+  }
   if (result.body) json.update(body_json(*result.body, result.report.output_tokens, result.unanswered));
   return json;
 }
 
 std::string simulation_table(const SimulationResult& result) {
   std::string out = report_table(result.report);
+  if (!result.boxes.empty()) {
+    const auto [least, most] = std::ranges::minmax_element(result.boxes, {}, &Report::finished);
+    out += format("boxes            {}, of which each finished {} to {} requests\n", result.boxes.size(), least->finished,
+                  most->finished);
+  }
   if (result.body) out += body_table(*result.body, result.report.output_tokens, result.unanswered);
   return out;
 }

@@ -5,9 +5,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "box/body_executor.h"
 #include "box/report.h"
+#include "box/router.h"
 #include "box/workload.h"
 #include "twin/step_model.h"
 
@@ -25,6 +27,9 @@ struct SimulateOptions {
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};
   std::optional<BodyOptions> body = {};  // power, heat and faults; without: a healthy cool box
+  std::int64_t boxes = 1;                    // alike, behind a router
+  RouterPolicy routing = RouterPolicy::RoundRobin;
+  int n_threads = 0;      // of many boxes: 0: all processors; the result is the same
   bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
 
@@ -34,6 +39,7 @@ struct SimulationResult {
   std::int32_t kv_block_tokens = 0;
   Policy policy = {};
   std::optional<BodyReport> body = {};
+  std::vector<Report> boxes = {};  // of each, if there are several
   std::int64_t unanswered = 0;  // never taken in: the box answered nothing any more
 };
 

@@ -114,7 +114,7 @@ std::string curve_svg(const TimeCurve& curve, const Axis& x, const Axis& y, doub
       colour, curve.dashed ? " stroke-dasharray=\"5 3\"" : "", path, xml_text(curve.name));
 }
 
-std::string panel_svg(const TimePanel& panel, const Axis& x, double top, bool last) {
+std::string panel_svg(const TimePanel& panel, const Axis& x, double top, bool last, bool times) {
   double low = INFINITY, high = -INFINITY;
   for (const TimeCurve& curve : panel.curves) {
     for (const auto& [at, value] : curve.points) {
@@ -138,7 +138,7 @@ std::string panel_svg(const TimePanel& panel, const Axis& x, double top, bool la
     const double at = kLeft + kPlot * x.share(tick);
     out += format("<path class=\"line\" stroke=\"#d1d9e0\" d=\"M{:.1f} {:.0f}v{:.0f}\"/>\n", at,
                   top, panel.height);
-    if (last) out += text(at, bottom + 20, "middle", time_text(tick, x.step));
+    if (last) out += text(at, bottom + 20, "middle", times ? time_text(tick, x.step) : format("{:.6g}", tick));
   }
   out += text(16, top + panel.height / 2, "middle", panel.label,
               format(" transform=\"rotate(-90 16 {:.0f})\"", top + panel.height / 2));
@@ -166,7 +166,8 @@ std::string time_chart_svg(const TimeChart& chart) {
     }
   }
   if (end <= 0) end = 1;
-  const Axis x{0, end, time_step(end)};
+  const bool times = chart.x_label.empty();
+  const Axis x = times ? Axis{0, end, time_step(end)} : axis_of(0, end, true);
   std::string out = format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
       "height=\"{1:.0f}\" "
@@ -180,9 +181,10 @@ std::string time_chart_svg(const TimeChart& chart) {
       kWidth, height, xml_text(chart.title), xml_text(chart.subtitle), kStyle, kLeft);
   double top = kTop;
   for (std::size_t i = 0; i < chart.panels.size(); ++i) {
-    out += panel_svg(chart.panels[i], x, top, i + 1 == chart.panels.size());
+    out += panel_svg(chart.panels[i], x, top, i + 1 == chart.panels.size(), times);
     top += chart.panels[i].height + kGap;
   }
+  if (!times) out += text(kLeft + kPlot + 36, top - kGap + 20, "start", chart.x_label);
   // Upright lines with numbers, told below.
   for (std::size_t i = 0; i < chart.marks.size(); ++i) {
     const double at = kLeft + kPlot * std::clamp(x.share(chart.marks[i].seconds), 0.0, 1.0);

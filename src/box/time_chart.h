@@ -30,6 +30,7 @@ struct TimeMark {
 struct TimeChart {
   std::string title, subtitle;
   std::vector<TimePanel> panels{};
+  std::string x_label{};          // given: x is not time but what this says
   std::vector<TimeMark> marks{};  // upright lines through all panels
 };
 

@@ -26,6 +26,7 @@ constexpr auto kExamples =
     "--concurrency 8\n"
     "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
     "--seed 1\n"
+    "  tinderbox capacity --model llama-3.1-8b --weights fp8 --stack vllm --slo-ttft 2 --slo-tpot 0.1 --boxes 1,2,4\n"
     "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
     "dgx-spark,strix-halo-395,mac-m3-ultra-80\n"
     "  tinderbox soak --model qwen3.6-27b --weights bf16 --stack vllm --concurrency 8 --minutes 120 --ambient 30C "
@@ -304,6 +305,7 @@ int run_app(int argc, const char* const* argv) {
     add_soak(app, arguments, context);
     add_fit(app, arguments, context);
     add_simulate(app, arguments, context);
+    add_capacity(app, arguments, context);
     add_validate(app, arguments, context);
     add_calibrate(app, arguments, context);
     add_catalogues(app, arguments, context);

@@ -18,6 +18,7 @@ struct Arguments {
   SoakOptionsCli soak;
   FaultsOptionsCli faults;
   SimulateOptionsCli simulate;
+  CapacityOptionsCli capacity;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
   CalibrateBodyOptionsCli calibrate_body;
@@ -42,6 +43,7 @@ void add_surroundings(CLI::App& verb, SurroundingsOptions& options);
 void add_body(CLI::App& verb, BodyOptionsCli& options);
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context);
+void add_capacity(CLI::App& app, Arguments& a, const Context& context);
 // soak and faults.
 void add_soak(CLI::App& app, Arguments& a, const Context& context);
 

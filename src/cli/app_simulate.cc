@@ -61,7 +61,59 @@ void add_scheduling(CLI::App& verb, SimulateOptionsCli& o) {
       ->check(CLI::Range(1e-9, 1e9));
 }
 
+void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
+  verb.add_option("--slo-ttft", o.slo_ttft, "Goodput counts requests whose TTFT is at most so many seconds")
+      ->check(kSeconds);
+  verb.add_option("--slo-tpot", o.slo_tpot, "... whose TPOT is")->check(kSeconds);
+  verb.add_option("--slo-e2e", o.slo_e2e, "... whose time from arrival to last token is")->check(kSeconds);
+  verb.add_option("--step-tokens", o.step_tokens_max, "Token budget of a step (default: the stack's)")
+      ->check(kTokens);
+  verb.add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")
+      ->check(CLI::Range(1, 1 << 16));
+  verb.add_option("--kv-tokens", o.kv_tokens,
+                  "KV capacity in tokens (default: what is safe on the machine)")
+      ->check(kTokens);
+  verb.add_option("--router", o.router,
+                  "Which box takes a request: round-robin, random, least-loaded, least-kv, prefix-aware")
+      ->capture_default_str();
+  verb.add_option("--threads", o.threads, "Threads for boxes that run by themselves (0: all processors)")
+      ->check(CLI::Range(0, 1024));
+  add_body(verb, o.body);
+}
+
 }  // namespace
+
+void add_capacity(CLI::App& app, Arguments& a, const Context& context) {
+  auto* verb = app.add_subcommand(
+      "capacity", "The largest load that boxes hold within promised latencies, and latency against load");
+  CapacityOptionsCli& o = a.capacity;
+  o.simulation.requests = 2000;
+  add_twin(*verb, o.simulation.twin, true);
+  add_speculation(*verb, o.simulation.twin);
+  add_traffic(*verb, o.simulation);
+  add_scheduling(*verb, o.simulation);
+  add_limits(*verb, o.simulation);
+  auto* users = verb->get_option("--users");
+  verb->remove_option(users);
+  verb->add_flag("--users", o.users, "Ask how many users in a closed loop, not which rate");
+  verb->add_option("--percent", o.percent, "Requests that must keep the SLO")
+      ->check(CLI::Range(1e-6, 100.0))
+      ->capture_default_str();
+  auto* boxes = verb->add_option("--boxes", o.boxes, "Boxes behind the router; several numbers: one answer each")
+                    ->delimiter(',')
+                    ->check(CLI::Range(1, 100000))
+                    ->capture_default_str();
+  verb->add_option("--max-boxes", o.boxes_max, "Instead: how many boxes, up to so many, the --rate or --trace needs")
+      ->check(CLI::Range(1, 100000))
+      ->excludes(boxes);
+  verb->add_option("--seeds", o.seeds, "Runs with other requests, for how sure it is")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  verb->add_option("--svg", o.svg, "Draw latency against load here");
+  verb->add_option("--csv", o.csv, "Write the curve here");
+  verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->callback([&] { a.action = [&] { return cmd_capacity(context, a.capacity); }; });
+}
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   auto* verb = app.add_subcommand(
@@ -71,18 +123,10 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   add_speculation(*verb, o.twin);
   add_traffic(*verb, o);
   add_scheduling(*verb, o);
-  verb->add_option("--slo-ttft", o.slo_ttft, "Goodput counts requests whose TTFT is at most so many seconds")
-      ->check(kSeconds);
-  verb->add_option("--slo-tpot", o.slo_tpot, "... whose TPOT is")->check(kSeconds);
-  verb->add_option("--slo-e2e", o.slo_e2e, "... whose time from arrival to last token is")->check(kSeconds);
-  verb->add_option("--step-tokens", o.step_tokens_max, "Token budget of a step (default: the stack's)")
-      ->check(kTokens);
-  verb->add_option("--sequences", o.sequences_max, "Sequences in a batch (default: the stack's)")
-      ->check(CLI::Range(1, 1 << 16));
-  verb->add_option("--kv-tokens", o.kv_tokens,
-                   "KV capacity in tokens (default: what is safe on the machine)")
-      ->check(kTokens);
-  add_body(*verb, o.body);
+  add_limits(*verb, o);
+  verb->add_option("--boxes", o.boxes, "So many boxes behind a router")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });

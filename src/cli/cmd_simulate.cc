@@ -76,9 +76,7 @@ class RequestFile {
 
 }  // namespace
 
-int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
-  const StepModel step_model(make_twin(context, options.twin));
-  require_one_replica(step_model.twin());
+SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options) {
   SimulateOptions simulation{.workload = workload_of(options),
                              .users = options.users,
                              .step_tokens_max = options.step_tokens_max,
@@ -89,7 +87,17 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
                              .slo = {.ttft = options.slo_ttft, .tpot = options.slo_tpot, .e2e = options.slo_e2e}};
   if (options.prefix_cache) simulation.prefix_cache = *options.prefix_cache == "on";
   simulation.body =
-      body_options_of(options.body, step_model.twin().machine, to_duration(Seconds(kFaultSeconds)), options.seed);
+      body_options_of(options.body, model.twin().machine, to_duration(Seconds(kFaultSeconds)), options.seed);
+  simulation.boxes = options.boxes;
+  simulation.routing = parse_router(options.router, "--router");
+  simulation.n_threads = options.threads;
+  return simulation;
+}
+
+int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
+  const StepModel step_model(make_twin(context, options.twin));
+  require_one_replica(step_model.twin());
+  SimulateOptions simulation = simulation_of(step_model, options);
   std::optional<RequestFile> file;
   if (!options.requests_out.empty()) {
     file.emplace(options.requests_out);

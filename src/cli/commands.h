@@ -10,6 +10,7 @@
 #include "base/sampling.h"
 #include "box/body_executor.h"
 #include "box/compare.h"
+#include "box/simulate.h"
 #include "cli/context.h"
 #include "twin/body.h"
 #include "twin/memory_plan.h"
@@ -100,9 +101,25 @@ struct SimulateOptionsCli {
   std::optional<std::int64_t> step_tokens_max, sequences_max, kv_tokens;
   std::optional<double> slo_ttft, slo_tpot, slo_e2e;  // seconds
   BodyOptionsCli body;
+  std::int64_t boxes = 1;
+  int threads = 0;
+  std::string router = "round-robin";
   bool strict = false, json = false;
 };
+// Reads the trace, if there is one.
+SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options);
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
+
+struct CapacityOptionsCli {
+  SimulateOptionsCli simulation;
+  std::vector<std::int64_t> boxes = {1};
+  std::int64_t boxes_max = 0;  // above 0: how many are needed is asked
+  double percent = 99;
+  int seeds = 3;
+  bool users = false, json = false;
+  std::string svg, csv;
+};
+int cmd_capacity(const Context& context, const CapacityOptionsCli& options);
 
 struct ValidateOptionsCli {
   std::vector<std::string> measurements;  // empty: the embedded inference.csv

@@ -1,0 +1,51 @@
+// Several boxes behind a router: each is a scheduler, an executor and a loop of its own in the same
+// virtual time; requests come from one source. Where the router looks at no box, they are simulated
+// on all processors, with the same result for any number of threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "box/body_executor.h"
+#include "box/outages.h"
+#include "box/report.h"
+#include "box/router.h"
+#include "box/workload.h"
+#include "sched/scheduler.h"
+#include "twin/step_model.h"
+
+namespace tinderbox {
+
+struct FleetOptions {
+  std::size_t n_boxes = 1;
+  RouterPolicy routing = RouterPolicy::RoundRobin;
+  std::uint64_t seed = 0;
+  int n_threads = 0;  // 0: all processors
+  std::optional<BodyOptions> body = {};
+  Duration request_time{};
+  Slo slo = {};
+  std::function<void(const RequestTimes&)> on_finished = {};  // given: one thread
+  bool by_steps = false;
+};
+
+struct FleetResult {
+  Report report;              // of all
+  std::vector<Report> boxes;  // of each
+  std::vector<BodyReport> bodies;
+};
+
+// A source of requests that does not depend on answers, made anew for each thread.
+using MakeArrivals = std::function<std::unique_ptr<Arrivals>()>;
+
+// scheduler: a new box's. progress: told of the requests that have come.
+FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
+                      const FleetOptions& options, const MakeArrivals& make,
+                      const std::function<void(std::int64_t)>& progress = {});
+
+// The same where what comes depends on answers: source is told of them.
+FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
+                      const FleetOptions& options, ConversationArrivals& source,
+                      const std::function<void(std::int64_t)>& progress = {});
+
+}  // namespace tinderbox

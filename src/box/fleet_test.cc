@@ -1,0 +1,149 @@
+#include "box/fleet.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "box/simulate.h"
+#include "twin/test_models.h"
+
+namespace tinderbox {
+namespace {
+
+StepModel twin() {
+  return StepModel({.machine = testing::round_machine(),
+                    .stack = testing::round_stack(),
+                    .model = testing::dense_model(),
+                    .weights = testing::all_in(DType::FP8),
+                    .kv = DType::F16});
+}
+
+SimulateOptions traffic(std::uint64_t seed) {
+  Random random(seed, Stream::Test);
+  SimulateOptions options;
+  options.workload = {.requests = random.range(20, 200),
+                      .rate = std::exp(3 * random.uniform() - 2),
+                      .prompt = random.range(1, 300),
+                      .gen = random.range(1, 60),
+                      .range_ratio = random.uniform(),
+                      .seed = seed};
+  if (random.range(0, 1) == 0) options.users = random.range(1, 30);
+  if (random.range(0, 2) == 0) {
+    options.workload.turns = 3;
+    options.workload.think = random.uniform() * 5;
+    options.workload.shared_prefix = 64;
+  }
+  return options;
+}
+
+std::string text(const SimulationResult& result) { return report_json(result.report).dump(2); }
+
+// One box behind a router is that box.
+TEST(Fleet, OfOneBoxIsTheBox) {
+  const StepModel model = twin();
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const SimulateOptions options = traffic(seed);
+    const SimulationResult alone = simulate(model, options);
+    const Scheduler fresh(
+        alone.limits,
+        KvPool(static_cast<std::int32_t>(alone.report.kv_blocks), alone.kv_block_tokens),
+        alone.policy);
+    for (const RouterPolicy routing :
+         {RouterPolicy::RoundRobin, RouterPolicy::LeastLoaded, RouterPolicy::PrefixAware}) {
+      const FleetOptions fleet{
+          .routing = routing,
+          .request_time = to_duration(Seconds(model.twin().stack.price.request_time))};
+      ConversationArrivals source(options.workload, static_cast<std::int32_t>(options.users),
+                                  alone.limits.context_max);
+      const bool reacts = options.users > 0 || options.workload.turns > 1;
+      const FleetResult result =
+          reacts ? run_fleet(model, fresh, fleet, source) : run_fleet(model, fresh, fleet, [&] {
+            return std::make_unique<GeneratedArrivals>(options.workload);
+          });
+      ASSERT_EQ(report_json(result.report).dump(2), text(alone)) << seed;
+    }
+  }
+}
+
+TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
+  const StepModel model = twin();
+  for (std::uint64_t seed = 0; seed < 15; ++seed) {
+    SimulateOptions options = traffic(seed);
+    options.boxes = 1 + static_cast<std::int64_t>(seed % 5) + 1;
+    for (const RouterPolicy routing :
+         {RouterPolicy::RoundRobin, RouterPolicy::Random, RouterPolicy::LeastLoaded,
+          RouterPolicy::LeastKv, RouterPolicy::PrefixAware}) {
+      options.routing = routing;
+      options.n_threads = 1;
+      options.by_steps = false;
+      const std::string one = simulation_json(simulate(model, options)).dump(2);
+      options.n_threads = 2;
+      ASSERT_EQ(simulation_json(simulate(model, options)).dump(2), one) << seed;
+      options.by_steps = true;
+      const SimulationResult steps = simulate(model, options);
+      ASSERT_EQ(simulation_json(steps).dump(2), one)
+          << seed << router_names()[static_cast<std::size_t>(routing)];
+      EXPECT_EQ(steps.report.finished + steps.report.refused, steps.report.submitted);
+      EXPECT_EQ(steps.report.submitted, options.workload.requests);
+    }
+  }
+}
+
+TEST(Fleet, LookingAtTheBoxesIsNoWorseThanChance) {
+  const StepModel model = twin();
+  double blind = 0, looking = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    SimulateOptions options;
+    options.workload = {
+        .requests = 200, .rate = 0.4, .prompt = 200, .gen = 60, .range_ratio = 0.9, .seed = seed};
+    options.boxes = 4;
+    options.routing = RouterPolicy::Random;
+    blind += simulate(model, options).report.e2e.mean.value();
+    options.routing = RouterPolicy::LeastLoaded;
+    looking += simulate(model, options).report.e2e.mean.value();
+  }
+  EXPECT_LT(looking, blind);
+}
+
+TEST(Fleet, PrefixesAreFoundWhereTheyWere) {
+  const StepModel model = twin();
+  std::int64_t aware = 0, random = 0;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    SimulateOptions options;
+    options.workload = {.requests = 300,
+                        .rate = 0.02,
+                        .prompt = 100,
+                        .gen = 20,
+                        .seed = seed,
+                        .turns = 6,
+                        .think = 20};
+    options.boxes = 4;
+    options.prefix_cache = true;
+    options.routing = RouterPolicy::PrefixAware;
+    aware += simulate(model, options).report.prefix_hit_tokens;
+    options.routing = RouterPolicy::Random;
+    random += simulate(model, options).report.prefix_hit_tokens;
+  }
+  EXPECT_GT(aware, 2 * random);
+}
+
+TEST(Router, TakesTurnsAmongEqualsAndNamesWhatItDoesNotKnow) {
+  Router router(RouterPolicy::LeastLoaded, 3, 0);
+  const std::vector<BoxView> equal(3);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(router.choose({}, equal), i % 3);
+  const std::vector<BoxView> busy = {{.requests = 2}, {.requests = 1}, {.requests = 3}};
+  EXPECT_EQ(router.choose({}, busy), 1U);
+  try {
+    parse_router("least-loded", "--router");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'least-loaded'"), std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace tinderbox

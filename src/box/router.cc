@@ -1,0 +1,96 @@
+#include "box/router.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/text.h"
+
+namespace tinderbox {
+namespace {
+
+constexpr std::array<std::string_view, 5> kNames = {"round-robin", "random", "least-loaded",
+                                                    "least-kv", "prefix-aware"};
+constexpr std::size_t kSeenMax = 1 << 16;
+// A box that has a prefix is passed by if it has so many requests more than the least loaded one.
+constexpr std::int64_t kBusierMost = 16;
+
+std::uint64_t mixed(std::uint64_t chain, const Content& content) {
+  for (const std::uint64_t word : {content.id, static_cast<std::uint64_t>(content.n_tokens)}) {
+    chain = (chain ^ word) * 0x9E3779B97F4A7C15ULL;
+    chain ^= chain >> 32;
+  }
+  return chain;
+}
+
+}  // namespace
+
+std::span<const std::string_view> router_names() { return kNames; }
+
+RouterPolicy parse_router(std::string_view name, std::string_view option) {
+  const auto found = std::ranges::find(kNames, name);
+  if (found != kNames.end()) return static_cast<RouterPolicy>(found - kNames.begin());
+  const std::vector<std::string> known(kNames.begin(), kNames.end());
+  throw_not_found(format("{}: no router '{}'{}; known are {}", option, name,
+                         did_you_mean(name, known), fmt::join(known, ", ")));
+}
+
+bool is_blind(RouterPolicy routing) {
+  return routing == RouterPolicy::RoundRobin || routing == RouterPolicy::Random;
+}
+
+Router::Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed)
+    : routing_(routing), n_boxes_(n_boxes), random_(seed, Stream::Router) {
+  CHECK(n_boxes >= 1);
+  if (routing == RouterPolicy::PrefixAware) seen_.resize(kSeenMax);
+}
+
+std::size_t Router::least(std::span<const BoxView> boxes, std::int64_t BoxView::* what) {
+  CHECK(boxes.size() == n_boxes_);
+  std::size_t best = next_ % n_boxes_;
+  for (std::size_t k = 1; k < n_boxes_; ++k) {
+    const std::size_t i = (next_ + k) % n_boxes_;
+    if (boxes[i].*what < boxes[best].*what) best = i;
+  }
+  next_ = best + 1;
+  return best;
+}
+
+std::size_t Router::by_prefix(const Request& request, std::span<const BoxView> boxes) {
+  // The longest chain that was sent somewhere.
+  std::uint64_t chain = 0;
+  const Seen* longest = nullptr;
+  std::vector<std::uint64_t> chains;
+  for (const Content& content : request.contents) {
+    chain = mixed(chain, content);
+    chains.push_back(chain);
+    const Seen& seen = seen_[chain % kSeenMax];
+    if (seen.chain == chain) longest = &seen;
+  }
+  std::size_t box = least(boxes, &BoxView::requests);
+  if (longest != nullptr && boxes[longest->box].requests <= boxes[box].requests + kBusierMost)
+    box = longest->box;
+  for (const std::uint64_t c : chains) seen_[c % kSeenMax] = {c, box};
+  return box;
+}
+
+std::size_t Router::choose(const Request& request, std::span<const BoxView> boxes) {
+  switch (routing_) {
+    case RouterPolicy::RoundRobin:
+      return next_++ % n_boxes_;
+    case RouterPolicy::Random:
+      return std::min(n_boxes_ - 1,
+                      static_cast<std::size_t>(random_.uniform() * static_cast<double>(n_boxes_)));
+    case RouterPolicy::LeastLoaded:
+      return least(boxes, &BoxView::requests);
+    case RouterPolicy::LeastKv:
+      return least(boxes, &BoxView::kv_blocks);
+    case RouterPolicy::PrefixAware:
+      return by_prefix(request, boxes);
+  }
+  CHECK(false);
+}
+
+}  // namespace tinderbox

@@ -1,0 +1,50 @@
+// Which of several boxes takes a request: a policy is a name and a small function.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "sched/request.h"
+
+namespace tinderbox {
+
+enum class RouterPolicy : std::uint8_t { RoundRobin, Random, LeastLoaded, LeastKv, PrefixAware };
+std::span<const std::string_view> router_names();  // "round-robin", ...
+// Throws Error::NotFound with the nearest name; option names it in the message.
+RouterPolicy parse_router(std::string_view name, std::string_view option);
+// Takes no look at the boxes, which then run by themselves.
+bool is_blind(RouterPolicy routing);
+
+// What a router sees of a box.
+struct BoxView {
+  std::int64_t requests = 0;   // running and waiting
+  std::int64_t kv_blocks = 0;  // in use
+};
+
+class Router {
+ public:
+  // Requires n_boxes >= 1.
+  Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed);
+  // boxes: as many as there are; empty for a blind policy. Equal ones take turns.
+  std::size_t choose(const Request& request, std::span<const BoxView> boxes);
+
+ private:
+  std::size_t least(std::span<const BoxView> boxes, std::int64_t BoxView::* what);
+  std::size_t by_prefix(const Request& request, std::span<const BoxView> boxes);
+
+  RouterPolicy routing_;
+  std::size_t n_boxes_, next_ = 0;
+  Random random_;
+  // Where the contents that requests began with were last sent, by a hash of their chain. A bounded
+  // table: what it forgets costs a hit, not an answer.
+  struct Seen {
+    std::uint64_t chain = 0;
+    std::size_t box = 0;
+  };
+  std::vector<Seen> seen_;
+};
+
+}  // namespace tinderbox
