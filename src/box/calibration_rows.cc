@@ -21,8 +21,10 @@ std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questio
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
     const Question q = questioner.question(cells);
-    // Speculation has a fit of its own, and open-loop runs test this one.
+    // Speculation has a fit of its own; open-loop runs, saturated boxes and devices that share a model
+    // test this one.
     if (!q.measured || q.measured->open_loop || !q.measured->spec.empty()) continue;
+    if (q.measured->saturated || !q.measured->device.empty()) continue;
     out.push_back({.index = i,
                    .id = csv.at(i, "id"),
                    .group = csv.at(i, "group"),
