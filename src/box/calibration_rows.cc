@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/quantile.h"
 #include "base/text.h"
+#include "twin/concurrency.h"
 
 namespace tinderbox {
 namespace {
@@ -63,6 +64,7 @@ CalibrationSet::CalibrationSet(std::vector<CalibrationRow> rows, Questioner& que
   for (CalibrationRow& row : rows) {
     const std::size_t twin = twin_of(row.measured, questioner);
     if (twin == kNone) continue;
+    row.measured.point = within_pool(twins_[twin].model, row.measured.point);
     const std::string load = row.measured.twin_key() + "#" + row.measured.load_key();
     auto job = job_of.find(load);
     if (job == job_of.end()) {
