@@ -41,8 +41,8 @@ std::optional<double> read_off(const Report& report, Reading reading) {
 
 // Clients ask for a number of tokens, but most let the model end its answer before: with answers of
 // exponential length the streams end one after another, and the tokens of all over the time of the
-// longest are fewer than the streams' own rates add up to. Mean over longest of n answers of at most
-// `asked` tokens.
+// longest are fewer than the streams' own rates add up to. Mean over longest of n answers of at
+// most `asked` tokens.
 double mean_over_longest(double n, double asked, double answer_tokens) {
   constexpr int kSteps = 64;
   double mean = 0, longest = 0;

@@ -18,13 +18,10 @@ std::int64_t concurrency_max(const StepModel& model, const Point& point) {
                               .sequences = point.sequences};
     return plan_memory(twin, model.footprint(), demand).fit == Fit::Fits;
   };
-  if (!fits(1)) {
-    throw_too_large(format("one stream of {} tokens of {} does not fit {} safely; see `tinderbox fit`", context,
-                           twin.model.id, twin.machine.id));
-  }
+  if (!fits(1)) return 0;
   std::int64_t low = 1;  // fits
-  std::int64_t high = std::max<std::int64_t>(
-      1, point.sequences > 0 ? point.sequences : twin.stack.sequences_max);
+  std::int64_t high =
+      std::max<std::int64_t>(1, point.sequences > 0 ? point.sequences : twin.stack.sequences_max);
   while (low < high) {
     const std::int64_t middle = high - (high - low) / 2;
     if (fits(middle)) {
@@ -40,7 +37,8 @@ Point within_pool(const StepModel& model, Point point) {
   const TwinModel& twin = model.twin();
   if (twin.stack.memory.pool == PoolRule::None || point.concurrency == 1) return point;
   const std::int64_t context = point.depth + point.prompt + point.gen / 2;
-  const MemoryPlan plan = plan_memory(twin, model.footprint(), {.context = context, .share = twin.stack.memory.share});
+  const MemoryPlan plan =
+      plan_memory(twin, model.footprint(), {.context = context, .share = twin.stack.memory.share});
   const std::int64_t held = plan.kv_tokens_max / std::max<std::int64_t>(context, 1);
   if (held == 0) return point;
   const std::int64_t admitted = point.sequences > 0 ? point.sequences : twin.stack.sequences_max;
@@ -49,7 +47,13 @@ Point within_pool(const StepModel& model, Point point) {
 }
 
 Point saturated(const StepModel& model, Point point) {
-  point.concurrency = concurrency_max(model, point);
+  const std::int64_t n = concurrency_max(model, point);
+  if (n == 0) {
+    throw_too_large(format(
+        "one stream of {} tokens of {} does not fit {} safely; see `tinderbox fit`",
+        point.depth + point.prompt + point.gen, model.twin().model.id, model.twin().machine.id));
+  }
+  point.concurrency = n;
   return point;
 }
 
