@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/quantile.h"
 #include "base/text.h"
+#include "twin/concurrency.h"
 
 namespace tinderbox {
 namespace {
@@ -21,8 +22,10 @@ std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questio
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
     const Question q = questioner.question(cells);
-    // Speculation has a fit of its own, and open-loop runs test this one.
+    // Speculation has a fit of its own; open-loop runs, saturated boxes and devices that share a model
+    // test this one.
     if (!q.measured || q.measured->open_loop || !q.measured->spec.empty()) continue;
+    if (q.measured->saturated || !q.measured->device.empty()) continue;
     out.push_back({.index = i,
                    .id = csv.at(i, "id"),
                    .group = csv.at(i, "group"),
@@ -61,6 +64,7 @@ CalibrationSet::CalibrationSet(std::vector<CalibrationRow> rows, Questioner& que
   for (CalibrationRow& row : rows) {
     const std::size_t twin = twin_of(row.measured, questioner);
     if (twin == kNone) continue;
+    row.measured.point = within_pool(twins_[twin].model, row.measured.point);
     const std::string load = row.measured.twin_key() + "#" + row.measured.load_key();
     auto job = job_of.find(load);
     if (job == job_of.end()) {

@@ -25,11 +25,8 @@ constexpr const char* kMethod = "unknown method of speculation";
 constexpr const char* kSeveral = "several boxes or devices";
 constexpr const char* kSplit = "way to split the model over boxes";
 constexpr const char* kCapped = "power or clock cap";
-constexpr const char* kMetric = "unsupported test or metric";
 constexpr const char* kMissing = "missing column";
-constexpr const char* kContext = "context exceeded";
 constexpr const char* kTooBig = "weights beyond the memory";  // the rest runs elsewhere, as no row says
-constexpr const char* kMemory = "context or memory exceeded";
 
 // Lengths that a source does not state, where a rate barely depends on them.
 constexpr std::int64_t kGenUnstated = 128;
@@ -102,6 +99,11 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
   return complete ? nullptr : kMissing;
 }
 
+// A documented reading: of a box that its source fed until it gave no more.
+bool says_saturated(const Cells& cells) {
+  return cells.text("quality_note").find("saturated load") != std::string::npos;
+}
+
 const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
   Point& point = measured.point = point_of(cells);
   if (cells.has("arrival_req_per_s")) return read_open_loop(cells, measured);
@@ -118,35 +120,16 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
   }
   if (point.prompt == 0) return kMissing;
   // Streams at once are not stated where requests came as they came, or as fast as the box took them.
-  if (!cells.has("concurrency") && !decode) return kMissing;
+  if (!cells.has("concurrency") && !decode) {
+    const bool gen = cells.has("gen_tokens") || cells.has("gen_mean");
+    measured.saturated = cells.text("test") == "serve" && gen && measured.spec.empty() &&
+                         says_saturated(cells);
+    if (!measured.saturated) return kMissing;
+    point.sequences = cells.count("max_num_seqs").value_or(0);
+  }
   const Metric metric = metric_of(measured);
   if (metric == Metric::Ttft || metric == Metric::Prefill) return nullptr;
   return point.gen >= 2 ? nullptr : kMissing;
-}
-
-std::optional<double> read_off(const Report& report, Reading reading) {
-  switch (reading) {
-    case Reading::Ttft:
-      return report.ttft.mean.value();
-    case Reading::TtftP50:
-      return report.ttft.p50.value();
-    case Reading::TtftP95:
-      return report.ttft.p95.value();
-    case Reading::Tpot:
-      return report.tpot.mean.value();
-    case Reading::OutputRate:
-      return report.output_rate.value();
-    case Reading::RequestRate:
-      return report.request_rate.value();
-    case Reading::TotalRate:
-      return report.total_rate.value();
-    case Reading::PrefillRate:
-    case Reading::DecodeRate:
-    case Reading::DecodeStreamRate:
-    case Reading::OutputStreamRate:
-      return std::nullopt;
-  }
-  std::abort();
 }
 
 }  // namespace
@@ -161,6 +144,7 @@ std::string Measured::load_key() const {
   const Point& p = point;
   std::string key = format("{}|{}|{}|{}|{}|{}|{}", p.prompt, p.gen, p.depth, p.concurrency,
                            p.step_tokens, p.sequences, alone);
+  if (saturated) key += "|saturated";
   if (open_loop) {
     const WorkloadOptions& w = open_loop->workload;
     key += format("|{}|{}|{}|{}|{}|{}|{}|{}", w.requests, w.rate, w.burstiness, w.prompt, w.gen,
@@ -207,6 +191,25 @@ Metric metric_of(const Measured& m) {
   std::abort();
 }
 
+// Several boxes over a link that has been measured, or several devices in one box.
+const char* Questioner::read_boxes(const Cells& cells, Measured& m) {
+  const std::int64_t nodes = cells.count("nodes").value_or(1);
+  const Devices devices = devices_of(catalogues_.machines, m.machine);
+  const std::string& ways = cells.text("parallel");
+  const bool in_box = nodes == 1 && devices.n > 1 && !ways.empty();
+  const bool several = nodes > 1 || !ways.empty();
+  if (several && !in_box && (nodes == 1 || machine(m.machine).usual_link.empty())) return kSeveral;
+  try {
+    m.parallel = in_box ? parallel_of_devices(ways, devices.n)
+                        : parse_parallel(ways, nodes, stack(m.stack).usual_parallel);
+  } catch (const Error&) {
+    return kSplit;
+  }
+  if (in_box) m.device = devices.id;
+  if (cells.text("metric").ends_with("_per_gpu")) m.scale /= static_cast<double>(nodes * devices.n);
+  return nullptr;
+}
+
 Question Questioner::question(const Cells& cells) {
   const std::string& spec = cells.text("spec");
   const bool speculates = !spec.empty() && spec != "none";
@@ -238,18 +241,12 @@ Question Questioner::question(const Cells& cells) {
     return {.refused = kUnknownMachine};
   }
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};
-  const std::int64_t nodes = cells.count("nodes").value_or(1);
-  const bool several = nodes > 1 || cells.has("parallel");
-  if (several && (nodes == 1 || machine(m.machine).usual_link.empty())) return {.refused = kSeveral};
-  try {
-    m.parallel = parse_parallel(cells.text("parallel"), nodes, stack(m.stack).usual_parallel);
-  } catch (const Error&) {
-    return {.refused = kSplit};
-  }
-  if (cells.text("metric").ends_with("_per_gpu")) m.scale /= static_cast<double>(nodes);
+  if (const char* refused = read_boxes(cells, m)) return {.refused = refused};
   if (!catalogues_.models.has(m.model)) return {.refused = kUnknownModel};
   if (m.weights.empty()) return {.refused = kMissing};
   if (const char* refused = read_load(cells, stack(m.stack).gguf(), m)) return {.refused = refused};
+  // Of several devices one works after the other unless the row says how they share the model.
+  if (m.saturated && m.device.empty() && machine(m.machine).n_devices > 1) return {.refused = kMissing};
   return {.measured = std::move(m)};
 }
 
@@ -263,7 +260,8 @@ Speculation Questioner::speculation_of(const Measured& m) const {
 
 BuiltTwin Questioner::build(const Measured& m) {
   TwinModel twin;
-  twin.machine = machine(m.machine);
+  twin.machine = machine(m.device.empty() ? m.machine : m.device);
+  if (!m.device.empty()) twin.link = "peer";
   twin.stack = with_path(stack(m.stack), m.kernel_path, m.version);
   const char* trying = kModelFamily;
   try {
@@ -276,106 +274,20 @@ BuiltTwin Questioner::build(const Measured& m) {
       twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
                                     twin.stack.file);
     }
-    // A box may keep look-up tables on its disk; a card leaves layers to the processor beside it.
-    const bool card = twin.machine.scope == Scope::Part && m.parallel.boxes() <= 1;
-    if (card && weight_bytes(twin.model, twin.weights) > twin.machine.memory_size) {
-      return {.refused = kTooBig};
-    }
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
     if (!m.spec.empty()) twin.speculation = speculation_of(m);
     twin.parallel = m.parallel;
     trying = m.parallel.boxes() > 1 ? kSplit : kWeights;
-    return {.model = StepModel(std::move(twin))};
+    // A box may keep look-up tables on its disk; a card leaves layers to the processor beside it.
+    StepModel model(std::move(twin));
+    const Machine& box = model.twin().machine;
+    if (box.scope == Scope::Part && model.footprint().weights > box.memory_size) return {.refused = kTooBig};
+    return {.model = std::move(model)};
   } catch (const Error& error) {
     // A model file that does not parse is a broken catalogue, not a row beyond us.
     if (trying == kModelFamily && error.code() != Error::Code::Unsupported) throw;
     return {.refused = trying};
-  }
-}
-
-// Clients ask for a number of tokens, but most let the model end its answer before: with answers of
-// exponential length the streams end one after another, and the tokens of all over the time of the
-// longest are fewer than the streams' own rates add up to. Mean over longest of n answers of at most
-// `asked` tokens.
-double mean_over_longest(double n, double asked, double answer_tokens) {
-  constexpr int kSteps = 64;
-  double mean = 0, longest = 0;
-  for (int i = 0; i < kSteps; ++i) {
-    const double beyond = std::exp(-asked * (i + 0.5) / kSteps / answer_tokens);
-    mean += beyond;
-    longest += 1 - std::pow(1 - beyond, n);
-  }
-  return mean / longest;
-}
-
-double read_off(const Prediction& p, const Measured& m, const Stack& stack) {
-  const auto n = static_cast<double>(m.point.concurrency);
-  const auto prompt = static_cast<double>(m.point.prompt), gen = static_cast<double>(m.point.gen);
-  const double total = p.total.value();
-  switch (m.reading) {
-    case Reading::PrefillRate: {
-      // llama-benchy takes one token's latency off.
-      const double latency = stack.latency_subtracted ? p.first_decode_step.value() : 0;
-      return n * prompt / std::max(p.prompts_read.value() - latency, 0.2 * p.prompts_read.value());
-    }
-    case Reading::Ttft:
-      return p.ttft.value();
-    case Reading::TtftP50:
-      return p.ttft_p50.value();
-    case Reading::TtftP95:
-      return p.ttft_p95.value();
-    case Reading::DecodeRate:
-      if (m.server_clock) return p.decode_tok_per_s * (gen > 1 ? gen / (gen - 1) : 1);
-      return p.decode_tok_per_s *
-             (m.alone ? 1 : mean_over_longest(n, gen, stack.price.answer_tokens));
-    case Reading::DecodeStreamRate:
-      return p.stream_tok_per_s;
-    case Reading::Tpot:
-      return p.tpot.value();
-    // A closed loop keeps n requests in flight; a wave of n that start at once has the same mix of
-    // work.
-    case Reading::OutputRate:
-      return n * gen / total;
-    case Reading::OutputStreamRate:
-      return gen / total;
-    case Reading::TotalRate:
-      return n * (prompt + gen) / total;
-    case Reading::RequestRate:
-      return n / total;
-  }
-  std::abort();
-}
-
-Answer Answers::answer(const StepModel& model, const Measured& m) {
-  const std::string key = m.twin_key() + "#" + m.load_key();
-  try {
-    std::optional<double> value;
-    if (m.open_loop) {
-      auto found = reports_.find(key);
-      if (found == reports_.end()) {
-        found = reports_.emplace(key, simulate(model, *m.open_loop).report).first;
-      }
-      value = read_off(found->second, m.reading);
-    } else {
-      auto found = predictions_.find(key);
-      if (found == predictions_.end()) {
-        found = predictions_.emplace(key, predict(model, m.point)).first;
-      }
-      value = read_off(found->second, m, model.twin().stack);
-    }
-    if (!value) return {.refused = kMetric};
-    // A time is as uncertain as the rate it is the inverse of.
-    const bool is_time = m.reading == Reading::Tpot;
-    const Interval interval = interval_of(model.twin(), metric_of(m), m.point);
-    const double answer = *value * m.scale;
-    return {.value = answer,
-            .low = answer * (is_time ? 1 / interval.high : interval.low),
-            .high = answer * (is_time ? 1 / interval.low : interval.high)};
-  } catch (const Error& error) {
-    if (error.code() == Error::Code::Unsupported) return {.refused = kContext};
-    if (error.code() == Error::Code::TooLarge) return {.refused = kMemory};
-    throw;
   }
 }
 

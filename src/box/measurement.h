@@ -18,6 +18,8 @@ namespace tinderbox {
 
 // Why a row with a cell that does not parse is refused.
 inline constexpr const char* kBadCell = "bad cell";
+// Nor can a run with requests that come when they come say every metric.
+inline constexpr const char* kMetric = "unsupported test or metric";
 
 struct TwinCatalogues {
   const Catalogue& machines;
@@ -67,12 +69,16 @@ struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
   std::optional<double> checkpoint_gb{};  // size of the file of weights
-  Parallel parallel{};
+  Parallel parallel{};    // of boxes; of the devices of one box if `device` is set
+  std::string device{};   // "rtx-3090" of "rtx-3090-x2", several of which share the model
   std::string spec{};                // method of speculative decoding; empty: none
   std::optional<double> accepted{};  // drafted tokens that a step kept, if the source says
   // The load: streams that start at once, or requests that come when they come.
   Point point;
   std::optional<SimulateOptions> open_loop{};
+  // As many streams as fit (twin/concurrency.h), in place of the point's: the source fed the box until it
+  // gave no more.
+  bool saturated = false;
   bool alone = false;  // decode after the prompts, which are in the cache already
   bool server_clock = false;  // the server's own rate: n tokens over the time of n - 1
   Reading reading{};
@@ -106,6 +112,7 @@ class Questioner {
 
  private:
   Speculation speculation_of(const Measured& measured) const;
+  const char* read_boxes(const Cells& cells, Measured& measured);  // why it cannot, or nullptr
 
   const TwinCatalogues& catalogues_;
   std::map<std::string, Stack> stacks_;

@@ -69,9 +69,10 @@ void add_predict(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--depth", o.depth, "Tokens cached before the prompt")
       ->check(kTokensOrNone)
       ->capture_default_str();
-  verb->add_option("--concurrency", o.concurrency, "Streams that start together")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  verb->add_option("--concurrency", o.concurrency,
+                   "Streams that start together, or max: as many as fit and the stack admits")
+      ->transform(kStreamsOrMax)
+      ->default_str("1");
   verb->add_flag("--sustained", o.sustained, "Speed, clocks and temperatures once the box is as warm as this makes it");
   add_surroundings(*verb, o.surroundings);
   verb->add_flag("--explain", o.explain, "Cost of each class of ops");

@@ -34,6 +34,17 @@ struct Arguments {
 inline const CLI::Range kTokens(1, 1 << 24);
 inline const CLI::Range kTokensOrNone(0, 1 << 24);
 
+// 1 to 4096 streams, or "max".
+inline const CLI::Validator kStreamsOrMax(
+    [](std::string& text) -> std::string {
+      if (text == "max") {
+        text = std::to_string(kConcurrencyMax);
+        return "";
+      }
+      return CLI::Range(1, 4096)(text);
+    },
+    "INT in [1 - 4096] or max");
+
 // Options that several verbs share.
 void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);
 void add_speculation(CLI::App& verb, TwinOptions& twin);

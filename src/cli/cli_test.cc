@@ -130,6 +130,45 @@ TEST(App, SimulateReplaysWhatItWrote) {
   EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests-out", "/dev/full"}), 2);
 }
 
+TEST(Context, DevicesOfOneBoxShareAModelAsAsked) {
+  const Context context = load_context();
+  TwinOptions options = of("llama-3.1-70b", "fp8");
+  options.machine = "h200-sxm-x8";
+  EXPECT_EQ(make_twin(context, options).machine.n_devices, 8);  // one after the other
+  options.parallel = "tp8";
+  const TwinModel twin = make_twin(context, options);
+  EXPECT_EQ(twin.machine.id, "h200-sxm");
+  EXPECT_EQ(twin.link, "peer");
+  EXPECT_EQ(boxes_text(twin).substr(0, 4), "8 x ");
+  options.parallel = "tp4";
+  EXPECT_THROW(make_twin(context, options), Error);
+  options.parallel = "tp8";
+  options.nodes = 2;
+  EXPECT_THROW(make_twin(context, options), Error);
+}
+
+TEST(App, PredictWithAsManyStreamsAsFit) {
+  const auto json_of = [](std::vector<const char*> more) {
+    more.insert(more.begin(), {"predict", "--json", "--model", "llama-3.1-70b", "--weights", "fp8"});
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(run(more), 0);
+    return nlohmann::json::parse(::testing::internal::GetCapturedStdout());
+  };
+  const auto many = json_of({"--machine", "h200-sxm-x2", "--parallel", "tp2", "--concurrency", "max"});
+  EXPECT_EQ(many["machine"], "h200-sxm-x2");
+  EXPECT_EQ(many["nodes"], 1);
+  EXPECT_EQ(many["devices"], 2);
+  EXPECT_GT(many["concurrency"], 16);
+  EXPECT_EQ(many["memory"]["verdict"], "fits");
+  const auto one = json_of({"--machine", "h200-sxm-x2", "--parallel", "tp2"});
+  EXPECT_GT(many["decode_tok_per_s"], 10 * one["decode_tok_per_s"].get<double>());
+  // Nothing fits: the answer is no, as for one stream.
+  EXPECT_EQ(run({"predict", "--model", "llama-3.1-405b", "--weights", "bf16", "--concurrency", "max"}), 1);
+  for (const char* bad : {"0", "-1", "4097", "most", "", "1.5"}) {
+    EXPECT_EQ(run({"predict", "--model", "llama-3.1-8b", "--concurrency", bad}), 2) << bad;
+  }
+}
+
 TEST(App, CompareExitCodes) {
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-8b"}), 0);
   EXPECT_EQ(run({"compare", "--model", "llama-3.1-405b", "--machines", "rtx-3090,dgx-spark"}), 1);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include <nlohmann/json.hpp>
@@ -7,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/predict_power.h"
+#include "twin/concurrency.h"
 #include "twin/predict.h"
 
 namespace tinderbox::cli {
@@ -130,17 +132,19 @@ Json memory_json(const MemoryPlan& plan) {
 
 Json prediction_json(const TwinModel& twin, const PredictOptions& o, const Point& point,
                      const Prediction& p) {
-  Json out = {{"machine", twin.machine.id},
+  const bool devices = twin.link == "peer";  // of one box
+  Json out = {{"machine", devices ? o.twin.machine : twin.machine.id},
               {"model", twin.model.id},
               {"weights", twin.weights.name},
               {"kv", dtype_info(twin.kv).name},
               {"stack", twin.stack.id},
-              {"nodes", twin.parallel.boxes()},
+              {"nodes", devices ? 1 : twin.parallel.boxes()},
+              {"devices", devices ? twin.parallel.boxes() : twin.machine.n_devices},
               {"parallel", twin.parallel.text()},
               {"prompt_tokens", o.prompt},
               {"gen_tokens", o.gen},
               {"depth_tokens", o.depth},
-              {"concurrency", o.concurrency},
+              {"concurrency", point.concurrency},
               {"prefill_tok_per_s", p.prefill_tok_per_s},
               {"decode_tok_per_s", p.decode_tok_per_s},
               {"ttft_s", p.ttft.value()},
@@ -219,10 +223,11 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
   std::string out = format("{} in {} by {} on {}\n", twin.model.id, twin.weights.name,
                            twin.stack.name, boxes_text(twin));
   out += format("prompt {}, gen {}, depth {}, concurrency {}, KV {}\n\n", o.prompt, o.gen, o.depth,
-                o.concurrency, dtype_info(twin.kv).name);
+                point.concurrency, dtype_info(twin.kv).name);
   out += speed_table(twin, point, p) + "\n";
   const MemoryPlan& m = p.memory;
-  Table memory({twin.parallel.boxes() > 1 ? "memory of each box" : "memory", ""}, "lr");
+  const char* of_each = twin.link == "peer" ? "memory of each device" : "memory of each box";
+  Table memory({twin.parallel.boxes() > 1 ? of_each : "memory", ""}, "lr");
   memory.add({"weights", human(m.weights)});
   memory.add({format("KV ({} a token)", human(m.kv_per_token)), human(m.kv)});
   memory.add({"activations", human(m.activations)});
@@ -243,10 +248,10 @@ std::string prediction_text(const TwinModel& twin, const PredictOptions& o, cons
 
 int cmd_predict(const Context& context, const PredictOptions& options) {
   const StepModel step_model(make_twin(context, options.twin));
-  const Point point{.prompt = options.prompt,
-                    .gen = options.gen,
-                    .depth = options.depth,
-                    .concurrency = options.concurrency};
+  Point point{.prompt = options.prompt, .gen = options.gen, .depth = options.depth};
+  point.concurrency = options.concurrency != kConcurrencyMax
+                          ? options.concurrency
+                          : std::max<std::int64_t>(1, concurrency_max(step_model, point));  // 1: see the verdict
   // Always explained: the table names the class of ops behind the bound.
   const Prediction prediction = predict(step_model, point, true);
   const auto power = predicted_power(step_model, point, prediction, options.surroundings);

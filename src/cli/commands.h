@@ -41,11 +41,13 @@ std::optional<BodyOptions> body_options_of(const BodyOptionsCli& options, const 
                                            std::uint64_t seed);
 std::optional<Hertz> clock_cap_of(const SurroundingsOptions& options);
 
+inline constexpr std::int64_t kConcurrencyMax = 0;  // as many streams as fit
 struct PredictOptions {
   TwinOptions twin;
   SurroundingsOptions surroundings;
   bool sustained = false;
-  std::int64_t prompt = 512, gen = 128, depth = 0, concurrency = 1;
+  std::int64_t prompt = 512, gen = 128, depth = 0;
+  std::int64_t concurrency = 1;  // or kConcurrencyMax
   bool json = false, explain = false;
 };
 int cmd_predict(const Context& context, const PredictOptions& options);

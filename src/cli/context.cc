@@ -38,6 +38,20 @@ std::string file_or_entry(const Catalogue& catalogue, const std::string& name) {
   return catalogue.text(name);
 }
 
+// --machine NAME-xN with --parallel: the devices of one box share the model over "peer".
+bool share_devices(const Context& context, const TwinOptions& options, TwinModel& twin) {
+  const Devices devices = devices_of(context.machines, options.machine);
+  if (devices.n == 1 || options.parallel.empty()) return false;
+  if (options.nodes.value_or(1) > 1 || !options.link.empty()) {
+    throw_unsupported(format("several boxes of {}: give --nodes and --link, or a machine of several devices",
+                             options.machine));
+  }
+  twin.parallel = parallel_of_devices(options.parallel, devices.n);
+  twin.machine = machine_of(context.machines, devices.id);
+  twin.link = "peer";
+  return true;
+}
+
 }  // namespace
 
 Context load_context() {
@@ -86,9 +100,13 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);
-  twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);
-  if (!options.link.empty()) link_of_boxes(twin.machine, options.link);  // also if one box needs none
-  twin.link = options.link;
+  if (!share_devices(context, options, twin)) {
+    twin.parallel = parse_parallel(options.parallel, options.nodes, twin.stack.usual_parallel);
+  }
+  if (!options.link.empty()) {
+    link_of_boxes(twin.machine, options.link);  // also if one box needs none
+    twin.link = options.link;
+  }
   if (!options.speculation.empty()) {
     const std::string& name = options.speculation;
     if (!context.speculation.has(name) && !fs::is_regular_file(name)) {
@@ -114,6 +132,7 @@ void require_one_replica(const TwinModel& twin) {
 
 std::string boxes_text(const TwinModel& twin) {
   const int n = twin.parallel.boxes();
+  // Devices of one box likewise.
   return n == 1 ? twin.machine.name
                 : format("{} x {} ({})", n, twin.machine.name, twin.parallel.text());
 }

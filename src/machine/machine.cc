@@ -153,6 +153,8 @@ void read_links(SourcedFile& file, Machine& machine) {
     Link link{.name = name,
               .bandwidth = file.bytes_per_second(key("bandwidth")),
               .latency = file.seconds(key("latency"))};
+    link.operation_latency =
+        file.has(key("operation_latency")) ? file.seconds(key("operation_latency")) : link.latency;
     if (file.has(key("state_of"))) {
       link.state_of = file.text(key("state_of"));
       const Link* healthy = find_link(machine, link.state_of);
@@ -279,12 +281,17 @@ Machine parse_machine(std::string_view toml, std::string_view name, const Catalo
   return machine;
 }
 
-Machine machine_of(const Catalogue& machines, std::string_view id) {
+Devices devices_of(const Catalogue& machines, std::string_view id) {
   const std::size_t x = id.rfind("-x");
   const auto n = x == std::string_view::npos ? std::nullopt : parse_int(id.substr(x + 2));
-  if (machines.has(id) || !n) return parse_machine(machines.text(id), id, &machines);
-  const std::string_view one = id.substr(0, x);
-  return with_devices(parse_machine(machines.text(one), one, &machines), *n);
+  if (machines.has(id) || !n) return {.id = std::string(id)};
+  return {.id = std::string(id.substr(0, x)), .n = *n};
+}
+
+Machine machine_of(const Catalogue& machines, std::string_view id) {
+  const Devices devices = devices_of(machines, id);
+  Machine machine = parse_machine(machines.text(devices.id), devices.id, &machines);
+  return devices.id == id ? machine : with_devices(std::move(machine), devices.n);
 }
 
 }  // namespace tinderbox

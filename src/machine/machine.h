@@ -63,6 +63,10 @@ struct Link {
   Curve all_reduce_four{};  // among four, as a ring
   Curve send{};             // from one to another
   bool joins_boxes() const { return !all_reduce.empty(); }
+  // Between the devices of one box: an operation of all of them on a few bytes, its kernel and the
+  // library's protocol included; `latency` where the file states none.
+  Seconds operation_latency{};
+  bool joins_devices() const { return name == "peer"; }
 };
 
 // What price and power cover: a whole computer, power at the wall; or a part (a graphics card, a
@@ -131,5 +135,12 @@ Machine parse_machine(std::string_view toml, std::string_view name, const Catalo
 // Error::NotFound with the nearest ids, Error::Invalid if NAME has no link "peer" or N is out of
 // 2 to 64.
 Machine machine_of(const Catalogue& machines, std::string_view id);
+
+// What machine_of() takes an id for: so many devices of one entry, 1 unless it says -xN.
+struct Devices {
+  std::string id;
+  std::int64_t n = 1;
+};
+Devices devices_of(const Catalogue& machines, std::string_view id);
 
 }  // namespace tinderbox

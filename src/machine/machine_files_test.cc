@@ -161,6 +161,29 @@ TEST(MachineFiles, SeveralDevicesAddMemoryPriceAndPowerButNotSpeed) {
   EXPECT_EQ(two.facts.size(), one.facts.size());
 }
 
+TEST(MachineFiles, DevicesOfAnId) {
+  const auto n_of = [](std::string_view id) { return devices_of(catalogue(), id).n; };
+  EXPECT_EQ(n_of("rtx-3090"), 1);
+  EXPECT_EQ(n_of("rtx-3090-x2"), 2);
+  EXPECT_EQ(devices_of(catalogue(), "rtx-3090-x2").id, "rtx-3090");
+  EXPECT_EQ(n_of("rtx-3090-xl"), 1);
+  EXPECT_EQ(devices_of(catalogue(), "nowhere-x4").id, "nowhere");
+  for (const std::string& id : catalogue().ids()) EXPECT_EQ(devices_of(catalogue(), id).id, id);
+}
+
+// A library's operation is never faster than the link.
+TEST(MachineFiles, OperationsTakeAtLeastTheLatency) {
+  int n_peers = 0;
+  for (const std::string& id : catalogue().ids()) {
+    for (const Link& link : machine_of(catalogue(), id).links) {
+      EXPECT_GE(link.operation_latency, link.latency) << id << ' ' << link.name;
+      EXPECT_LT(link.operation_latency.value(), 1e-3) << id << ' ' << link.name;
+      n_peers += link.joins_devices() ? 1 : 0;
+    }
+  }
+  EXPECT_GT(n_peers, 8);
+}
+
 TEST(MachineFiles, RefusesWhatItDoesNotKnow) {
   EXPECT_NE(refusal("rtx-309O").find("did you mean 'rtx-3090'"), std::string::npos);
   EXPECT_NE(refusal("rtx-309O-x2").find("did you mean 'rtx-3090'"), std::string::npos);

@@ -128,6 +128,18 @@ Parallel parse_parallel(std::string_view text, std::optional<std::int64_t> boxes
   return parallel;
 }
 
+Parallel parallel_of_devices(std::string_view text, std::int64_t n) {
+  CHECK(!text.empty() && n >= 2);
+  const bool degree = text.find_first_of("0123456789") != std::string_view::npos;
+  const Parallel parallel = parse_parallel(
+      degree ? std::string(text) : format("{}{}", text, n), std::nullopt, "");
+  if (parallel.boxes() != n) {
+    throw_invalid(format("parallel '{}': the box has {} devices; use as many, or another machine -xN",
+                         text, n));
+  }
+  return parallel;
+}
+
 void check_parallel(const Graph& graph, const Parallel& p) {
   const ModelConfig& model = graph.model;
   const auto refuse = [&](std::string_view way, int degree, std::string_view what, int n) {

@@ -40,6 +40,10 @@ struct Parallel {
 Parallel parse_parallel(std::string_view text, std::optional<std::int64_t> boxes,
                         std::string_view usual);
 
+// Of n devices in one box, all of which share the model: "tp8", "pp2", or a way without a degree, which
+// is all of them. Throws Error::Invalid as above. Requires n >= 2 and a text.
+Parallel parallel_of_devices(std::string_view text, std::int64_t n);
+
 // Throws Error::Unsupported naming the number that does not divide: heads, layers or experts.
 void check_parallel(const Graph& graph, const Parallel& parallel);
 

@@ -159,7 +159,7 @@ StepModel StepModel::with_accepted(double accepted) const {
 // The layer's blocks each end in a sum over boxes; so does the embedding, split by vocabulary.
 Seconds StepModel::communication(double n_tokens, double n_sampled) const {
   const Parallel& p = twin_.parallel;
-  const Seconds start(twin_.stack.price.sync_time);
+  const Seconds start(link_.joins_devices() ? 0 : twin_.stack.price.sync_time);
   const double element = twin_.stack.activation_bytes;
   const Bytes rows(n_tokens * twin_.model.d_model * element);
   Seconds time;
@@ -245,7 +245,9 @@ StepCost StepModel::price(std::span<const Segment> segments, bool explain,
     return price_batch(every_nth(segments, every), routed, explain, verifies);
   };
   StepCost whole = batch(1);
-  if (p.pp == 1 || !twin_.stack.overlaps_stages) return whole;
+  // Devices of one box work through their queues on their own, whatever the stack.
+  const bool in_box = link_.joins_devices();
+  if (p.pp == 1 || !(twin_.stack.overlaps_stages || in_box)) return whole;
   if (n.sampled == 0) return scaled(std::move(whole), 1.0 / p.pp);
   if (turns == 1) return whole;
   const bool decode = verifies || n.tokens == n.segments;
