@@ -45,16 +45,15 @@ Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& 
       now_(clock.now()) {}
 
 TimePoint Loop::take() {
-  TimePoint next = arrivals_.next();
-  if (next <= now_) {
+  if (arrivals_.next() <= now_) {
     for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
-    next = arrivals_.next();
   }
   if (scheduler_.next_deadline() <= now_) {
     scheduler_.expire(now_);
     for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
   }
-  return std::min(next, scheduler_.next_deadline());
+  // Whoever was given up may ask anew: what comes next is known only now.
+  return std::min(arrivals_.next(), scheduler_.next_deadline());
 }
 
 std::optional<TimePoint> Loop::step(TimePoint until) {

@@ -46,6 +46,13 @@ TEST(SimulateRuns, EqualItsStepsToTheLastBit) {
       options.workload.turns = random.range(2, 5);
       options.workload.think = random.uniform();
     }
+    if (seed % 10 == 0) {  // users who ask anew as soon as they are given up
+      options.users = random.range(2, 10);
+      options.workload.requests = 200;
+      options.workload.range_ratio = 1;
+      options.workload.think = 0.1;
+      options.workload.timeout = 5 + 20 * random.uniform();
+    }
     const SimulationResult runs = simulate(model, options);
     options.by_steps = true;
     const SimulationResult steps = simulate(model, options);
