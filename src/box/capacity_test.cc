@@ -1,5 +1,7 @@
 #include "box/capacity.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "base/error.h"

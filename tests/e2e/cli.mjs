@@ -82,6 +82,27 @@ await check('simulate with a body: energy, heat, faults and what they cost', () 
   assert.match(tinderbox(binary, [...args, '--fault', 'single-rail-link']).stderr, /--nodes/);
 });
 
+await check('several boxes behind a router, and what they hold within an SLO', () => {
+  const twin = ['--model', 'llama-3.1-8b', '--weights', 'fp8', '--stack', 'vllm'];
+  const run = (...more) => JSON.parse(tinderbox(binary, ['simulate', ...twin, '--rate', '8', '--requests', '500', '--json', ...more]).stdout);
+  const one = run();
+  const four = run('--boxes', '4', '--router', 'least-loaded');
+  assert.equal(four.finished, 500);
+  assert.equal(four.boxes.length, 4);
+  assert.ok(four.tpot_s.mean < one.tpot_s.mean);
+  const blind = ['--boxes', '3', '--router', 'random'];
+  assert.deepEqual(run(...blind, '--threads', '1'), run(...blind, '--threads', '2'));
+  const capacity = (...more) => tinderbox(binary, ['capacity', ...twin, '--slo-tpot', '0.1', '--requests', '400', ...more]);
+  const [a, b] = JSON.parse(capacity('--boxes', '1,2', '--json').stdout);
+  assert.ok(a.reachable && b.capacity > 1.6 * a.capacity && a.low <= a.capacity && a.capacity <= a.high);
+  assert.equal(capacity('--max-boxes', '8', '--rate', `${1.5 * a.high}`).stdout.trim(), '2 boxes are needed for this load within the SLO');
+  const never = tinderbox(binary, ['capacity', ...twin, '--slo-tpot', '0.001', '--requests', '50']);
+  assert.equal(never.code, 1);
+  assert.match(never.stdout, /cannot be kept/);
+  assert.match(tinderbox(binary, ['capacity', ...twin]).stderr, /--slo-ttft/);
+  assert.match(tinderbox(binary, ['simulate', ...twin, '--boxes', '2', '--router', 'least']).stderr, /least-loaded/);
+});
+
 await check('machines, models, stacks list and show', () => {
   for (const [kind, id, word] of [['machines', 'dgx-spark', '273 GB/s'], ['models', 'gpt-oss-120b', 'n_experts'], ['stacks', 'vllm', 'derived']]) {
     assert.ok(run(kind).stdout.includes(id));
