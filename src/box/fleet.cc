@@ -47,6 +47,7 @@ class Box {
 
   void take(Request request) { inbox_.push(std::move(request)); }
   void advance(TimePoint until) { loop_.advance(until); }
+  void advance_once(TimePoint until) { loop_.advance_once(until); }
   TimePoint next() const { return loop_.next(); }
   BoxView view() const {
     const KvPool& kv = scheduler_.kv();
@@ -185,7 +186,7 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
       }
     }
     if (first != nullptr && next < at) {
-      first->advance(std::min(at, std::max(second, next + Duration(1))));
+      first->advance_once(std::min(at, std::max(second, next + Duration(1))));
       continue;
     }
     if (at == TimePoint::max()) break;

@@ -94,16 +94,20 @@ void Loop::run() {
   }
 }
 
+bool Loop::advance_once(TimePoint until) {
+  if (now_ >= until) return false;
+  const TimePoint next = take();
+  if (const auto end = step(std::min(next, until))) {
+    now_ = *end;
+    return true;
+  }
+  if (next >= until) return false;
+  now_ = std::max(now_, next);
+  return true;
+}
+
 void Loop::advance(TimePoint until) {
-  while (now_ < until) {
-    const TimePoint next = take();
-    if (const auto end = step(std::min(next, until))) {
-      now_ = *end;
-    } else if (next < until) {
-      now_ = std::max(now_, next);
-    } else {
-      return;
-    }
+  while (advance_once(until)) {
   }
 }
 

@@ -71,6 +71,8 @@ class Loop {
   // In virtual time: every step that begins before `until`. Then now() >= until, or nothing is to be
   // done before it.
   void advance(TimePoint until);
+  // One step of that, or one run of steps, which ends with the first answer that does. false: there is none.
+  bool advance_once(TimePoint until);
   TimePoint now() const { return now_; }
   // When something is to be done next; TimePoint::max(): nothing that is known of.
   TimePoint next() const;

@@ -243,8 +243,8 @@ std::string simulation_table(const SimulationResult& result) {
   std::string out = report_table(result.report);
   if (!result.boxes.empty()) {
     const auto [least, most] = std::ranges::minmax_element(result.boxes, {}, &Report::finished);
-    out += format("boxes            {}, of which each finished {} to {} requests\n", result.boxes.size(), least->finished,
-                  most->finished);
+    out += format("boxes            {}, of which each finished {} to {} requests\n", result.boxes.size(),
+                  least->finished, most->finished);
   }
   if (result.body) out += body_table(*result.body, result.report.output_tokens, result.unanswered);
   return out;
