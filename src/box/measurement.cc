@@ -237,7 +237,9 @@ Question Questioner::question(const Cells& cells) {
   try {
     machine(m.machine);
   } catch (const Error& error) {
-    if (error.code() != Error::Code::NotFound) throw;
+    // A file that does not parse is a broken catalogue; a number of devices that cannot be is the row's.
+    const bool devices = devices_of(catalogues_.machines, m.machine).id != m.machine;
+    if (error.code() != Error::Code::NotFound && !devices) throw;
     return {.refused = kUnknownMachine};
   }
   if (!catalogues_.stacks.has(m.stack)) return {.refused = kUnknownStack};

@@ -41,9 +41,11 @@ inline const CLI::Validator kStreamsOrMax(
         text = std::to_string(kConcurrencyMax);
         return "";
       }
-      return CLI::Range(1, 4096)(text);
+      return CLI::Range(1, 4096)(text).empty()
+                 ? ""
+                 : "expected 1 to 4096 streams or max; got '" + text + "'";
     },
-    "INT in [1 - 4096] or max");
+    "1 to 4096, or max");
 
 // Options that several verbs share.
 void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required);

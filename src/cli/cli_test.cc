@@ -165,7 +165,11 @@ TEST(App, PredictWithAsManyStreamsAsFit) {
   // Nothing fits: the answer is no, as for one stream.
   EXPECT_EQ(run({"predict", "--model", "llama-3.1-405b", "--weights", "bf16", "--concurrency", "max"}), 1);
   for (const char* bad : {"0", "-1", "4097", "most", "", "1.5"}) {
+    ::testing::internal::CaptureStderr();
     EXPECT_EQ(run({"predict", "--model", "llama-3.1-8b", "--concurrency", bad}), 2) << bad;
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    const std::string reason = std::string("--concurrency: expected 1 to 4096 streams or max; got '") + bad + "'";
+    EXPECT_NE(said.find(*bad == 0 ? "--concurrency" : reason), std::string::npos) << said;
   }
 }
 
