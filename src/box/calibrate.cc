@@ -8,79 +8,12 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "box/calibrate_intervals.h"
 #include "box/calibration_rows.h"
 #include "box/robust_fit.h"
 
 namespace tinderbox {
 namespace {
-
-constexpr double kGroupsMin = 12;  // fewer have no tails
-
-// How far off a rate was that the fit had not seen.
-struct Miss {
-  std::string stack;
-  Metric metric{};
-  double log_ratio = 0;  // of measured over predicted
-  double weight = 0;
-};
-
-std::vector<Miss> misses_of(const std::string& stack,
-                           const std::vector<CalibrationRow>& rows,
-                           const std::vector<double>& left_out) {
-  std::vector<Miss> out;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const CalibrationRow& row = rows[i];
-    const bool is_rate = row.measured.reading != Reading::Tpot;
-    const double ratio = std::log(row.value / left_out[i]);
-    out.push_back({stack, metric_of(row.measured), is_rate ? ratio : -ratio, row.weight});
-  }
-  return out;
-}
-
-// Quantiles of 5 and 95 % by weight, a group counting once; with few groups further out, since a
-// new one lands beyond all n seen in 2 of n + 1 cases.
-std::optional<Interval> interval_from(std::vector<Miss> misses) {
-  double n_groups = 0;
-  for (const Miss& m : misses) n_groups += m.weight;
-  if (n_groups < kGroupsMin) return std::nullopt;
-  std::ranges::sort(misses, {}, &Miss::log_ratio);
-  const double tail = std::max(0.05 - 0.5 / n_groups, 0.0) * n_groups;
-  double below = 0, low = misses.front().log_ratio, high = misses.back().log_ratio;
-  for (const Miss& m : misses) {
-    below += m.weight;
-    if (below >= tail) {
-      low = m.log_ratio;
-      break;
-    }
-  }
-  double above = 0;
-  for (auto m = misses.rbegin(); m != misses.rend(); ++m) {
-    above += m->weight;
-    if (above >= tail) {
-      high = m->log_ratio;
-      break;
-    }
-  }
-  return Interval{.low = std::exp(std::min(low, 0.0)), .high = std::exp(std::max(high, 0.0))};
-}
-
-void add_intervals(const std::vector<Miss>& misses, std::vector<FittedStack>& stacks) {
-  for (int q = 0; q < kMetrics; ++q) {
-    const auto metric = static_cast<Metric>(q);
-    const auto of = [&](const std::string* stack) {
-      std::vector<Miss> some;
-      for (const Miss& m : misses) {
-        if (m.metric == metric && (stack == nullptr || m.stack == *stack)) some.push_back(m);
-      }
-      return interval_from(std::move(some));
-    };
-    const std::optional<Interval> all = of(nullptr);
-    for (FittedStack& stack : stacks) {
-      const std::optional<Interval> own = of(&stack.id);
-      if (own || all) stack.intervals[static_cast<std::size_t>(q)] = own ? *own : *all;
-    }
-  }
-}
 
 using Logarithms = std::map<std::string, double>;  // of parameters, by key
 // Of one stack: of the fit to all rows (""), and of those without a model (source, group).
@@ -237,6 +170,7 @@ struct Run {
   void keep(const CalibrationSet& set, const RowFits& rows) {
     for (std::size_t i = 0; i < set.rows().size(); ++i) {
       const CalibrationRow& row = set.rows()[i];
+      if (row.steady) continue;
       const double scale = row.measured.scale;
       CalibratedRow& out = result.rows.emplace_back();
       out.index = row.index;
@@ -282,6 +216,34 @@ void fit_stack(Run& run, const std::string& id, std::vector<CalibrationRow> rows
     }
   }
   run.keep(set, fitted);
+}
+
+// Requests that come when they come, simulated with the numbers of the fit, and of the one that has not seen them.
+void simulate_rows(Run& run, const std::string& id, const std::vector<CalibrationRow>& rows) {
+  if (!run.fits.contains(id)) return;
+  if (run.progress && !rows.empty()) run.progress(format("{}: {} rows simulated", id, rows.size()));
+  const Fits& fits = run.fits.at(id);
+  std::map<std::string, Answers> answers;  // by fit
+  const auto predicted = [&](const CalibrationRow& row, const std::string& key) -> std::optional<double> {
+    const BuiltTwin built = run.questioner.build(row.measured);
+    if (!built.model) return std::nullopt;
+    Stack stack = run.questioner.stack(id);
+    for (const StackParameter& p : parameters(stack)) *p.value = std::exp(fits.at(key).at(p.key));
+    const StepModel model =
+        built.model->with_stack(with_path(stack, row.measured.kernel_path, row.measured.version));
+    const Answer answer = answers[key].answer(model, row.measured);
+    return answer.refused == nullptr ? std::optional(answer.value) : std::nullopt;
+  };
+  for (const CalibrationRow& row : rows) {
+    const auto fitted = predicted(row, "");
+    if (!fitted) continue;
+    CalibratedRow& out = run.result.rows.emplace_back();
+    out.index = row.index;
+    out.fitted = *fitted;
+    if (run.options.leave_out == LeaveOut::Nothing) continue;
+    const std::string& key = left_out_key(row, run.options.leave_out);
+    out.left_out = fits.contains(key) ? predicted(row, key) : fitted;
+  }
 }
 
 void fit_machine(Run& run, const std::string& id, std::vector<CalibrationRow> rows) {
@@ -336,7 +298,7 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
   Questioner questioner(catalogues);
   ThreadPool pool(options.n_threads);
   Run run{.questioner = questioner, .pool = pool, .options = options, .progress = progress};
-  const std::vector<CalibrationRow> all = calibration_rows(csv, questioner);
+  const auto [all, tested] = calibration_rows(csv, questioner);
   std::set<std::string> referenced;  // stacks with rows of the reference machine
   for (const CalibrationRow& row : all) {
     if (row.measured.machine == options.reference) referenced.insert(row.measured.stack);
@@ -355,6 +317,11 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
   for (const std::string& id : in_order(of_stacks, questioner)) {
     if (wanted(id)) fit_stack(run, id, std::move(of_stacks[id]));
   }
+  RowsOf simulated;
+  for (const CalibrationRow& row : tested) {
+    if (row.measured.machine == options.reference) simulated[row.measured.stack].push_back(row);
+  }
+  for (const auto& [id, rows] : simulated) simulate_rows(run, id, rows);
   for (auto& [id, rows] : of_machines) {
     if (options.only.empty()) fit_machine(run, id, std::move(rows));
   }

@@ -1,7 +1,8 @@
 // Fits the numbers of the stack files to published measurements: least squares on the logarithm of
 // predicted over measured, robust against rows that are simply wrong, every group of rows (one
 // source, one configuration) with the same weight, and every parameter held to its prior by its
-// stated spread. Open-loop runs are left out of the fit: they test it.
+// stated spread. Runs whose requests came when they came give the fit their time per token, at the load that
+// was measured with it (twin/steady.h), and test it: they are then simulated.
 //
 // Stacks are fitted on rows of the reference machine (those that have some); what other machines
 // reach of their own bandwidth, arithmetic and launches beside it is fitted after, stacks held.

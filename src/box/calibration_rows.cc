@@ -8,30 +8,67 @@
 #include "base/quantile.h"
 #include "base/text.h"
 #include "twin/concurrency.h"
+#include "twin/steady.h"
 
 namespace tinderbox {
 namespace {
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
+std::string run_key(const Csv& csv, std::size_t i) { return csv.at(i, "source") + "#" + csv.at(i, "locator"); }
+
+// Output tokens a second of each run whose requests came when they came, by where it was published.
+std::map<std::string, double> output_rates(const Csv& csv) {
+  std::map<std::string, double> out;
+  for (std::size_t i = 0; i < csv.size(); ++i) {
+    const Cells cells(csv, i);
+    if (cells.problem() || !cells.has("arrival_req_per_s") || cells.text("metric") != "tok_per_s") continue;
+    out[run_key(csv, i)] = cells.number("value").value_or(0);
+  }
+  return out;
+}
+
+// The run's time per token as a steady load; nothing if it does not say how fast tokens came.
+std::optional<CalibrationRow> steady(const CalibrationRow& row, double output_rate) {
+  if (row.measured.reading != Reading::Tpot || output_rate <= 0) return std::nullopt;
+  CalibrationRow out = row;
+  const SimulateOptions& run = *row.measured.open_loop;
+  out.steady = true;
+  out.measured.point = {.prompt = run.workload.prompt,
+                        .gen = run.workload.gen,
+                        .depth = 0,
+                        .concurrency = std::max<std::int64_t>(std::llround(output_rate * row.value), 1),
+                        .step_tokens = run.step_tokens_max.value_or(0)};
+  out.measured.open_loop.reset();
+  const bool usable = out.measured.point.gen >= 2 && out.measured.point.prompt >= 1;
+  return usable ? std::optional(std::move(out)) : std::nullopt;
+}
+
 }  // namespace
 
-std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questioner) {
-  std::vector<CalibrationRow> out;
+CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner) {
+  CalibrationRows out;
+  const std::map<std::string, double> rates = output_rates(csv);
   for (std::size_t i = 0; i < csv.size(); ++i) {
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
     const Question q = questioner.question(cells);
-    // Speculation has a fit of its own; open-loop runs, saturated boxes and devices that share a model
-    // test this one.
-    if (!q.measured || q.measured->open_loop || !q.measured->spec.empty()) continue;
+    // Speculation has a fit of its own; saturated boxes and devices that share a model test this one.
+    if (!q.measured || !q.measured->spec.empty()) continue;
     if (q.measured->saturated || !q.measured->device.empty()) continue;
-    out.push_back({.index = i,
-                   .id = csv.at(i, "id"),
-                   .group = csv.at(i, "group"),
-                   .source = csv.at(i, "source"),
-                   .measured = *q.measured,
-                   .value = *cells.number("value") / q.measured->scale});
+    CalibrationRow row{.index = i,
+                       .id = csv.at(i, "id"),
+                       .group = csv.at(i, "group"),
+                       .source = csv.at(i, "source"),
+                       .measured = *q.measured,
+                       .value = *cells.number("value") / q.measured->scale};
+    if (!row.measured.open_loop) {
+      out.fitted.push_back(std::move(row));
+      continue;
+    }
+    const auto rate = rates.find(run_key(csv, i));
+    if (auto load = steady(row, rate == rates.end() ? 0 : rate->second)) out.fitted.push_back(*std::move(load));
+    out.tested.push_back(std::move(row));
   }
   return out;
 }
@@ -49,9 +86,13 @@ std::size_t CalibrationSet::twin_of(const Measured& measured, Questioner& questi
   return index;
 }
 
-bool CalibrationSet::predictable(const StepModel& model, const Measured& measured) const {
+bool CalibrationSet::predictable(const StepModel& model, const CalibrationRow& row) const {
   try {
-    predict(model, measured.point);
+    if (row.steady) {
+      steady_tpot(model, row.measured.point);
+    } else {
+      predict(model, row.measured.point);
+    }
     return true;
   } catch (const Error& error) {
     if (error.code() != Error::Code::Unsupported) throw;
@@ -65,10 +106,11 @@ CalibrationSet::CalibrationSet(std::vector<CalibrationRow> rows, Questioner& que
     const std::size_t twin = twin_of(row.measured, questioner);
     if (twin == kNone) continue;
     row.measured.point = within_pool(twins_[twin].model, row.measured.point);
-    const std::string load = row.measured.twin_key() + "#" + row.measured.load_key();
+    const std::string load =
+        row.measured.twin_key() + "#" + row.measured.load_key() + (row.steady ? "|steady" : "");
     auto job = job_of.find(load);
     if (job == job_of.end()) {
-      if (!predictable(twins_[twin].model, row.measured)) continue;
+      if (!predictable(twins_[twin].model, row)) continue;
       job = job_of.emplace(load, jobs_.size()).first;
       jobs_.push_back({.twin = twin, .rows = {}});
     }
@@ -101,9 +143,12 @@ Eigen::VectorXd CalibrationSet::residuals(const std::function<StepModel(const Tw
       for (std::size_t j = deal; j < jobs_.size(); j += n_deals) {
         const Job& job = jobs_[j];
         const StepModel& model = models[job.twin];
-        const Prediction p = predict(model, rows_[job.rows.front()].measured.point);
+        const CalibrationRow& first = rows_[job.rows.front()];
+        const bool steady = first.steady;
+        const Prediction p = steady ? Prediction{} : predict(model, first.measured.point);
+        const double tpot = steady ? steady_tpot(model, first.measured.point).value() : 0;
         for (const std::size_t r : job.rows) {
-          const double value = read_off(p, rows_[r].measured, model.twin().stack);
+          const double value = steady ? tpot : read_off(p, rows_[r].measured, model.twin().stack);
           out[static_cast<Eigen::Index>(r)] = std::log(value / rows_[r].value);
         }
       }

@@ -21,10 +21,16 @@ struct CalibrationRow {
   Measured measured;
   double value = 0;   // base units
   double weight = 0;  // 1 / rows of its group
+  // A time per token of requests that come when they come, at the load that was measured with it: the point's
+  // concurrency is how many generated at once, by Little's law.
+  bool steady = false;
 };
 
-// Rows that a fit can use: with a twin, a load that starts at once, and a positive value.
-std::vector<CalibrationRow> calibration_rows(const Csv& csv, Questioner& questioner);
+struct CalibrationRows {
+  std::vector<CalibrationRow> fitted;  // with a twin, a load that starts at once or is steady, a positive value
+  std::vector<CalibrationRow> tested;  // requests that come when they come, to be simulated
+};
+CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner);
 
 class CalibrationSet {
  public:
@@ -52,7 +58,7 @@ class CalibrationSet {
     std::vector<std::size_t> rows;
   };
   std::size_t twin_of(const Measured& measured, Questioner& questioner);
-  bool predictable(const StepModel& model, const Measured& measured) const;
+  bool predictable(const StepModel& model, const CalibrationRow& row) const;
 
   std::vector<CalibrationRow> rows_;
   std::vector<Twin> twins_;

@@ -44,14 +44,27 @@ Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& 
       observer_(observer),
       now_(clock.now()) {}
 
+void Loop::apply_held() {
+  for (Command& command : held_) apply(command, scheduler_, observer_, now_);
+  held_.clear();
+}
+
 TimePoint Loop::take() {
+  apply_held();
   if (arrivals_.next() <= now_) {
-    for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
+    for (Command& command : arrivals_.take(now_)) {
+      // A cancellation is heeded at once, after what it may be of.
+      const bool held = std::holds_alternative<Request>(command) && scheduler_.policy().ahead;
+      held_.push_back(std::move(command));
+      if (!held) apply_held();
+    }
   }
   if (scheduler_.next_deadline() <= now_) {
     scheduler_.expire(now_);
     for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
   }
+  if (scheduler_.idle()) apply_held();
+  if (!held_.empty()) return now_;  // for one step
   // Whoever was given up may ask anew: what comes next is known only now.
   return std::min(arrivals_.next(), scheduler_.next_deadline());
 }

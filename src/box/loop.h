@@ -60,7 +60,8 @@ class ObserverList final : public Observer {
 // Commands are applied at step boundaries, in order; the last event of a sequence that is cancelled,
 // or whose deadline has come, follows at once. The box's time goes from step end to step end
 // (StepResult::end), not by what the clock says after waiting, so that oversleeping does not
-// accumulate; after idling it is the clock's. Executors that take runs are given steps many at once.
+// accumulate; after idling it is the clock's. Where the policy schedules ahead, a request that comes during a
+// step misses the next one, too, which was scheduled when that step began. Executors that take runs are given steps many at once.
 class Loop {
  public:
   // All must outlive this.
@@ -80,6 +81,7 @@ class Loop {
  private:
   // Takes what has arrived, ends what is past its deadline; returns when there is more of either.
   TimePoint take();
+  void apply_held();
   // One step, or a run of them up to `until`: when it was over; nothing if there is nothing to run.
   std::optional<TimePoint> step(TimePoint until);
 
@@ -89,6 +91,7 @@ class Loop {
   Clock& clock_;
   Observer& observer_;
   TimePoint now_;
+  std::vector<Command> held_;  // came too late for the step that begins
   // Used again and again.
   Step step_;
   StepRun run_;

@@ -91,8 +91,8 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
   options.step_tokens_max = cells.count("max_batched_tokens");
   options.sequences_max = cells.count("max_num_seqs");
   // A client that keeps at most so many requests in flight makes the others wait.
-  if (const auto in_flight = cells.count("concurrency")) {
-    options.sequences_max = std::min(*in_flight, options.sequences_max.value_or(*in_flight));
+  if (const auto in_flight = cells.count("concurrency"); in_flight && *in_flight > 0) {
+    options.in_flight_max = *in_flight;
   }
   const bool complete = workload.requests > 0 && workload.rate > 0 && workload.prompt > 0 &&
                         workload.gen > 0 && (cells.has("gen_tokens") || cells.has("gen_mean"));
@@ -147,9 +147,9 @@ std::string Measured::load_key() const {
   if (saturated) key += "|saturated";
   if (open_loop) {
     const WorkloadOptions& w = open_loop->workload;
-    key += format("|{}|{}|{}|{}|{}|{}|{}|{}", w.requests, w.rate, w.burstiness, w.prompt, w.gen,
+    key += format("|{}|{}|{}|{}|{}|{}|{}|{}|{}", w.requests, w.rate, w.burstiness, w.prompt, w.gen,
                   w.range_ratio, open_loop->step_tokens_max.value_or(0),
-                  open_loop->sequences_max.value_or(0));
+                  open_loop->sequences_max.value_or(0), open_loop->in_flight_max.value_or(0));
   }
   return key;
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "box/fleet.h"
 #include "box/outages.h"
+#include "box/capped_arrivals.h"
 #include "box/serving_policy.h"
 #include "box/table_executor.h"
 #include "twin/memory_plan.h"
@@ -182,6 +183,10 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
                           const Progress& progress) {
   const WorkloadOptions& workload = options.workload;
   verify(workload);
+  if (options.in_flight_max && (*options.in_flight_max < 1 || options.boxes != 1 || reacts(options))) {
+    throw_invalid("--in-flight: at least 1, for one box and requests that depend on no answers; without --boxes, "
+                  "--users and --turns");
+  }
   const Limits limits = limits_of(model, options);
   Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
   if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);
@@ -204,7 +209,12 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   };
   if (!reacts(options)) {
     GeneratedArrivals arrivals(workload);
-    run(arrivals, {&recorder, &meter});
+    if (options.in_flight_max) {
+      CappedArrivals capped(arrivals, *options.in_flight_max);
+      run(capped, {&recorder, &meter, &capped});
+    } else {
+      run(arrivals, {&recorder, &meter});
+    }
   } else {
     ConversationArrivals arrivals = conversations(options, limits);
     run(arrivals, {&recorder, &meter, &arrivals});

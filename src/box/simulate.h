@@ -19,6 +19,8 @@ struct SimulateOptions {
   WorkloadOptions workload = {};
   std::int64_t users =
       0;  // > 0: closed loop of so many users; the workload's rate and burstiness play no part
+  // Of an open loop: a client that keeps at most so many under way, and the others back (box/capped_arrivals.h).
+  std::optional<std::int64_t> in_flight_max = {};
   // In place of the stack's limits, and of the KV that is safe on the machine.
   std::optional<std::int64_t> step_tokens_max = {}, sequences_max = {}, kv_tokens = {};
   std::optional<std::string> policy = {};  // a name of sched/policy.h in place of the stack's

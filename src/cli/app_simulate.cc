@@ -20,6 +20,10 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
   verb.add_option("--day", o.day, "Length of that day in seconds")->check(CLI::Range(1.0, 1e9))->capture_default_str();
   verb.add_option("--users", o.users, "Closed loop: so many users who wait for answers (instead of --rate)")
       ->check(CLI::Range(0, 1 << 16));
+  verb.add_option("--in-flight", o.in_flight_max,
+                  "The client keeps at most so many requests under way, the others wait with it")
+      ->check(CLI::Range(1, 1 << 16))
+      ->excludes("--users");
   verb.add_option("--think", o.think, "Mean seconds before a user goes on (with --users or --turns)")
       ->check(kSeconds);
   verb.add_option("--turns", o.turns, "Turns of a conversation, each asked with all that was said")
@@ -48,7 +52,7 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
 
 void add_scheduling(CLI::App& verb, SimulateOptionsCli& o) {
   verb.add_option("--policy", o.policy,
-                  "How requests are scheduled: fcfs, vllm, llama.cpp, ollama, sglang (default: the stack's)");
+                  "How requests are scheduled: fcfs, cached, vllm, llama.cpp, ollama, sglang (default: the stack's)");
   verb.add_option("--prefix-cache", o.prefix_cache,
                   "on or off: what was read is kept for who begins alike (default: the policy's)")
       ->check(CLI::IsMember({"on", "off"}));

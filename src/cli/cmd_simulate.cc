@@ -79,6 +79,7 @@ class RequestFile {
 SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options) {
   SimulateOptions simulation{.workload = workload_of(options),
                              .users = options.users,
+                             .in_flight_max = options.in_flight_max,
                              .step_tokens_max = options.step_tokens_max,
                              .sequences_max = options.sequences_max,
                              .kv_tokens = options.kv_tokens,

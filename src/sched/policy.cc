@@ -10,12 +10,13 @@
 namespace tinderbox {
 namespace {
 
-constexpr std::array<Policy, 5> kPolicies = {{
+constexpr std::array<Policy, 6> kPolicies = {{
     {.name = "fcfs"},
-    {.name = "vllm", .prefix_cache = true},
+    {.name = "cached", .prefix_cache = true},
+    {.name = "vllm", .prefix_cache = true, .ahead = true},
     {.name = "llama.cpp", .prefix_cache = true, .slots = true},
     {.name = "ollama", .prefix_cache = true, .slots = true},
-    {.name = "sglang", .prefix_cache = true, .prompts_alone = true, .longest_match_first = true},
+    {.name = "sglang", .prefix_cache = true, .prompts_alone = true, .longest_match_first = true, .ahead = true},
 }};
 
 }  // namespace

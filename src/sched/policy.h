@@ -3,15 +3,15 @@
 // the block size of the pool.
 //
 //   fcfs       one token budget, in order of arrival; nothing is kept
-//   vllm       one token budget: what decodes first, then prompts in chunks (vLLM v1); cache of
-//   full blocks llama.cpp  slots: a request takes one and the room that it can ever need, so
-//   nothing is preempted; a slot keeps
-//              its last sequence, and the next one reuses what they have in common (llama-server:
+//   cached     one token budget: what decodes first, then prompts in chunks; cache of full blocks
+//   vllm       the same, a step ahead (vLLM v1; async scheduling is its default since 0.14)
+//   llama.cpp  slots: a request takes one and the room that it can ever need, so nothing is preempted; a slot
+//              keeps its last sequence, and the next one reuses what they have in common (llama-server:
 //              cache_prompt)
 //   ollama     the same; each slot with the context it was started with
-//   sglang     prompts go alone and before what decodes (without enable_mixed_chunk); whoever has
-//   most of
-//              his prompt in the radix cache goes first, while few wait (schedule_policy lpm)
+//   sglang     prompts go alone and before what decodes (without enable_mixed_chunk); whoever has most of his
+//              prompt in the radix cache goes first, while few wait (schedule_policy lpm); a step ahead (its
+//              overlap scheduler)
 //
 // Left out: a slot's context shifting, SGLang's guess of how long answers will be when it admits.
 #pragma once
@@ -27,6 +27,7 @@ struct Policy {
   bool prompts_alone = false;        // steps that work on prompts decode for nobody
   bool longest_match_first = false;  // else in order of arrival
   bool slots = false;                // holds all it can ever need; what is cached is a slot's
+  bool ahead = false;  // a step is scheduled while the one before it runs (the loop sees to it)
   bool fair = false;  // between keys, within a priority: who was served least goes first
 };
 

@@ -18,7 +18,7 @@ OpAttributes experts(int n_experts, int n_used) {
   return at;
 }
 
-// With the exponent 1 tokens are routed at random: the mean over drawn routings agrees within four
+// Experts that are all alike: the mean over drawn routings agrees within four
 // standard errors.
 TEST(ExpertsTouched, AgreesWithRoutingDrawn) {
   constexpr int kRuns = 2000;
@@ -47,19 +47,46 @@ TEST(ExpertsTouched, AgreesWithRoutingDrawn) {
   }
 }
 
-// T tokens touch as many as T^x routed at random.
-TEST(ExpertsTouched, ExponentStandsForAlikeTokens) {
+// Popularities drawn from the distribution, then experts by them.
+TEST(ExpertsTouched, AgreesWithPopularityDrawn) {
+  constexpr int kRuns = 4000, kExperts = 32, kUsed = 4;
+  for (const double evenness : {0.5, 1.0, 3.0}) {
+    Stack stack = round_stack();
+    stack.price.routing_evenness = evenness;
+    for (const int n_tokens : {1, 2, 7, 40}) {
+      Random random(23, Stream::Test, static_cast<std::uint32_t>(n_tokens));
+      double sum = 0, squares = 0;
+      for (int run = 0; run < kRuns; ++run) {
+        int touched = 0;
+        for (int e = 0; e < kExperts; ++e) {
+          const double x = random.gamma(evenness, 1), y = random.gamma(evenness * (kExperts / kUsed - 1), 1);
+          touched += random.uniform() < 1 - std::pow(y / (x + y), n_tokens) ? 1 : 0;
+        }
+        sum += touched;
+        squares += touched * touched;
+      }
+      const double mean = sum / kRuns, variance = squares / kRuns - mean * mean;
+      EXPECT_NEAR(experts_touched(experts(kExperts, kUsed), n_tokens, stack), mean, 4 * std::sqrt(variance / kRuns))
+          << evenness << ", " << n_tokens << " tokens";
+    }
+  }
+}
+
+TEST(ExpertsTouched, LessEvenIsFewer) {
   Stack stack = round_stack();
   const OpAttributes at = experts(64, 4);
-  stack.price.routing_exponent = 0.5;
-  EXPECT_DOUBLE_EQ(experts_touched(at, 16, stack), expected_experts(64, 4, 4));
-  EXPECT_DOUBLE_EQ(experts_touched(at, 1, stack), 4);
-  for (const double x : {0.3, 0.8, 1.0, 1.2}) {
-    stack.price.routing_exponent = x;
+  double before[8] = {};
+  for (const double evenness : {0.1, 0.3, 1.0, 3.0, 30.0, 1e4, 1e9}) {
+    stack.price.routing_evenness = evenness;
     EXPECT_DOUBLE_EQ(experts_touched(at, 1, stack), 4);
-    for (double n = 1; n < 1000; n *= 2) {
-      EXPECT_LT(experts_touched(at, n, stack), experts_touched(at, n + 1, stack) + 1e-9);
-      EXPECT_LE(experts_touched(at, n, stack), 64);
+    EXPECT_DOUBLE_EQ(experts_touched(experts(8, 8), 5, stack), 8);
+    int i = 0;
+    for (const double n : {1.5, 2.0, 5.0, 30.0, 200.0, 8192.0}) {
+      const double touched = experts_touched(at, n, stack);
+      EXPECT_GT(touched, before[i]);
+      EXPECT_LE(touched, expected_experts(64, 4, n) * (1 + 1e-9));
+      EXPECT_LT(touched, experts_touched(at, n + 1, stack) + 1e-9);
+      before[i++] = touched;
     }
   }
 }

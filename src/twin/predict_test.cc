@@ -10,19 +10,6 @@ namespace {
 
 using namespace testing;
 
-StepModel dense_twin() {
-  return StepModel(round_twin());
-}
-
-StepModel windowed_moe_twin() {
-  ModelConfig model = dense_model();
-  model.n_experts = 32;
-  model.n_experts_used = 4;
-  model.d_ff_expert = 1024;
-  for (int i = 0; i < model.n_layers; ++i) model.layer_window.push_back(i % 2 == 0 ? 128 : 0);
-  return StepModel({round_machine(), round_stack(), model, all_in(DType::Q8_0), DType::F16});
-}
-
 // One stream, step by step: what predict() integrates.
 Seconds played(const StepModel& model, const Point& p, Seconds* first_token) {
   Seconds time;
@@ -199,7 +186,7 @@ TEST(Predict, SlowerNumbersMakeSlowerRuns) {
       const bool speeds_up = p.key.ends_with("_share") ||
                              (p.key.ends_with("_ratio") && p.key != "price.overlap_ratio");
       *p.value = speeds_up ? before / 2 : before * 2 + 1e-6;
-      if (p.key != "price.routing_exponent") {
+      if (p.key != "price.routing_evenness") {
         EXPECT_GE(predict(model.with_stack(stack), point).total, base.total) << p.key;
       }
       *p.value = before;

@@ -8,6 +8,7 @@ namespace tinderbox {
 namespace {
 
 constexpr double kCountedActivationBytes = 4;  // of an element in Work::activations
+constexpr double kEven = 1e6;                  // experts so evenly popular are taken as alike
 constexpr double kNarrowHead = 128;            // head dimension that attention kernels are made for
 
 struct Shares {
@@ -69,7 +70,9 @@ void price_product(const OpShape& op, const StepShape& step, const Work& work,
   const Shares shares = product_shares(op, twin, clock);
   const double rows = std::max(rows_of_product(op, step), 1.0);
   const double half = op.op_class == OpClass::Expert ? p.expert_half_rows : p.half_rows;
-  cost.compute = work.matmul / shares.compute * ((rows + half) / rows);
+  // One row takes a vector's kernel, which fills no tiles; a mean of 1 to 2 rows is a mixture.
+  const double unfilled = half * std::min(rows - 1, 1.0);
+  cost.compute = work.matmul / shares.compute * ((rows + unfilled) / rows);
   cost.memory = work.weights / shares.memory + activation_time(work, twin);
 }
 
@@ -115,6 +118,18 @@ void price_scan(const Work& work, const TwinModel& twin, Hertz clock, Cost& cost
                 activation_time(work, twin);
 }
 
+// log(gamma(x + n) / gamma(x)) for x, n > 0. Not std::lgamma, which writes a global.
+double log_gamma_step(double x, double n) {
+  constexpr double kLarge = 12;  // from where Stirling's series is exact
+  double below = 0;
+  for (; x < kLarge; ++x) below += std::log((x + n) / x);
+  const auto tail = [](double y) {
+    const double r = 1 / (y * y);
+    return (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r / 1188)))) / y;
+  };
+  return (x - 0.5) * std::log1p(n / x) + n * (std::log(x + n) - 1) + tail(x + n) - tail(x) - below;
+}
+
 }  // namespace
 
 std::string_view bound_name(Bound bound) {
@@ -137,9 +152,10 @@ Bound largest(Seconds compute, Seconds memory, Seconds launch) {
 }
 
 double experts_touched(const OpAttributes& at, double n_tokens, const Stack& stack) {
-  const double effective =
-      n_tokens <= 1 ? n_tokens : std::pow(n_tokens, stack.price.routing_exponent);
-  return expected_experts(at.n_experts, at.n_used, effective);
+  if (n_tokens <= 1 || at.n_used >= at.n_experts) return std::min<double>(n_tokens, 1) * at.n_used;
+  const double a = stack.price.routing_evenness, b = a * (static_cast<double>(at.n_experts) / at.n_used - 1);
+  if (b > kEven) return expected_experts(at.n_experts, at.n_used, n_tokens);
+  return at.n_experts * -std::expm1(log_gamma_step(b, n_tokens) - log_gamma_step(a + b, n_tokens));
 }
 
 Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,

@@ -3,7 +3,8 @@
 // parameters (twin/stack.h):
 //
 //   memory    weights / (m bandwidth) + spilled activations / (vector share bandwidth)
-//   compute   flops / (c peak) * (rows + half_rows) / rows     rows of the product, or an expert's
+//   compute   flops / (c peak) * (rows + half_rows) / rows     rows of the product, or an expert's; of one row
+//                                                              flops / (c peak), by kernels for vectors
 //   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time or scan_time
 //
 // Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
@@ -35,7 +36,13 @@ struct Cost {
 Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,
            bool decode);
 
-// Distinct experts that a step of n tokens touches, by the stack's routing exponent.
+// Distinct experts that a step of n tokens touches. Text is not routed at random: what is read now is
+// about something, and some experts are popular with it. With a popularity p an expert is one of a
+// token's K of E; over the experts it is spread as Beta(a, a (E / K - 1)), whose mean is K / E, with the
+// stack's evenness a: 1, the popularities are spread widely; without end, all are alike. Of n tokens
+//
+//   E (1 - mean of (1 - p)^n) = E (1 - B(a, b + n) / B(a, b))
+//
 double experts_touched(const OpAttributes& at, double n_tokens, const Stack& stack);
 
 }  // namespace tinderbox

@@ -16,6 +16,7 @@ constexpr std::array kNouns = {
     Noun{"share", Measure::Share},
     Noun{"ratio", Measure::Share},
     Noun{"exponent", Measure::Share},
+    Noun{"evenness", Measure::Share},
     Noun{"rows", Measure::Share},  // a fitted number of rows is no whole number
     Noun{"tokens", Measure::Share},
     Noun{"time", Measure::Time},
@@ -33,7 +34,7 @@ constexpr std::array<PriceKey, 23> kPriceKeys = {{
     {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
     {"price.half_rows", &PriceParameters::half_rows, false},
     {"price.expert_half_rows", &PriceParameters::expert_half_rows, false},
-    {"price.routing_exponent", &PriceParameters::routing_exponent, false},
+    {"price.routing_evenness", &PriceParameters::routing_evenness, false},
     {"price.attention_memory_share", &PriceParameters::attention_memory_share, false},
     {"price.attention_compute_share", &PriceParameters::attention_compute_share, false},
     {"price.quantised_kv_ratio", &PriceParameters::quantised_kv_ratio, false},

@@ -35,7 +35,7 @@ struct PriceParameters {
   double single_head_ratio = 1;     // LM head of one row against dense products, likewise
   double half_rows = 0;             // rows of a product at which it reaches half its compute share
   double expert_half_rows = 0;      // ditto, rows an expert
-  double routing_exponent = 1;      // T tokens touch as many experts as T^x tokens routed at random
+  double routing_evenness = 1e9;    // of experts' popularity (twin/price.h)
   double attention_memory_share = 1, attention_compute_share = 1;
   double quantised_kv_ratio = 1;    // memory share of attention over keys of less than 16 bits
   double attention_width_exponent = 0;  // compute share falls as (128 / head dimension)^x beyond 128

@@ -145,4 +145,17 @@ inline TwinModel round_twin() {
   return {round_machine(), round_stack(), dense_model(), all_in(DType::F16), DType::F16};
 }
 
+inline StepModel dense_twin() {
+  return StepModel(round_twin());
+}
+
+inline StepModel windowed_moe_twin() {
+  ModelConfig model = dense_model();
+  model.n_experts = 32;
+  model.n_experts_used = 4;
+  model.d_ff_expert = 1024;
+  for (int i = 0; i < model.n_layers; ++i) model.layer_window.push_back(i % 2 == 0 ? 128 : 0);
+  return StepModel({round_machine(), round_stack(), model, all_in(DType::Q8_0), DType::F16});
+}
+
 }  // namespace tinderbox::testing

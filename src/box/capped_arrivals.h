@@ -1,0 +1,34 @@
+// A client that keeps at most so many requests under way: the others wait with it, in order, and are sent as answers
+// end (`vllm bench serve --max-concurrency`). Their time in that queue is the client's, not the server's.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <unordered_set>
+#include <vector>
+
+#include "box/loop.h"
+
+namespace tinderbox {
+
+// Must be among the loop's observers. Of a source that does not depend on answers.
+class CappedArrivals final : public Arrivals, public Observer {
+ public:
+  // Requires in_flight_max >= 1; source must outlive this.
+  CappedArrivals(Arrivals& source, std::int64_t in_flight_max);
+  std::vector<Command> take(TimePoint now) override;
+  TimePoint next() const override;
+  bool wait(Clock& clock) override;
+  void on_admission(const Request& request, Admission admission, TimePoint now) override;
+  void on_token(const TokenEvent& event, TimePoint now) override;
+
+ private:
+  void frees(SeqId seq, TimePoint now);
+
+  Arrivals& source_;
+  std::deque<Request> waiting_;       // have come, and are not sent
+  std::deque<TimePoint> places_;      // free ones, and since when
+  std::unordered_set<SeqId> sent_;    // looked up, never iterated
+};
+
+}  // namespace tinderbox

@@ -1,0 +1,77 @@
+#include "box/capped_arrivals.h"
+
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "box/simulate.h"
+#include "box/test_executor.h"
+#include "box/workload.h"
+#include "twin/test_models.h"
+
+namespace tinderbox {
+namespace {
+
+using namespace testing;
+
+SimulateOptions burst(std::int64_t n, std::optional<std::int64_t> in_flight_max) {
+  SimulateOptions options;
+  options.workload = {.requests = n, .rate = 1e6, .prompt = 64, .gen = 32, .range_ratio = 0.5, .seed = 3};
+  options.in_flight_max = in_flight_max;
+  return options;
+}
+
+// A place that is free at once changes nothing.
+TEST(CappedArrivals, ManyPlacesAreNoCap) {
+  const StepModel model = dense_twin();
+  SimulateOptions options = burst(40, {});
+  options.workload.rate = 3;
+  const Report open = simulate(model, options).report;
+  options.in_flight_max = 40;
+  const Report capped = simulate(model, options).report;
+  EXPECT_EQ(open.ttft.mean, capped.ttft.mean);
+  EXPECT_EQ(open.duration, capped.duration);
+}
+
+// All come at once: the server never holds more than the cap, and whoever waits with the client does not wait with
+// the server.
+TEST(CappedArrivals, TheServerSeesTheCapAlone) {
+  const StepModel model = dense_twin();
+  for (const std::int64_t cap : {1, 3, 8}) {
+    SimulateOptions options = burst(50, cap);
+    std::multimap<TimePoint, int> changes;  // of requests at the server
+    std::int64_t n = 0;
+    options.on_finished = [&](const RequestTimes& times) {
+      ++n;
+      changes.emplace(times.arrival, 1);
+      changes.emplace(times.arrival + times.e2e, -1);
+    };
+    const Report report = simulate(model, options).report;
+    EXPECT_EQ(report.finished, 50);
+    EXPECT_EQ(n, 50);
+    std::int64_t at_server = 0, most = 0;
+    for (auto i = changes.begin(); i != changes.end();) {
+      // Those that end make room for those that come at the same time.
+      const TimePoint at = i->first;
+      for (; i != changes.end() && i->first == at; ++i) at_server += i->second;
+      most = std::max(most, at_server);
+    }
+    EXPECT_EQ(most, cap);
+    SimulateOptions open = burst(50, {});
+    EXPECT_LT(report.ttft.mean.value(), simulate(model, open).report.ttft.mean.value());
+  }
+}
+
+TEST(CappedArrivals, SameSeedSameTimesInRunsAndSteps) {
+  const StepModel model = dense_twin();
+  SimulateOptions options = burst(60, 5);
+  const Report runs = simulate(model, options).report;
+  options.by_steps = true;
+  const Report steps = simulate(model, options).report;
+  EXPECT_EQ(runs.duration, steps.duration);
+  EXPECT_EQ(runs.e2e.p99, steps.e2e.p99);
+}
+
+}  // namespace
+}  // namespace tinderbox
