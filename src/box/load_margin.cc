@@ -141,7 +141,7 @@ LoadMargin load_margin(const StepModel& model, const SimulateOptions& options,
   for (int i = 0; i < kSeeds; ++i) {
     const std::vector<double> rates = saturation_of(model, options, result, n, i);
     if (!rates.empty()) found.push_back(boxes * rates.front());
-    for (const double rate : rates) all.push_back(boxes * rate);
+    for (const double each : rates) all.push_back(boxes * each);
   }
   if (found.empty()) return {.why_not = "no request was answered"};
   out.saturation = quantile(found, 0.5);

