@@ -19,17 +19,22 @@ constexpr std::int64_t kBacklogMin = 1000, kBacklogMax = 4000;
 constexpr std::int64_t kTurnovers = 8;  // of a full batch, if that many requests are allowed
 constexpr double kRateMax = 1e6;        // a workload's
 constexpr double kNear = 0.9;           // of saturation
+constexpr std::uint64_t kAnew = 0x9E3779B97F4A7C15;  // odd: multiples differ
 
 // n requests of the trace, those of seed i of kSeeds, all there at once. Parts of a short trace
-// overlap.
+// overlap, and come again and again; what they share with others is then new.
 std::shared_ptr<const Trace> backlog_of(const Trace& trace, std::int64_t n, int i) {
-  const std::int64_t n_all = std::ssize(trace.requests);
-  n = std::min(n, (n_all + 1) / 2);
-  const std::int64_t from = (n_all - n) * i / (kSeeds - 1);
+  const std::int64_t n_all = std::ssize(trace.requests), n_part = std::min(n, (n_all + 1) / 2);
+  const std::int64_t from = (n_all - n_part) * i / (kSeeds - 1);
   auto out = std::make_shared<Trace>();
   out->format = trace.format;
-  out->requests.assign(trace.requests.begin() + from, trace.requests.begin() + from + n);
-  for (Request& request : out->requests) request.arrival = TimePoint{};
+  for (std::int64_t k = 0; k < n; ++k) {
+    Request request = trace.requests[static_cast<std::size_t>(from + k % n_part)];
+    request.arrival = TimePoint{};
+    for (Content& content : request.contents)
+      content.id += static_cast<std::uint64_t>(k / n_part) * kAnew;
+    out->requests.push_back(std::move(request));
+  }
   return out;
 }
 
@@ -133,6 +138,7 @@ LoadMargin load_margin(const StepModel& model, const SimulateOptions& options,
                                   since_start(w.trace->requests.back().arrival).value()
                             : w.rate;
   out.load = rate * taken;
+  out.body = options.body.has_value();
   out.peak_load = out.load * (1 + (timed ? 0 : w.diurnal));
   const std::int64_t n =
       std::clamp<std::int64_t>(kTurnovers * result.limits.sequences_max, kBacklogMin, kBacklogMax);
@@ -162,12 +168,14 @@ std::string load_margin_text(const LoadMargin& m) {
     out +=
         format("                 {} % at the peak of a day\n", percent(m.peak_load / m.saturation));
   }
+  if (m.body) out += "                 saturation is that of a cool and healthy box\n";
   switch (m.verdict()) {
     case Saturation::Below:
       break;
     case Saturation::Near:
       out +=
-          "                 near saturation latencies depend on the seed and grow with the length "
+          "                 near or above saturation latencies depend on the seed and grow with "
+          "the length "
           "of the run:\n"
           "                 read them as what this run had, not as what such a load has\n";
       break;

@@ -23,6 +23,7 @@ struct LoadMargin {
   // Requests/s of all boxes: the median of the seeds; least and most of them, and of the halves of
   // each.
   double saturation = 0, saturation_low = 0, saturation_high = 0;
+  bool body = false;  // took part in the run, not in this
   int seeds = 0;
   std::int64_t requests = 0;  // of each seed
 

@@ -283,11 +283,12 @@ std::string report_table(const Report& r) {
   counts.add({"output tokens/s", human_number(r.output_rate.value())});
   counts.add({"all tokens/s", human_number(r.total_rate.value())});
   counts.add({"steps", format("{}", r.steps)});
+  const auto about = [](double n) { return format("{:.{}f}", n, n < 10 ? 2 : n < 100 ? 1 : 0); };
   const auto percent = [](double share) { return format("{} %", human_number(100 * share)); };
   counts.add({"busy", percent(r.busy_share) + " of the time"});
   counts.add({"mean batch", human_number(r.mean_batch)});
   counts.add({"requests inside",
-              format("{:.3g} running, {:.2g} waiting on average", r.mean_running, r.mean_waiting)});
+              format("{} running, {} waiting on average", about(r.mean_running), about(r.mean_waiting))});
   counts.add({"KV in use", percent(r.mean_kv_share) + " on average"});
   counts.add({"KV peak", format("{} of {} blocks ({})", r.kv_blocks_peak, r.kv_blocks,
                                 percent(peak_kv_share(r)))});
