@@ -41,7 +41,9 @@ TraceFile::TraceFile(const std::string& path) : path_(path), file_(path, std::io
 
 void TraceFile::write(std::string_view piece) {
   file_.seekp(end_);
-  file_ << piece << PerfettoTrace::kEnd << std::flush;
+  const std::string with_end = std::string(piece) + std::string(PerfettoTrace::kEnd);
+  file_.write(with_end.data(), std::ssize(with_end));  // longer than the stream's buffer: one call of the system
+  file_.flush();
   end_ += std::ssize(piece);
 }
 

@@ -27,7 +27,7 @@ class RequestFile {
 };
 
 // Ends as JSON must after every piece, and goes on by writing over that end: whoever kills the
-// program keeps a trace that opens.
+// program keeps a trace that opens, unless it is within a write.
 class TraceFile {
  public:
   explicit TraceFile(const std::string& path);
