@@ -37,11 +37,12 @@ class Inbox final : public Arrivals {
 
 class Box {
  public:
-  Box(const StepModel& model, const Scheduler& fresh, const FleetOptions& options, Observer* source)
+  Box(const StepModel& model, const Scheduler& fresh, const FleetOptions& options, Observer* source,
+      const std::vector<BoxWatch*>& watches)
       : scheduler_(fresh),
         executor_(model, options.by_steps),
-        recorder_(options.request_time, options.slo, options.on_finished),
-        observers_(observers(model, options, source)),
+        recorder_(options.request_time, options.slo, options.on_finished, options.n_keys),
+        observers_(observers(model, options, source, watches)),
         loop_(scheduler_, body_ ? static_cast<Executor&>(*body_) : executor_,
               outages_ ? static_cast<Arrivals&>(*outages_) : inbox_, clock_, observers_) {}
 
@@ -61,10 +62,13 @@ class Box {
 
  private:
   std::vector<Observer*> observers(const StepModel& model, const FleetOptions& options,
-                                   Observer* source) {
+                                   Observer* source, const std::vector<BoxWatch*>& watches) {
     std::vector<Observer*> list = {&recorder_};
+    list.insert(list.end(), watches.begin(), watches.end());
     if (options.body) {
-      body_.emplace(executor_, model, *options.body);
+      BodyOptions body = *options.body;
+      body.on_window = tell_body(std::move(body.on_window), watches);
+      body_.emplace(executor_, model, std::move(body));
       list.push_back(&outages_.emplace(inbox_, *body_));
     }
     if (source != nullptr) list.push_back(source);
@@ -88,7 +92,10 @@ Boxes make_boxes(const StepModel& model, const Scheduler& fresh, const FleetOpti
                  Observer* source) {
   CHECK(options.n_boxes >= 1);
   Boxes boxes(options.n_boxes);
-  for (auto& box : boxes) box = std::make_unique<Box>(model, fresh, options, source);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const auto watches = options.watch ? options.watch(static_cast<std::int64_t>(i)) : std::vector<BoxWatch*>{};
+    boxes[i] = std::make_unique<Box>(model, fresh, options, source, watches);
+  }
   return boxes;
 }
 
@@ -108,7 +115,7 @@ FleetResult result_of(const Boxes& boxes, const FleetOptions& options) {
     out.boxes.push_back(box->recorder().report());
     if (BodyExecutor* body = box->body()) out.bodies.push_back(body->report(end));
   }
-  out.report = all.report();
+  out.report = all.report(std::ssize(boxes));
   return out;
 }
 
@@ -138,7 +145,7 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
                       const std::function<void(std::int64_t)>& progress) {
   Boxes boxes = make_boxes(model, scheduler, options, nullptr);
   if (is_blind(options.routing)) {
-    ThreadPool pool(options.on_finished ? 1 : options.n_threads);
+    ThreadPool pool(options.on_finished || options.watch ? 1 : options.n_threads);
     const auto n = static_cast<std::size_t>(pool.n_threads());
     std::vector<std::unique_ptr<Arrivals>> sources;
     for (std::size_t i = 0; i < n; ++i) sources.push_back(make());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "box/body_executor.h"
+#include "box/box_watch.h"
 #include "box/outages.h"
 #include "box/report.h"
 #include "box/router.h"
@@ -26,6 +27,8 @@ struct FleetOptions {
   Duration request_time{};
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};  // given: one thread
+  WatchBox watch = {};                                        // likewise
+  std::int64_t n_keys = 1;
   bool by_steps = false;
 };
 

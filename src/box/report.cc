@@ -12,8 +12,8 @@
 namespace tinderbox {
 
 Recorder::Recorder(Duration request_time, const Slo& slo,
-                   std::function<void(const RequestTimes&)> on_finished)
-    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)) {
+                   std::function<void(const RequestTimes&)> on_finished, std::int64_t n_keys)
+    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)), keys_(n_keys) {
   for (const auto& [name, promised] :
        {std::pair{"TTFT", slo.ttft}, std::pair{"TPOT", slo.tpot}, std::pair{"E2E", slo.e2e}}) {
     if (promised && !(*promised > 0)) {
@@ -34,6 +34,7 @@ void Recorder::on_admission(const Request& request, Admission admission, TimePoi
   sums_.prompt_tokens += request.n_prompt;
   Live& live = live_[request.id];
   live.arrival = request.arrival;
+  live.key = request.key;
   live.n_prompt = request.n_prompt;
 }
 
@@ -46,6 +47,8 @@ void Recorder::on_step(const Step& step, TimePoint start, const StepResult& resu
   lateness_ += result.lateness;
   last_ = std::max(last_, result.end);
   see_memory(scheduler);
+  see_time(scheduler, result.end - start);
+  kv_block_ns_ += Wide{scheduler.kv().n_blocks() - scheduler.kv().n_free()} * (result.end - start).count();
   for (const StepItem& item : step.items) {
     if (!item.decodes) see_start(item.seq, start);
   }
@@ -59,6 +62,11 @@ void Recorder::see_memory(const Scheduler& scheduler) {
   sums_.preemptions = counters.preemptions;
   sums_.prefix_tokens = counters.prefix_tokens;
   sums_.prefix_hit_tokens = counters.prefix_hit_tokens;
+}
+
+void Recorder::see_time(const Scheduler& scheduler, Duration duration) {
+  running_ns_ += Wide{scheduler.n_running()} * duration.count();
+  waiting_ns_ += Wide{scheduler.n_waiting()} * duration.count();
 }
 
 void Recorder::see_start(SeqId seq, TimePoint start) {
@@ -77,6 +85,13 @@ void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times
   busy_ += times.end - start;
   last_ = std::max(last_, times.end);
   see_memory(scheduler);
+  see_time(scheduler, times.end - start);
+  std::int64_t n_steps = 0, n_blocks = 0;  // so far
+  for (const RunTimes::Piece& piece : times.pieces) {
+    const std::int64_t before = n_blocks;
+    n_blocks = scheduler.kv_blocks_sum(run, n_steps += piece.n);
+    kv_block_ns_ += Wide{n_blocks - before} * piece.step.count();
+  }
   for (const SeqId seq : run.preempted) {
     Live& live = live_.at(seq);
     // Until then it had a token in every step that decodes; if its prompt was not in again, its last one stands.
@@ -144,7 +159,8 @@ void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) 
                      .n_generated = event.n_generated,
                      .queue = live.first_step - live.arrival,
                      .ttft = live.first_token - live.arrival + request_time_,
-                     .e2e = now - live.arrival + request_time_};
+                     .e2e = now - live.arrival + request_time_,
+                     .key = live.key};
   if (event.n_generated > 1) times.tpot = (now - live.first_token) / (event.n_generated - 1);
   const auto keeps = [](const std::optional<double>& promised, Duration time) {
     return !promised || to_seconds(time).value() <= *promised;
@@ -156,6 +172,7 @@ void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) 
   if (event.n_generated > 1) tpot_.add(times.tpot);
   e2e_.add(times.e2e);
   queue_.add(times.queue);
+  keys_.finished(times.key, times.n_generated, times.ttft);
   if (on_finished_) on_finished_(times);
 }
 
@@ -172,6 +189,9 @@ void Recorder::merge(const Recorder& other) {
   n_items_ += other.n_items_;
   n_step_tokens_ += other.n_step_tokens_;
   busy_ += other.busy_;
+  running_ns_ += other.running_ns_;
+  waiting_ns_ += other.waiting_ns_;
+  kv_block_ns_ += other.kv_block_ns_;
   lateness_ += other.lateness_;
   first_ = std::min(first_, other.first_);
   last_ = std::max(last_, other.last_);
@@ -180,9 +200,14 @@ void Recorder::merge(const Recorder& other) {
   itl_.merge(other.itl_);
   e2e_.merge(other.e2e_);
   queue_.merge(other.queue_);
+  keys_.merge(other.keys_);
 }
 
-Report Recorder::report() const {
+double Recorder::mean_of(Wide sum, Duration over) {
+  return static_cast<double>(sum) / static_cast<double>(over.count());
+}
+
+Report Recorder::report(std::int64_t n_boxes) const {
   Report r = sums_;
   r.busy = to_seconds(busy_);
   r.lateness = to_seconds(lateness_);
@@ -192,6 +217,13 @@ Report Recorder::report() const {
     r.goodput = static_cast<double>(r.good) / r.duration;
     r.output_rate = static_cast<double>(r.output_tokens) / r.duration;
     r.total_rate = static_cast<double>(r.prompt_tokens + r.output_tokens) / r.duration;
+    r.mean_running = mean_of(running_ns_, last_ - first_);
+    r.mean_waiting = mean_of(waiting_ns_, last_ - first_);
+    const auto boxes = static_cast<double>(n_boxes);
+    r.busy_share = r.busy / r.duration / boxes;
+    if (r.kv_blocks > 0) {
+      r.mean_kv_share = mean_of(kv_block_ns_, last_ - first_) / (boxes * static_cast<double>(r.kv_blocks));
+    }
   }
   if (r.steps > 0) {
     r.mean_batch = static_cast<double>(n_items_) / static_cast<double>(r.steps);
@@ -202,6 +234,7 @@ Report Recorder::report() const {
   r.itl = itl_.distribution();
   r.e2e = e2e_.distribution();
   r.queue = queue_.distribution();
+  r.keys = keys_.rows();
   return r;
 }
 
@@ -216,6 +249,14 @@ std::string requests_csv_row(const RequestTimes& t) {
   return format("{},{},{},{},{},{},{},{},{}\n", t.id, s(t.arrival - TimePoint{}), t.n_prompt, t.n_generated,
                 s(t.queue), s(t.ttft), tpot, s(t.e2e), t.good ? 1 : 0);
 }
+
+namespace {
+
+double peak_kv_share(const Report& r) {
+  return r.kv_blocks == 0 ? 0 : static_cast<double>(r.kv_blocks_peak) / static_cast<double>(r.kv_blocks);
+}
+
+}  // namespace
 
 std::string report_table(const Report& r) {
   Table latencies({"latency", "count", "mean", "p50", "p90", "p95", "p99"});
@@ -242,8 +283,15 @@ std::string report_table(const Report& r) {
   counts.add({"output tokens/s", human_number(r.output_rate.value())});
   counts.add({"all tokens/s", human_number(r.total_rate.value())});
   counts.add({"steps", format("{}", r.steps)});
+  const auto about = [](double n) { return format("{:.{}f}", n, n < 10 ? 2 : n < 100 ? 1 : 0); };
+  const auto percent = [](double share) { return format("{} %", human_number(100 * share)); };
+  counts.add({"busy", percent(r.busy_share) + " of the time"});
   counts.add({"mean batch", human_number(r.mean_batch)});
-  counts.add({"KV peak", format("{} of {} blocks", r.kv_blocks_peak, r.kv_blocks)});
+  counts.add({"requests inside",
+              format("{} running, {} waiting on average", about(r.mean_running), about(r.mean_waiting))});
+  counts.add({"KV in use", percent(r.mean_kv_share) + " on average"});
+  counts.add({"KV peak", format("{} of {} blocks ({})", r.kv_blocks_peak, r.kv_blocks,
+                                percent(peak_kv_share(r)))});
   counts.add({"preemptions", format("{}", r.preemptions)});
   if (r.expired > 0) counts.add({"past deadline", format("{} requests", r.expired)});
   if (r.prefix_hit_tokens > 0) {
@@ -282,6 +330,11 @@ nlohmann::ordered_json report_json(const Report& r) {
       {"prefix_hit_tokens", r.prefix_hit_tokens},
       {"kv_blocks", r.kv_blocks},
       {"kv_blocks_peak", r.kv_blocks_peak},
+      {"peak_kv_share", peak_kv_share(r)},
+      {"mean_kv_share", r.mean_kv_share},
+      {"mean_running", r.mean_running},
+      {"mean_waiting", r.mean_waiting},
+      {"busy_share", r.busy_share},
       {"ttft_s", distribution(r.ttft)},
       {"tpot_s", distribution(r.tpot)},
       {"itl_s", distribution(r.itl)},
@@ -292,6 +345,7 @@ nlohmann::ordered_json report_json(const Report& r) {
     json["good"] = r.good;
     json["goodput_per_s"] = r.goodput.value();
   }
+  if (!r.keys.empty()) json["keys"] = key_json(r.keys);
   return json;
 }
 

@@ -19,6 +19,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "box/durations.h"
+#include "box/key_report.h"
 #include "box/loop.h"
 
 namespace tinderbox {
@@ -36,6 +37,7 @@ struct RequestTimes {
   std::int32_t n_prompt = 0, n_generated = 0;
   Duration queue{}, ttft{}, tpot{}, e2e{};  // tpot: 0 of one token
   bool good = true;                         // within the SLO
+  std::uint64_t key = 0;
 };
 
 struct Report {
@@ -51,16 +53,22 @@ struct Report {
   std::int64_t prefix_tokens = 0, prefix_hit_tokens = 0;  // looked up in the prefix cache, and found
   double mean_batch = 0, mean_step_tokens = 0;  // sequences and tokens of a step
   std::int64_t kv_blocks = 0, kv_blocks_peak = 0;
+  // Over the whole duration, idle times too; of several boxes the first two are those of all together.
+  double mean_running = 0, mean_waiting = 0;  // requests
+  double mean_kv_share = 0;                   // of the KV blocks in use
+  double busy_share = 0;                      // of the time in steps
   Seconds busy, lateness;  // in steps; behind the modelled machine
   Distribution ttft, tpot, itl, e2e, queue;
+  std::vector<KeyRow> keys = {};  // if there are several
 };
 
 class Recorder final : public Observer {
  public:
   // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
-  // E2E. on_finished: told of each request as it finishes. Throws Error::Invalid for an SLO of 0 or less.
+  // E2E. on_finished: told of each request as it finishes. n_keys: above 1, those below it get rows of their own.
+  // Throws Error::Invalid for an SLO of 0 or less.
   explicit Recorder(Duration request_time = {}, const Slo& slo = {},
-                    std::function<void(const RequestTimes&)> on_finished = {});
+                    std::function<void(const RequestTimes&)> on_finished = {}, std::int64_t n_keys = 1);
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
@@ -69,11 +77,18 @@ class Recorder final : public Observer {
               const Scheduler& scheduler) override;
   // Adds what another box saw. Of KV it keeps the fullest box.
   void merge(const Recorder& other);
-  Report report() const;
+  // n_boxes: whose records were merged.
+  Report report(std::int64_t n_boxes = 1) const;
 
  private:
+  // A number of things times how long they were there, exactly: what steps in runs and one by one agree on.
+  __extension__ using Wide = __int128;
+  static double mean_of(Wide sum, Duration over);
+  void see_time(const Scheduler& scheduler, Duration duration);
+
   struct Live {
     TimePoint arrival, first_step, first_token, last_token;
+    std::uint64_t key = 0;
     std::int32_t n_prompt = 0;
     bool started = false;
     bool resumes = false;  // preempted, and no token since
@@ -91,6 +106,7 @@ class Recorder final : public Observer {
   Report sums_;                           // its rates and distributions are made by report()
   std::int64_t n_items_ = 0, n_step_tokens_ = 0;
   Duration busy_{}, lateness_{};
+  Wide running_ns_ = 0, waiting_ns_ = 0, kv_block_ns_ = 0;
   TimePoint first_ = TimePoint::max(), last_{};
   bool by_runs_ = false;
   // Of runs in which decoding pauses: since when, and the first tokens of those who have joined since.
@@ -98,6 +114,7 @@ class Recorder final : public Observer {
   TimePoint pause_{};
   std::vector<std::pair<SeqId, TimePoint>> joined_;
   Durations ttft_, tpot_, itl_, e2e_, queue_;
+  KeyTimes keys_;
 };
 
 // One row a request, with a header; a trace reads them as input (box/trace.h).

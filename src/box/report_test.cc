@@ -46,6 +46,10 @@ TEST(Recorder, OneRequestByHand) {
   EXPECT_EQ(r.output_tokens, 3);
   EXPECT_DOUBLE_EQ(r.mean_step_tokens, 22.0 / 3);
   EXPECT_EQ(r.kv_blocks_peak, 6);  // 22 tokens in blocks of 4
+  EXPECT_DOUBLE_EQ(r.mean_kv_share, (5 * 1200 + 6 * 2020) / 3220.0 / 100);
+  EXPECT_DOUBLE_EQ(r.mean_running, 1);
+  EXPECT_EQ(r.mean_waiting, 0);
+  EXPECT_DOUBLE_EQ(r.busy_share, 1);
 }
 
 // HTTP and tokenising: a client waits for them before its first token; the box's steps, its rates and
@@ -109,6 +113,18 @@ TEST(Recorder, RequestRowsAreATrace) {
   ASSERT_EQ(trace.requests.size(), 2u);
   EXPECT_EQ(trace.requests[1].arrival, TimePoint(Duration(10'000)));
   EXPECT_EQ(trace.requests[1].n_gen_max, 9);
+}
+
+// One step of 1100 ns each, one after the other, and 7800 ns of nothing before a third.
+TEST(Recorder, AveragesAreOverTime) {
+  const Report r = run({sized(1, 0, 10, 1), sized(2, 0, 10, 1), sized(3, 10'000, 10, 1)}, {.sequences_max = 1});
+  EXPECT_DOUBLE_EQ(r.mean_running, 3300 / 11'100.0);
+  EXPECT_DOUBLE_EQ(r.mean_waiting, 1100 / 11'100.0);
+  EXPECT_DOUBLE_EQ(r.busy_share, 3300 / 11'100.0);
+  EXPECT_DOUBLE_EQ(r.mean_kv_share, 3 * 3300 / 11'100.0 / 100);
+  const nlohmann::ordered_json json = report_json(r);
+  EXPECT_EQ(json["mean_kv_share"], r.mean_kv_share);
+  EXPECT_EQ(json["peak_kv_share"], 0.03);
 }
 
 TEST(Recorder, QueueIsTheTimeBeforeTheFirstStep) {

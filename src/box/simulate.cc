@@ -152,6 +152,8 @@ SimulationResult simulate_fleet(const StepModel& model, const Scheduler& schedul
                            .request_time = to_duration(Seconds(model.twin().stack.price.request_time)),
                            .slo = options.slo,
                            .on_finished = options.on_finished,
+                           .watch = options.watch,
+                           .n_keys = workload.keys,
                            .by_steps = options.by_steps};
   const std::int64_t every = std::max<std::int64_t>(1, n_requests(workload) / 100);
   const auto come = [&](std::int64_t n) {
@@ -192,12 +194,18 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);
   TableExecutor executor(model, options.by_steps);
   std::optional<BodyExecutor> body;
-  if (options.body) body.emplace(executor, model, *options.body);
+  const auto watches = options.watch ? options.watch(0) : std::vector<BoxWatch*>{};
+  if (options.body) {
+    BodyOptions with = *options.body;
+    with.on_window = tell_body(std::move(with.on_window), watches);
+    body.emplace(executor, model, std::move(with));
+  }
   VirtualClock clock;
   Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
-                    options.on_finished);
+                    options.on_finished, workload.keys);
   ProgressMeter meter(progress, n_requests(workload));
   const auto run = [&](Arrivals& arrivals, std::vector<Observer*> observers) {
+    observers.insert(observers.end(), watches.begin(), watches.end());
     if (!body) {
       ObserverList list(std::move(observers));
       return run_loop(scheduler, executor, arrivals, clock, list);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "box/body_executor.h"
+#include "box/box_watch.h"
 #include "box/report.h"
 #include "box/router.h"
 #include "box/workload.h"
@@ -28,6 +29,7 @@ struct SimulateOptions {
   bool fair = false;                       // between keys
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};
+  WatchBox watch = {};
   std::optional<BodyOptions> body = {};  // power, heat and faults; without: a healthy cool box
   std::int64_t boxes = 1;                    // alike, behind a router
   RouterPolicy routing = RouterPolicy::RoundRobin;

@@ -112,6 +112,23 @@ TEST(Simulate, OneAtATimeIsAnMD1Queue) {
   EXPECT_NEAR(r.busy / r.duration, rho, 0.02);
 }
 
+// The same of an open loop, of those who run and of those who wait; whoever comes within a step is seen at its end.
+TEST(Simulate, OpenLoopObeysLittlesLaw) {
+  for (const std::int64_t boxes : {1, 3}) {
+    const Report r = simulate(twin(), {.workload = {.requests = 2000, .rate = 0.4, .prompt = 64, .gen = 32},
+                                       .sequences_max = 4,
+                                       .boxes = boxes})
+                         .report;
+    const double rate = r.request_rate.value(), running = rate * (r.e2e.mean - r.queue.mean).value();
+    EXPECT_NEAR(r.mean_running, running, 1e-9 * running) << boxes;
+    EXPECT_LE(r.mean_waiting, rate * r.queue.mean.value()) << boxes;
+    EXPECT_EQ(r.mean_waiting > 0, boxes == 1);
+    EXPECT_GT(r.mean_kv_share, 0);
+    EXPECT_LE(r.busy_share, 1);
+    EXPECT_LT(r.mean_kv_share, static_cast<double>(r.kv_blocks_peak) / static_cast<double>(r.kv_blocks));
+  }
+}
+
 // Little's law: what is in the box on average = rate of arrival * time spent there.
 TEST(Simulate, ClosedLoopObeysLittlesLaw) {
   const Report r =

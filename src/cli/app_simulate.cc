@@ -132,6 +132,11 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
+  verb->add_option("--perfetto", o.perfetto,
+                   "Write every run of steps and every request's way here, as a trace that ui.perfetto.dev opens "
+                   "(JSON, about 2 kB a request, cut at 500 MB)");
+  verb->add_option("--svg", o.svg,
+                   "Draw rates, queues, KV, TTFT and TPOT over time here; with --body also watts, heat and clock");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
   verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
 }

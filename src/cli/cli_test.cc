@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "cli/app.h"
 #include "cli/context.h"
 
@@ -128,6 +129,38 @@ TEST(App, SimulateReplaysWhatItWrote) {
   EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--trace", "/nowhere.csv"}), 2);
   EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests-out", "/nowhere/r.csv"}), 2);
   EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests-out", "/dev/full"}), 2);
+}
+
+TEST(App, SimulateWritesTracesAndCharts) {
+  const std::string json = testing::TempDir() + "trace.json", svg = testing::TempDir() + "lines.svg";
+  const auto simulate = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b", "--requests", "300"};
+    all.insert(all.end(), more.begin(), more.end());
+    ::testing::internal::CaptureStdout();
+    const int code = run(all);
+    return std::pair(code, ::testing::internal::GetCapturedStdout());
+  };
+  const auto plain = simulate({"--boxes", "2", "--body", "--json"});
+  const auto watched =
+      simulate({"--boxes", "2", "--body", "--json", "--perfetto", json.c_str(), "--svg", svg.c_str()});
+  EXPECT_EQ(watched, plain);
+  const auto trace = nlohmann::json::parse(read_file(json));
+  EXPECT_GT(trace["traceEvents"].size(), 3000u);
+  const std::string chart = read_file(svg);
+  EXPECT_TRUE(chart.starts_with("<svg") && chart.ends_with("</svg>\n"));
+  for (const char* word : {"KV in use", "waiting", "TTFT", "TPOT", "GPU clock", "°C"}) {
+    EXPECT_NE(chart.find(word), std::string::npos) << word;
+  }
+  const auto margin = nlohmann::json::parse(plain.second)["load_margin"];
+  EXPECT_EQ(margin["verdict"], "below");
+  EXPECT_LE(margin["share_low"], margin["share_high"]);
+  EXPECT_NE(simulate({"--rate", "1000"}).second.find("above saturation the queue grows"), std::string::npos);
+  EXPECT_EQ(simulate({"--users", "3"}).second.find("saturation"), std::string::npos);
+  EXPECT_NE(simulate({"--keys", "3"}).second.find("\nkey  finished"), std::string::npos);
+  for (const char* option : {"--perfetto", "--svg"}) {
+    EXPECT_EQ(simulate({option, "/nowhere/file"}).first, 2);
+    EXPECT_EQ(simulate({option, "/dev/full"}).first, 2);
+  }
 }
 
 TEST(Context, DevicesOfOneBoxShareAModelAsAsked) {

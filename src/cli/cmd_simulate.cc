@@ -1,14 +1,14 @@
-#include <fstream>
 #include <limits>
 
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "box/simulate.h"
+#include "box/load_margin.h"
 #include "box/trace.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/simulate_outputs.h"
 
 namespace tinderbox::cli {
 namespace {
@@ -53,27 +53,6 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o) {
 // Faults at a rate are drawn for so long; a run may last longer.
 constexpr double kFaultSeconds = 30 * 86'400.0;
 
-// A row for each request that finished, as it does.
-class RequestFile {
- public:
-  explicit RequestFile(const std::string& path) : path_(path), file_(path) {
-    check("opened");
-    file_ << requests_csv_header();
-  }
-  void add(const RequestTimes& times) { file_ << requests_csv_row(times); }
-  void close() {
-    file_.flush();
-    check("written; is the disk full?");
-  }
-
- private:
-  void check(std::string_view what) {
-    if (!file_) throw_invalid(format("--requests-out: {} cannot be {}", path_, what));
-  }
-  std::string path_;
-  std::ofstream file_;
-};
-
 }  // namespace
 
 SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options) {
@@ -99,16 +78,14 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const StepModel step_model(make_twin(context, options.twin));
   require_one_replica(step_model.twin());
   SimulateOptions simulation = simulation_of(step_model, options);
-  std::optional<RequestFile> file;
-  if (!options.requests_out.empty()) {
-    file.emplace(options.requests_out);
-    simulation.on_finished = [&](const RequestTimes& times) { file->add(times); };
-  }
+  SimulationOutputs outputs(options, step_model.twin());
+  outputs.attach(simulation);
   Progress progress("requests simulated");
   const SimulationResult result =
       simulate(step_model, simulation,
                [&](std::int64_t done, std::int64_t total) { progress.at(done, total); });
-  if (file) file->close();
+  outputs.close();
+  const LoadMargin margin = load_margin(step_model, simulation, result);
   const TwinModel& twin = step_model.twin();
   if (options.json) {
     nlohmann::ordered_json document = {{"machine", twin.machine.id},
@@ -119,11 +96,12 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
                                        {"parallel", twin.parallel.text()},
                                        {"seed", options.seed}};
     document.update(simulation_json(result));
+    document["load_margin"] = load_margin_json(margin);
     print_json(document);
   } else {
     print(format("{} in {} by {} on {}, seed {}\n\n", twin.model.id, twin.weights.name,
                  twin.stack.name, boxes_text(twin), options.seed));
-    print(simulation_table(result));
+    print(simulation_table(result) + load_margin_text(margin) + key_table(result.report.keys));
   }
   return 0;
 }

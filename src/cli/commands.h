@@ -93,7 +93,7 @@ int cmd_faults(const Context& context, const FaultsOptionsCli& options);
 struct SimulateOptionsCli {
   TwinOptions twin;
   double rate = 1, burstiness = 1, range_ratio = 0, diurnal = 0, day = 86'400, think = 0, speed = 1;
-  std::string prompt = "512", gen = "128", trace, requests_out;
+  std::string prompt = "512", gen = "128", trace, requests_out, perfetto, svg;
   std::optional<std::int64_t> in_flight_max{};
   std::int64_t requests = 100, users = 0, turns = 1, shared_prefix = 0;
   std::uint64_t seed = 0;

@@ -9,6 +9,11 @@
 #include "base/text.h"
 
 namespace tinderbox::cli {
+namespace {
+
+constexpr double kTimeLeftAfter = 0.5;  // seconds: before, it is a guess
+
+}  // namespace
 
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
@@ -37,7 +42,13 @@ void Progress::at(std::int64_t done, std::int64_t total) {
   if (percent == percent_) return;
   percent_ = percent;
   const std::string bar(static_cast<std::size_t>(percent / 5), '#');
-  std::fputs(format("\r[{:<20}] {:3} %  {}", bar, percent, what_).c_str(), stderr);
+  const double passed = since_start(clock_.now()).value();
+  std::string left;
+  if (passed >= kTimeLeftAfter && done > 0) {
+    const double seconds = passed * static_cast<double>(total - done) / static_cast<double>(done);
+    left = seconds < 100 ? format(", {:.0f} s left", seconds) : format(", {} left", human(Seconds(seconds)));
+  }
+  std::fputs(format("\r[{:<20}] {:3} %  {}{}\033[K", bar, percent, what_, left).c_str(), stderr);
 }
 
 }  // namespace tinderbox::cli

@@ -8,6 +8,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/clock.h"
+
 namespace tinderbox::cli {
 
 // Writes to stdout; a reader that has gone away ends the process quietly.
@@ -16,8 +18,8 @@ void print(std::string_view text);
 void print_json(const nlohmann::ordered_json& document);
 void log(std::string_view line);  // stderr
 
-// "[#####     ] 51 %  what"; drawn at most every percent, only if stderr is a terminal; erased by
-// done().
+// "[#####     ] 51 %  what, 12 s left"; drawn at most every percent, only if stderr is a terminal; erased when it
+// is over.
 class Progress {
  public:
   explicit Progress(std::string what);
@@ -30,6 +32,7 @@ class Progress {
   std::string what_;
   bool terminal_;
   int percent_ = -1;
+  WallClock clock_;
 };
 
 }  // namespace tinderbox::cli

@@ -77,6 +77,21 @@ std::int64_t DecodeGroup::blocks_needed(std::int64_t n_steps) const {
   return blocks;
 }
 
+// Whoever takes a block in step k holds it in the n_steps - k that are left, and takes further ones every n steps:
+// of those that are so many times, the k-th to the end sum up to an arithmetic series.
+std::int64_t DecodeGroup::blocks_needed_sum(std::int64_t n_steps) const {
+  if (!grows_) return 0;
+  const auto n = static_cast<std::int64_t>(takers_.size());
+  const std::int64_t rounds = n_steps / n, rest = n_steps % n, n_phases = std::min(n, n_steps);
+  std::int64_t sum = 0, phase = step_ % n;
+  for (std::int64_t k = 0; k < n_phases; ++k) {
+    const std::int64_t times = rounds + (k < rest ? 1 : 0);
+    sum += takers_[static_cast<std::size_t>(phase)] * (times * (n_steps - k) - n * (times * (times - 1) / 2));
+    if (++phase == n) phase = 0;
+  }
+  return sum;
+}
+
 std::int64_t DecodeGroup::steps_within(std::int64_t n_blocks, std::int64_t n_steps_max) const {
   if (blocks_needed(n_steps_max) <= n_blocks) return n_steps_max;
   std::int64_t fits = 0, too_many = n_steps_max;

@@ -68,6 +68,8 @@ class DecodeGroup {
   std::int64_t steps_left() const { return ends_.front().step - step_; }
   // KV blocks that members take in the next n_steps steps.
   std::int64_t blocks_needed(std::int64_t n_steps) const;
+  // The sum of blocks_needed(1) ... blocks_needed(n_steps).
+  std::int64_t blocks_needed_sum(std::int64_t n_steps) const;
   // Steps, at most n_steps_max, for which n_blocks suffice.
   std::int64_t steps_within(std::int64_t n_blocks, std::int64_t n_steps_max) const;
   // Tokens that s has sampled since it joined; 0 unless it is a member.

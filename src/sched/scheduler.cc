@@ -284,6 +284,14 @@ void Scheduler::hold_run(StepRun& run, std::int64_t n_steps) {
   if (run.n_decoding > 0) CHECK(kv_.promise(group_.blocks_needed(n_steps) - group_.blocks_needed(1)));
 }
 
+// The pool has what they hold in the last step.
+std::int64_t Scheduler::kv_blocks_sum(const StepRun& run, std::int64_t n_steps) const {
+  CHECK(run_open_ && held_ && n_steps >= 0 && n_steps <= run.n_steps);
+  const std::int64_t n_last = kv_.n_blocks() - kv_.n_free();
+  if (run.n_decoding == 0 || run.n_steps == 1) return n_steps * n_last;
+  return n_steps * (n_last - group_.blocks_needed(run.n_steps)) + group_.blocks_needed_sum(n_steps);
+}
+
 void Scheduler::complete_run(const StepRun& run, std::vector<TokenEvent>& events) {
   CHECK(run_open_ && held_);
   run_open_ = false;

@@ -96,6 +96,9 @@ class Scheduler {
   std::int32_t n_running() const { return static_cast<std::int32_t>(running_.size()); }
   std::int32_t n_waiting() const { return static_cast<std::int32_t>(waiting_.size()); }
   const KvPool& kv() const { return kv_; }
+  // Blocks in use in each of the first n_steps steps of the run that is held, summed over them.
+  // Requires that it is, and n_steps <= run.n_steps.
+  std::int64_t kv_blocks_sum(const StepRun& run, std::int64_t n_steps) const;
   const SchedulerCounters& counters() const { return counters_; }
   const Limits& limits() const { return limits_; }
   // CHECKs the laws of a serving box: submitted = refused + finished + cancelled + live; blocks

@@ -70,6 +70,9 @@ struct Pair {
     if (run.n_steps == 0) return;
     by_runs.hold_run(run, random.range(1, run.n_steps));
     const std::int32_t n_free = by_runs.kv().n_free();
+    std::vector<std::int64_t> blocks_sums;
+    for (std::int64_t i = 0; i <= run.n_steps; ++i) blocks_sums.push_back(by_runs.kv_blocks_sum(run, i));
+    ASSERT_EQ(blocks_sums.front(), 0);
     std::vector<TokenEvent> events;
     by_runs.complete_run(run, events);
     std::vector<TokenEvent> step_events;
@@ -80,6 +83,8 @@ struct Pair {
       if (i + 1 == run.n_steps) {
         ASSERT_EQ(by_steps.kv().n_free(), n_free);
       }
+      const std::int64_t n_used = by_steps.kv().n_blocks() - by_steps.kv().n_free();
+      ASSERT_EQ(blocks_sums[static_cast<std::size_t>(i + 1)] - blocks_sums[static_cast<std::size_t>(i)], n_used);
       const auto n_sampled = std::ranges::count_if(step.items, &StepItem::samples);
       const std::vector<TokenId> sampled(static_cast<std::size_t>(n_sampled));
       by_steps.complete(step, sampled, step_events);
