@@ -1,7 +1,6 @@
 #include "box/sweep_store.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "base/csv.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "box/sweep_columns.h"
 
 namespace tinderbox {
 namespace {
@@ -23,99 +23,6 @@ using Json = nlohmann::json;
 
 constexpr int kApplicationId = 0x74627370;  // "tbsp", at offset 68 of the file
 constexpr int kBusyMs = 60'000;             // a reader may hold the file for so long
-
-// Main figures of a report as columns: where they stand in its JSON document.
-struct Figure {
-  std::string_view column, at;
-};
-constexpr Figure kFigures[] = {
-    {"finished", "/finished"},
-    {"refused", "/refused"},
-    {"cancelled", "/cancelled"},
-    {"expired", "/expired"},
-    {"duration_s", "/duration_s"},
-    {"requests_per_s", "/requests_per_s"},
-    {"output_tokens_per_s", "/output_tokens_per_s"},
-    {"total_tokens_per_s", "/total_tokens_per_s"},
-    {"good", "/good"},
-    {"goodput_per_s", "/goodput_per_s"},
-    {"ttft_mean_s", "/ttft_s/mean"},
-    {"ttft_p50_s", "/ttft_s/p50"},
-    {"ttft_p90_s", "/ttft_s/p90"},
-    {"ttft_p99_s", "/ttft_s/p99"},
-    {"tpot_mean_s", "/tpot_s/mean"},
-    {"tpot_p50_s", "/tpot_s/p50"},
-    {"tpot_p90_s", "/tpot_s/p90"},
-    {"tpot_p99_s", "/tpot_s/p99"},
-    {"itl_mean_s", "/itl_s/mean"},
-    {"itl_p99_s", "/itl_s/p99"},
-    {"e2e_mean_s", "/e2e_s/mean"},
-    {"e2e_p50_s", "/e2e_s/p50"},
-    {"e2e_p99_s", "/e2e_s/p99"},
-    {"queue_mean_s", "/queue_s/mean"},
-    {"queue_p99_s", "/queue_s/p99"},
-    {"mean_batch", "/mean_batch"},
-    {"kv_blocks", "/kv_blocks"},
-    {"kv_blocks_peak", "/kv_blocks_peak"},
-    {"preemptions", "/preemptions"},
-    {"prefix_tokens", "/prefix_tokens"},
-    {"prefix_hit_tokens", "/prefix_hit_tokens"},
-    {"wall_energy_per_token_j", "/wall_energy_per_token_j"},
-    {"mean_wall_w", "/mean_wall_w"},
-    {"gpu_max_c", "/gpu_max_c"},
-    {"slowest_speed", "/slowest_speed"},
-    {"down_s", "/down_s"},
-};
-
-std::string column_of(std::string_view key) {
-  std::string out(key);
-  std::ranges::replace(out, '-', '_');
-  return out;
-}
-
-// Every column but the report, in the order of the table.
-std::vector<std::string> columns_of(const Sweep& sweep) {
-  std::vector<std::string> columns = {"point"};
-  for (const std::string& key : all_keys(sweep)) columns.push_back(column_of(key));
-  const std::size_t n_settings = columns.size();
-  columns.emplace_back("error");
-  for (const Figure& figure : kFigures) columns.emplace_back(figure.column);
-  columns.emplace_back("command");
-  for (std::size_t i = 1; i < n_settings; ++i) {
-    // No option may have the name of a figure.
-    CHECK(std::count(columns.begin(), columns.end(), columns[i]) == 1 && columns[i] != "report");
-  }
-  return columns;
-}
-
-std::string quoted(const std::vector<std::string>& columns) {
-  return format("\"{}\"", fmt::join(columns, "\", \""));
-}
-
-// SQLite decides which numbers among the settings are numbers (affinity NUMERIC).
-std::string schema_of(const Sweep& sweep) {
-  std::string columns = "point INTEGER PRIMARY KEY";
-  for (const std::string& key : all_keys(sweep))
-    columns += format(", \"{}\" NUMERIC", column_of(key));
-  columns += ", error TEXT";
-  for (const Figure& figure : kFigures) columns += format(", {} NUMERIC", figure.column);
-  return format("CREATE TABLE points({}, command TEXT, report TEXT)", columns);
-}
-
-// The first line of `ours` that `theirs` lacks, or the other way round.
-std::string difference(const std::string& ours, const std::string& theirs) {
-  const std::vector<std::string> a = split(ours, '\n'), b = split(theirs, '\n');
-  const auto lacks = [](const auto& lines, const std::string& line) {
-    return std::ranges::find(lines, line) == lines.end();
-  };
-  for (const std::string& line : a) {
-    if (lacks(b, line)) return format("the sweep file now says `{}`", line);
-  }
-  for (const std::string& line : b) {
-    if (lacks(a, line)) return format("the sweep file no longer says `{}`", line);
-  }
-  return "the sweep file has its keys in another order";
-}
 
 }  // namespace
 
@@ -220,20 +127,23 @@ class SweepStore::Database {
 
   [[noreturn]] void fail(int code) const {
     const int system = sqlite3_system_errno(db_);
-    const bool full =
-        code == SQLITE_FULL ||
-        (code == SQLITE_IOERR && (system == ENOSPC || system == EFBIG || system == EDQUOT));
+    const int detail = sqlite3_extended_errcode(db_);
     std::string what = sqlite3_errmsg(db_);
-    if (code == SQLITE_NOTADB) what = "is not a SQLite file; name another one with --results";
-    if (code == SQLITE_BUSY)
-      what = "is locked by another program; end it, or name another file with --results";
+    if (code == SQLITE_NOTADB) what = "is no file of results of a sweep; give another name";
+    if (code == SQLITE_BUSY) what = "is locked by another program; end it, or give another name";
+    if (code == SQLITE_CORRUPT) what += "; the file is damaged: delete it and run the sweep again";
     if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN)
       what += "; check the file, its folder and their rights";
-    if (full)
+    const bool write = detail == SQLITE_IOERR_WRITE || detail == SQLITE_IOERR_FSYNC ||
+                       detail == SQLITE_IOERR_TRUNCATE;
+    if (code == SQLITE_FULL || write) {
       what = format(
-          "the disk is full ({}); what was kept before is safe: make room and run the same command "
-          "again",
-          system != 0 ? std::strerror(system) : "no space");
+          "cannot be written ({}); what was kept before is safe: make room and run the same "
+          "command again",
+          code == SQLITE_FULL ? "the disk is full"
+          : system != 0       ? std::strerror(system)
+                              : "a limit of file size?");
+    }
     throw_invalid(format("{}: {}", path_, what));
   }
 
@@ -262,7 +172,7 @@ SweepStore::~SweepStore() = default;
 void SweepStore::make(const std::string& program) {
   database_->run(format("PRAGMA application_id = {}", kApplicationId));
   database_->run("CREATE TABLE sweep(key TEXT PRIMARY KEY, value TEXT)");
-  database_->run(schema_of(sweep_));
+  database_->run(sweep_schema(sweep_));
   const std::pair<std::string_view, std::string> facts[] = {
       {"design", design_of(sweep_)},
       {"program", program},
@@ -279,8 +189,7 @@ void SweepStore::make(const std::string& program) {
 void SweepStore::check(const std::string& path, const std::string& schema,
                        const std::string& program) const {
   if (database_->count(format("PRAGMA {}.application_id", schema)) != kApplicationId) {
-    throw_invalid(
-        format("{}: is not the results of a sweep; name another file with --results", path));
+    throw_invalid(format("{}: is no file of results of a sweep; give another name", path));
   }
   const auto fact = [&](std::string_view key) {
     Database::Statement statement(*database_,
@@ -290,14 +199,12 @@ void SweepStore::check(const std::string& path, const std::string& schema,
   };
   const std::string design = fact("design");
   if (design != design_of(sweep_)) {
-    throw_invalid(
-        format("{}: holds results of another design: {}; name another file with --results", path,
-               difference(design_of(sweep_), design)));
+    throw_invalid(format("{}: holds results of another design: {}; give another name", path,
+                         design_difference(design_of(sweep_), design)));
   }
   if (fact("program") != program) {
-    throw_invalid(
-        format("{}: holds results of {}, and this is {}; name another file with --results", path,
-               fact("program"), program));
+    throw_invalid(format("{}: holds results of {}, and this is {}; give another name", path,
+                         fact("program"), program));
   }
 }
 
@@ -317,13 +224,13 @@ std::int64_t SweepStore::n_errors() const {
 }
 
 void SweepStore::add(std::span<const SweepRow> rows) {
-  const std::vector<std::string> columns = columns_of(sweep_);
+  const std::vector<std::string> columns = sweep_columns(sweep_);
   std::string marks = "?";
   for (std::size_t i = 0; i < columns.size(); ++i) marks += ", ?";
   database_->transaction([&] {
-    Database::Statement statement(
-        *database_,
-        format("INSERT OR IGNORE INTO points({}, report) VALUES({})", quoted(columns), marks));
+    Database::Statement statement(*database_,
+                                  format("INSERT OR IGNORE INTO points({}, report) VALUES({})",
+                                         quoted_columns(columns), marks));
     for (const SweepRow& row : rows) {
       statement.again();
       statement.integer(row.point);
@@ -334,7 +241,7 @@ void SweepStore::add(std::span<const SweepRow> rows) {
       CHECK(ran != row.report.empty());
       ran ? statement.null() : statement.text(row.error);
       const Json report = ran ? Json::parse(row.report) : Json();
-      for (const Figure& figure : kFigures) {
+      for (const SweepFigure& figure : sweep_figures()) {
         const Json::json_pointer at{std::string(figure.at)};
         statement.number(report.contains(at) ? report.at(at) : Json());
       }
@@ -379,10 +286,10 @@ std::int64_t SweepStore::merge(const std::string& path) {
 }
 
 void SweepStore::csv(const std::function<void(const std::string&)>& write) const {
-  const std::vector<std::string> columns = columns_of(sweep_);
+  const std::vector<std::string> columns = sweep_columns(sweep_);
   write(format("{}\n", fmt::join(columns, ",")));
-  Database::Statement statement(*database_,
-                                format("SELECT {} FROM points ORDER BY point", quoted(columns)));
+  Database::Statement statement(
+      *database_, format("SELECT {} FROM points ORDER BY point", quoted_columns(columns)));
   while (statement.step()) {
     std::string line;
     for (int i = 0; i < static_cast<int>(columns.size()); ++i) {
@@ -401,13 +308,13 @@ std::string SweepStore::table(std::int64_t n_rows) const {
   const bool goodput = database_->count("SELECT count(goodput_per_s) FROM points") > 0;
   if (goodput) header.emplace_back("goodput/s");
   Table table(header);
-  std::ranges::transform(keys, keys.begin(), column_of);
+  std::ranges::transform(keys, keys.begin(), sweep_column);
   keys.insert(keys.begin(), "point");
   Database::Statement statement(
       *database_,
       format("SELECT {}, ttft_p50_s, ttft_p99_s, tpot_p50_s, tpot_p99_s, output_tokens_per_s, "
              "goodput_per_s, error FROM points ORDER BY point LIMIT {}",
-             quoted(keys), n_rows));
+             quoted_columns(keys), n_rows));
   std::string errors;
   while (statement.step()) {
     std::vector<std::string> row;
