@@ -30,6 +30,8 @@ SweepRow report(std::int64_t point) {
                            point + 10, 0.1 * static_cast<double>(point))};
 }
 
+void add(SweepStore& store, const std::vector<SweepRow>& rows) { store.add(rows); }
+
 class SweepStoreTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -66,7 +68,7 @@ TEST_F(SweepStoreTest, RowsComeBackByPointWhateverTheOrder) {
   std::string forwards, backwards;
   {
     SweepStore store = open("a", sweep_);
-    for (std::int64_t i = 0; i < 6; ++i) store.add({{report(i)}});
+    for (std::int64_t i = 0; i < 6; ++i) add(store, {report(i)});
     forwards = csv(store);
   }
   SweepStore store = open("b", sweep_);
@@ -93,7 +95,7 @@ TEST_F(SweepStoreTest, ErrorsAreRowsAndWhatIsThereStays) {
   const std::vector<SweepRow> rows = {{.point = 1, .error = "does not \"fit\""}, report(2)};
   store.add(rows);
   const std::string before = csv(store);
-  store.add({{report(1)}});  // of a process that did the same work
+  add(store, {report(1)});  // of a process that did the same work
   EXPECT_EQ(csv(store), before);
   EXPECT_EQ(store.n_done(), 2);
   EXPECT_EQ(store.n_errors(), 1);
@@ -104,7 +106,10 @@ TEST_F(SweepStoreTest, ErrorsAreRowsAndWhatIsThereStays) {
 }
 
 TEST_F(SweepStoreTest, OtherFilesAreRefusedAndUnharmed) {
-  open("a", sweep_).add({{report(0)}});
+  {
+    SweepStore store = open("a", sweep_);
+    add(store, {report(0)});
+  }
   EXPECT_NE(
       refusal("a", sweep_of("[base]\nmodel = \"m\"\n[grid]\nrate = [1]")).find("[base] model = m"),
       std::string::npos);
@@ -125,7 +130,7 @@ TEST_F(SweepStoreTest, OtherFilesAreRefusedAndUnharmed) {
 TEST_F(SweepStoreTest, ADamagedFileIsAnError) {
   {
     SweepStore store = open("a", sweep_);
-    for (std::int64_t i = 0; i < 6; ++i) store.add({{report(i)}});
+    for (std::int64_t i = 0; i < 6; ++i) add(store, {report(i)});
   }
   const std::string whole = read_file(file("a"));
   for (std::size_t at = 0; at < whole.size(); at += 97) {
@@ -136,7 +141,7 @@ TEST_F(SweepStoreTest, ADamagedFileIsAnError) {
     try {  // whatever it says now, it says without crashing
       SweepStore store = open("b", sweep_);
       csv(store);
-      store.add({{report(0)}});
+      add(store, {report(0)});
     } catch (const Error&) {
     }
   }
@@ -153,14 +158,14 @@ TEST_F(SweepStoreTest, ShardsMergeIntoOne) {
   EXPECT_EQ(all.merge(file("two")), 0);
   EXPECT_EQ(all.merge(file("all")), 0);
   SweepStore whole = open("whole", sweep_);
-  for (std::int64_t i = 0; i < 6; ++i) whole.add({{report(i)}});
+  for (std::int64_t i = 0; i < 6; ++i) add(whole, {report(i)});
   EXPECT_EQ(csv(all), csv(whole));
   EXPECT_THROW(all.merge(file("nowhere")), Error);
   EXPECT_FALSE(fs::exists(file("nowhere")));
   SweepStore other = open("other", sweep_of(kToml + "[design]\nseeds = 2"));
   EXPECT_THROW(all.merge(file("other")), Error);
   SweepStore odd_one = open("odd", sweep_);
-  odd_one.add({{SweepRow{.point = 2, .report = R"({"finished":1})"}}});
+  add(odd_one, {SweepRow{.point = 2, .report = R"({"finished":1})"}});
   try {
     all.merge(file("odd"));
     FAIL();
@@ -183,7 +188,7 @@ TEST_F(SweepStoreTest, AFullDiskIsSaidAndWhatWasKeptStays) {
   std::int64_t n_kept = 0;
   std::string said;
   try {
-    for (; n_kept < 5000; ++n_kept) store.add({{report(n_kept)}});
+    for (; n_kept < 5000; ++n_kept) add(store, {report(n_kept)});
   } catch (const Error& error) {
     said = error.what();
   }
@@ -194,7 +199,7 @@ TEST_F(SweepStoreTest, AFullDiskIsSaidAndWhatWasKeptStays) {
   EXPECT_EQ(store.n_done(), n_kept);
   SweepStore again = open("a", sweep);
   EXPECT_EQ(again.n_done(), n_kept);
-  again.add({{report(n_kept)}});
+  add(again, {report(n_kept)});
   EXPECT_EQ(again.n_done(), n_kept + 1);
 }
 

@@ -112,7 +112,7 @@ class Checker {
     }
   }
 
-  // A message of the command line names the option first of all.
+  // A message names the option first of all, or what does not exist.
   std::string where(int line, std::string_view message) const {
     for (const SweepSetting& setting : settings_) {
       if (line != 0) break;
@@ -120,7 +120,7 @@ class Checker {
       const bool first = message.starts_with(option) &&
                          message.substr(option.size(), 1).find_first_not_of(": =") != 0;
       const bool named = std::ranges::any_of(setting.value, [&](const std::string& text) {
-        return message.find(format("'{}'", text)) != std::string_view::npos;
+        return text.size() > 3 && message.find(text) != std::string_view::npos;
       });
       if (first || named) line = setting.line;
     }

@@ -17,7 +17,7 @@
 namespace tinderbox::cli {
 namespace {
 
-constexpr std::int64_t kRowsShown = 24;
+constexpr std::int64_t kRowsShown = 40;
 constexpr Seconds kTerminalEvery{0.2}, kLogEvery{10.0};
 
 std::optional<std::int64_t> environment(const char* name) {
