@@ -18,6 +18,7 @@ struct Arguments {
   SoakOptionsCli soak;
   FaultsOptionsCli faults;
   SimulateOptionsCli simulate;
+  SweepOptionsCli sweep;
   CapacityOptionsCli capacity;
   ValidateOptionsCli validate;
   CalibrateOptionsCli calibrate;
@@ -55,6 +56,12 @@ void add_surroundings(CLI::App& verb, SurroundingsOptions& options);
 // These, --body and --fault.
 void add_body(CLI::App& verb, BodyOptionsCli& options);
 
+// Every option that says what is simulated; not where its answer goes. A sweep file may set each.
+void add_simulation(CLI::App& verb, SimulateOptionsCli& options);
+// --sweep and the options that need it. sweep_of: as they were given; throws Error::Invalid naming an option of
+// simulate that belongs into the sweep file.
+void add_sweep(CLI::App& simulate, SweepOptionsCli& options);
+SweepOptionsCli sweep_of(const CLI::App& simulate, const Arguments& a);
 void add_simulate(CLI::App& app, Arguments& a, const Context& context);
 void add_capacity(CLI::App& app, Arguments& a, const Context& context);
 // soak and faults.

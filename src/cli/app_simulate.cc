@@ -119,18 +119,22 @@ void add_capacity(CLI::App& app, Arguments& a, const Context& context) {
   verb->callback([&] { a.action = [&] { return cmd_capacity(context, a.capacity); }; });
 }
 
+void add_simulation(CLI::App& verb, SimulateOptionsCli& o) {
+  add_twin(verb, o.twin, false);  // --sweep names models of its own
+  add_speculation(verb, o.twin);
+  add_traffic(verb, o);
+  add_scheduling(verb, o);
+  add_limits(verb, o);
+  verb.add_option("--boxes", o.boxes, "So many boxes behind a router")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+}
+
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   auto* verb = app.add_subcommand(
       "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles, goodput");
   SimulateOptionsCli& o = a.simulate;
-  add_twin(*verb, o.twin, true);
-  add_speculation(*verb, o.twin);
-  add_traffic(*verb, o);
-  add_scheduling(*verb, o);
-  add_limits(*verb, o);
-  verb->add_option("--boxes", o.boxes, "So many boxes behind a router")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
+  add_simulation(*verb, o);
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
   verb->add_option("--perfetto", o.perfetto,
                    "Write every run of steps and every request's way here, as a trace that ui.perfetto.dev opens "
@@ -138,7 +142,12 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--svg", o.svg,
                    "Draw rates, queues, KV, TTFT and TPOT over time here; with --body also watts, heat and clock");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
-  verb->callback([&] { a.action = [&] { return cmd_simulate(context, a.simulate); }; });
+  add_sweep(*verb, a.sweep);
+  verb->callback([&, verb] {
+    a.action = [&, verb] {
+      return a.sweep.file.empty() ? cmd_simulate(context, a.simulate) : cmd_sweep(context, sweep_of(*verb, a));
+    };
+  });
 }
 
 }  // namespace tinderbox::cli

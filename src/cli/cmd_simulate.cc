@@ -24,7 +24,7 @@ void set_lengths(const std::string& text, std::string_view option, std::int64_t&
   }
 }
 
-WorkloadOptions workload_of(const SimulateOptionsCli& o) {
+WorkloadOptions workload_of(const SimulateOptionsCli& o, std::shared_ptr<const Trace> given) {
   WorkloadOptions workload{.requests = o.requests,
                            .rate = o.rate,
                            .burstiness = o.burstiness,
@@ -40,7 +40,8 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o) {
                            .timeout = o.timeout.value_or(std::numeric_limits<double>::infinity())};
   set_lengths(o.prompt, "--prompt", workload.prompt, workload.prompts);
   set_lengths(o.gen, "--gen", workload.gen, workload.gens);
-  if (o.trace.empty()) return workload;
+  workload.trace = std::move(given);
+  if (o.trace.empty() || workload.trace) return workload;
   Trace trace = load_trace(o.trace, {.strict = o.strict, .speed = o.speed});
   for (const std::string& note : trace.notes) log("tinderbox: " + note);
   if (trace.n_skipped > 0) {
@@ -55,8 +56,9 @@ constexpr double kFaultSeconds = 30 * 86'400.0;
 
 }  // namespace
 
-SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options) {
-  SimulateOptions simulation{.workload = workload_of(options),
+SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options,
+                              std::shared_ptr<const Trace> trace) {
+  SimulateOptions simulation{.workload = workload_of(options, std::move(trace)),
                              .users = options.users,
                              .in_flight_max = options.in_flight_max,
                              .step_tokens_max = options.step_tokens_max,
@@ -74,6 +76,19 @@ SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& 
   return simulation;
 }
 
+nlohmann::ordered_json simulation_document(const TwinModel& twin, const SimulateOptionsCli& options,
+                                           const SimulationResult& result) {
+  nlohmann::ordered_json document = {{"machine", twin.machine.id},
+                                     {"model", twin.model.id},
+                                     {"weights", twin.weights.name},
+                                     {"stack", twin.stack.id},
+                                     {"nodes", twin.parallel.boxes()},
+                                     {"parallel", twin.parallel.text()},
+                                     {"seed", options.seed}};
+  document.update(simulation_json(result));
+  return document;
+}
+
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const StepModel step_model(make_twin(context, options.twin));
   require_one_replica(step_model.twin());
@@ -88,14 +103,7 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const LoadMargin margin = load_margin(step_model, simulation, result);
   const TwinModel& twin = step_model.twin();
   if (options.json) {
-    nlohmann::ordered_json document = {{"machine", twin.machine.id},
-                                       {"model", twin.model.id},
-                                       {"weights", twin.weights.name},
-                                       {"stack", twin.stack.id},
-                                       {"nodes", twin.parallel.boxes()},
-                                       {"parallel", twin.parallel.text()},
-                                       {"seed", options.seed}};
-    document.update(simulation_json(result));
+    nlohmann::ordered_json document = simulation_document(twin, options, result);
     document["load_margin"] = load_margin_json(margin);
     print_json(document);
   } else {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "box/body_executor.h"
 #include "box/compare.h"
 #include "box/simulate.h"
+#include "box/trace.h"
 #include "cli/context.h"
 #include "twin/body.h"
 #include "twin/memory_plan.h"
@@ -109,9 +111,23 @@ struct SimulateOptionsCli {
   std::string router = "round-robin";
   bool strict = false, json = false;
 };
-// Reads the trace, if there is one.
-SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options);
+// Reads the trace, if there is one and it is not given.
+SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options,
+                              std::shared_ptr<const Trace> trace = {});
+// What --json prints.
+nlohmann::ordered_json simulation_document(const TwinModel& twin, const SimulateOptionsCli& options,
+                                           const SimulationResult& result);
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
+
+// simulate --sweep: many simulations in one file of results.
+struct SweepOptionsCli {
+  std::string file, results, csv;  // empty results: the file's name, in the working folder
+  std::string shard;               // "I/N" or "slurm"; empty: all points
+  std::vector<std::string> merge;  // files of results to take in, instead of running
+  int threads = 0;                 // 0: all processors
+  bool json = false;
+};
+int cmd_sweep(const Context& context, const SweepOptionsCli& options);
 
 struct CapacityOptionsCli {
   SimulateOptionsCli simulation;

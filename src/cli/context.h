@@ -36,6 +36,7 @@ struct TwinOptions {
   std::string speculation;                 // method; empty: none
   std::optional<std::int64_t> draft_tokens;  // none: the method's own number
   std::optional<double> accepted;            // ditto
+  bool operator==(const TwinOptions&) const = default;
 };
 
 // --model: a catalogue id, a config.json, a folder with one, or a GGUF file. Throws Error::NotFound
