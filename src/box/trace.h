@@ -3,7 +3,8 @@
 //   Azure 2023, 2024    CSV: TIMESTAMP, ContextTokens, GeneratedTokens
 //   BurstGPT            CSV: Timestamp (s), Request tokens, Response tokens
 //   ours                CSV: arrival_s, prompt_tokens, output_tokens (`simulate --requests-out` writes it)
-//   Mooncake            JSON lines: timestamp (ms), input_length, output_length, hash_ids of 512-token blocks
+//   Mooncake            JSON lines: timestamp (ms), input_length, output_length, hash_ids of 512-token blocks,
+//                       or of block_length tokens
 //   aiperf              JSON lines (profile_export.jsonl): metadata.request_start_ns, metrics.*_sequence_length
 //   ShareGPT            JSON lines or a JSON list: conversations; the first question and answer, as vLLM's
 //                       benchmark takes it, four bytes of text to a token; no times

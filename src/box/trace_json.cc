@@ -45,10 +45,14 @@ Parsed mooncake(const Json& json) {
   if (!ids->is_array() || ids->size() > kHashesMax) {
     return {.row = {}, .problem = format("hash_ids must be a list of at most {} numbers", kHashesMax)};
   }
+  const double block = number(member(json, "block_length")).value_or(kMooncakeBlock);
+  if (!(block >= 1 && block <= kMooncakeBlock * 64)) {
+    return {.row = {}, .problem = format("block_length must be a number of tokens from 1 to {}", kMooncakeBlock * 64)};
+  }
   double n_left = *prompt;
   for (const Json& id : *ids) {
     if (!id.is_number_integer()) return {.row = {}, .problem = "hash_ids must be whole numbers"};
-    const double n = std::min<double>(n_left, kMooncakeBlock);
+    const double n = std::min<double>(n_left, block);
     if (n < 1) break;
     parsed.row.contents.push_back(
         {.id = static_cast<std::uint64_t>(id.get<std::int64_t>()), .n_tokens = static_cast<std::int32_t>(n)});

@@ -63,7 +63,7 @@ MemoryOutcome read_off(const TwinModel& twin, const MemoryPlan& plan, MemoryRead
       return predicted(twin.stack.memory.host +
                        (twin.stack.memory.maps_weights ? plan.weights : Bytes(0)));
     case MemoryReading::Process:
-      return predicted(plan.total - twin.machine.memory_system - twin.stack.memory.host);
+      return predicted(plan.total - plan.host);
   }
   std::abort();
 }

@@ -106,6 +106,7 @@ void read_memory(SourcedFile& file, Machine& machine) {
   machine.memory_safe = file.bytes("memory.safe_size");
   machine.memory_freeze = file.bytes("memory.freeze_size");
   if (file.has("memory.system_size")) machine.memory_system = file.bytes("memory.system_size");
+  machine.memory_dedicated = file.has("memory.dedicated") && file.flag("memory.dedicated");
   machine.memory_bandwidth = file.bytes_per_second("memory.bandwidth");
   machine.memory_read_bandwidth = file.bytes_per_second("memory.read_bandwidth");
   const auto at_most = [&](std::string_view smaller, Bytes a, std::string_view larger, Bytes b) {

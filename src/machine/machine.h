@@ -95,6 +95,7 @@ struct Machine {
   // Memory.
   Bytes memory_size, memory_visible, memory_safe, memory_freeze;
   Bytes memory_system;                   // what the operating system itself holds; 0: not stated
+  bool memory_dedicated = false;         // a card's own: host processes and page cache are not in it
   BytesPerSecond memory_bandwidth;       // peak of the bus
   BytesPerSecond memory_read_bandwidth;  // best measured read, or derived from like machines
 

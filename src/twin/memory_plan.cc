@@ -168,13 +168,18 @@ Bytes activations_of(const TwinModel& twin, const Footprint& model, const Memory
   return peak * (policy.activation_size / kGraphElement);
 }
 
+// What the operating system and the stack's processes hold of the memory that the model is in.
+Bytes of_host(const Machine& machine, const MemoryPolicy& policy) {
+  return machine.memory_dedicated ? Bytes(0) : machine.memory_system + policy.host;
+}
+
 // pool = share * of - less, for the stack's rule.
 struct PoolLine {
   Bytes of, less;
 };
 PoolLine pool_line(const TwinModel& twin, const MemoryPlan& plan) {
   const MemoryPolicy& policy = twin.stack.memory;
-  const Bytes outside = twin.machine.memory_system + policy.host;
+  const Bytes outside = of_host(twin.machine, policy);
   switch (policy.pool) {
     case PoolRule::None:
       break;
@@ -209,9 +214,9 @@ void fill_phases(const TwinModel& twin, Bytes kv, MemoryPlan& plan) {
   PhaseMemory load;
   load.phase = Phase::Load;
   load.runtime = policy.runtime;
-  load.host = twin.machine.memory_system + policy.host;
+  load.host = of_host(twin.machine, policy);
   load.weights = plan.weights * (1 + policy.load_layers / n_layers);
-  if (policy.maps_weights) {
+  if (policy.maps_weights && !twin.machine.memory_dedicated) {
     load.page_cache = std::clamp(plan.visible - load.total(), Bytes(0), plan.weights);
   }
   PhaseMemory prefill = load;
@@ -284,7 +289,7 @@ const PhaseMemory& first_above(const MemoryPlan& plan, Bytes limit) {
 
 Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double share) {
   CHECK(policy.pool == PoolRule::OfTotal);
-  return machine.memory_visible * share + machine.memory_system + policy.host;
+  return machine.memory_visible * share + of_host(machine, policy);
 }
 
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {
@@ -339,6 +344,7 @@ MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const Memo
   const Bytes kv_sequence = kv_of_sequence(model, held) / ranks_of_kv(twin.model, demand.ranks);
 
   MemoryPlan plan;
+  plan.host = of_host(machine, policy);
   plan.safe = machine.memory_safe;
   plan.freeze = machine.memory_freeze;
   plan.visible = machine.memory_visible;
@@ -346,7 +352,7 @@ MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const Memo
   plan.kv = kv_sequence * streams;
   plan.kv_per_token = kv_sequence / static_cast<double>(held);
   plan.activations = activations_of(twin, model, demand, static_cast<double>(held) * streams);
-  plan.runtime = machine.memory_system + policy.host + policy.runtime + policy.graphs;
+  plan.runtime = plan.host + policy.runtime + policy.graphs;
   size_pool(twin, demand, plan);
 
   const Bytes kept = policy.pool == PoolRule::None ? plan.kv : std::max(plan.kv, plan.pool);

@@ -58,6 +58,7 @@ struct MemoryPlan {
   double share = 0;             // of the pool rule; 0: no pool
   Bytes pool;                   // what the stack would take for KV; kv where it has no pool
   Bytes kv_per_token;           // of one sequence, all layers; windowed layers only within their window
+  Bytes host;  // of the operating system and the stack's processes, where they share the memory
   Bytes safe, freeze, visible;
   Fit fit = Fit::Fits;             // Tight also if kv exceeds the pool
   std::int64_t kv_tokens_max = 0;  // tokens of KV that stay within the pool, or within `safe`
