@@ -206,6 +206,10 @@ void fit_stack(Run& run, const std::string& id, std::vector<CalibrationRow> rows
                                         run.progress);
   for (const StackParameter& p : list) *p.value = std::exp(fits[""].at(p.key));
   run.stacks[id] = stack;
+  for (const auto& [key, logarithms] : fits) {
+    if (key.empty()) continue;
+    for (const auto& [name, logarithm] : logarithms) run.result.left_out[id][key][name] = std::exp(logarithm);
+  }
   run.fits[id] = std::move(fits);
   FittedStack out{.id = id, .parameters = calibrator.parameters()};
   describe(set, calibrator.residuals(), out);

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,10 +67,15 @@ struct CalibrationOptions {
   std::string reference = "dgx-spark";
 };
 
+// A stack's numbers by key, and those of each stack by what its fit had not seen: model, source or group.
+using Numbers = std::map<std::string, double>;
+using LeftOutNumbers = std::map<std::string, std::map<std::string, Numbers>>;
+
 struct Calibration {
   std::vector<FittedStack> stacks;      // by id
   std::vector<FittedMachine> machines;  // by id; without the reference
   std::vector<CalibratedRow> rows;  // in file order
+  LeftOutNumbers left_out{};
 };
 
 // Called with what is being done.

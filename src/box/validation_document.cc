@@ -325,7 +325,8 @@ void cross_validate(Validation& v, const TwinCatalogues& catalogues,
   const TwinCatalogues without_speculation{catalogues.machines, catalogues.stacks, catalogues.models,
                                            nullptr, nullptr};
   for (const LeaveOut by : {LeaveOut::Model, LeaveOut::Source}) {
-    const Calibration calibration = calibrate(*csv, without_speculation, {.leave_out = by}, progress);
+    Calibration calibration = calibrate(*csv, without_speculation, {.leave_out = by}, progress);
+    if (by == LeaveOut::Source) v.without_source = std::move(calibration.left_out);
     add_left_out(rows, calibration, by);
     v.stale = differs(rows, calibration);
   }
@@ -353,6 +354,7 @@ std::string validation_document(const Validation& validation, const TwinCatalogu
   out += publishers(validation);
   out += plots(validation, options.plot_folder);
   out += worst(validation, catalogues, options.diagnoses);
+  out += options.serving;
   out += options.body;
   if (!options.own_engine.empty()) out += options.own_engine + "\n";
   out += slices(validation);

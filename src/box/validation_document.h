@@ -24,6 +24,7 @@ struct MeasurementFile {
 struct Validation {
   std::vector<MeasurementFile> files;  // the first is the one that the targets are about
   std::vector<PublishedRow> rows;      // of all files, in order
+  LeftOutNumbers without_source{};     // of the stacks that were fitted
   bool stale = false;  // calibration finds other numbers today than those of the stacks
 };
 
@@ -36,7 +37,8 @@ struct DocumentOptions {
   std::vector<Diagnosis> diagnoses{};
   // Markdown about the engine of this repository, with its heading; empty: no such section.
   std::string own_engine{};
-  std::string body{};  // ditto about heat and power (box/validation_body.h)
+  std::string body{};     // ditto about heat and power (box/validation_body.h)
+  std::string serving{};  // ditto about serving (box/validation_serving.h)
   std::string plot_folder = "docs/validation";  // as VALIDATION.md links to it
 };
 

@@ -11,6 +11,7 @@
 #include "box/validate.h"
 #include "box/validation_body.h"
 #include "box/validation_document.h"
+#include "box/validation_serving.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "twin/load.h"
@@ -77,6 +78,23 @@ std::string body_section(const Context& context, const TwinCatalogues& catalogue
   return body_markdown(body, std::string(kBodyFolder));
 }
 
+constexpr std::string_view kServingCsv = "serving-runs.csv";
+
+// The section about serving; its plots and the file of all runs are written.
+std::string serving_section(const Validation& validation, const TwinCatalogues& catalogues, const fs::path& root,
+                            const std::string& plot_folder) {
+  log("validate: serving runs");
+  const fs::path data = root / "data/serving";
+  Questioner questioner(catalogues);
+  const std::vector<ServedRun> runs =
+      serve_runs(read_serving_runs(Csv::load(data / "runs.csv"), data / "requests", questioner), questioner,
+                 validation.without_source);
+  for (const PlotFile& plot : serving_plots(runs)) write_file(root / plot_folder / plot.name, plot.svg);
+  write_file(root / plot_folder / kServingCsv, served_csv(runs));
+  return serving_markdown(runs, format("{}/{}", plot_folder, kServingCsv), plot_folder) +
+         streams_markdown(validation, std::string(kBodyMachine));
+}
+
 void write_document(const Context& context, const TwinCatalogues& catalogues, const fs::path& root) {
   std::vector<MeasurementFile> files;
   for (const auto& [name, fitted] : kFiles)
@@ -97,6 +115,7 @@ void write_document(const Context& context, const TwinCatalogues& catalogues, co
   const fs::path folder = root / options.plot_folder;
   fs::create_directories(folder);
   for (const PlotFile& plot : validation_plots(validation)) write_file(folder / plot.name, plot.svg);
+  options.serving = serving_section(validation, catalogues, root, options.plot_folder);
   write_file(root / "VALIDATION.md", validation_document(validation, catalogues, options));
   const std::string table = predictions_beside_measurements(validation, kShown);
   write_file(readme, with_section(readme_text, kReadmeSection, table, readme.string()));
