@@ -11,6 +11,8 @@ namespace {
 void apply(Command& command, Scheduler& scheduler, Observer& observer, TimePoint now) {
   if (const Request* request = std::get_if<Request>(&command)) {
     observer.on_admission(*request, scheduler.submit(*request), now);
+  } else if (const Release* release = std::get_if<Release>(&command)) {
+    scheduler.release(release->id);
   } else if (scheduler.cancel(std::get<Cancel>(command).id)) {
     for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
   }
