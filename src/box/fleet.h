@@ -3,8 +3,12 @@
 // on all processors, with the same result for any number of threads.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "box/body_executor.h"
@@ -23,11 +27,19 @@ struct FleetOptions {
   std::uint64_t seed = 0;
   int n_threads = 0;  // 0: all processors
   std::optional<BodyOptions> body = {};
+  std::size_t n_faulty = std::numeric_limits<std::size_t>::max();  // its faults befall the first so many boxes
+  std::int64_t knee = 1;  // of RouterPolicy::PowerAware
   Duration request_time{};
   Slo slo = {};
   std::function<void(const RequestTimes&)> on_finished = {};  // given: one thread
   bool by_steps = false;
 };
+
+// Sequences that a box decodes together in at most half as much time again as one alone, each after so many tokens.
+std::int64_t knee_of(const StepModel& model, std::int64_t context, std::int64_t sequences_max);
+
+// Of this box.
+std::optional<BodyOptions> body_of(const FleetOptions& options, std::size_t box);
 
 struct FleetResult {
   Report report;              // of all

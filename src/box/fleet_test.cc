@@ -92,6 +92,35 @@ TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
   }
 }
 
+// Boxes that take turns are boxes by themselves, each with its part of the requests.
+TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
+  const StepModel model = twin();
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SimulateOptions options = traffic(seed);
+    options.users = 0;
+    options.workload.turns = 1;
+    options.workload.shared_prefix = 0;
+    if (seed % 3 == 0) options.workload.timeout = 10;
+    const SimulationResult alone = simulate(model, options);
+    const Scheduler fresh(alone.limits, KvPool(static_cast<std::int32_t>(alone.report.kv_blocks), alone.kv_block_tokens),
+                          alone.policy);
+    const std::size_t n = 2 + seed % 4;
+    std::vector<std::vector<Request>> parts(n);
+    std::vector<Request> all;
+    RequestGenerator generator(options.workload);
+    while (auto request = generator.next()) all.push_back(*std::move(request));
+    for (std::size_t i = 0; i < all.size(); ++i) parts[i % n].push_back(all[i]);
+    const auto source = [](const std::vector<Request>& requests) {
+      return [&requests] { return std::make_unique<TraceArrivals>(requests); };
+    };
+    const FleetResult fleet = run_fleet(model, fresh, {.n_boxes = n, .n_threads = 2}, source(all));
+    for (std::size_t i = 0; i < n; ++i) {
+      const FleetResult part = run_fleet(model, fresh, {}, source(parts[i]));
+      ASSERT_EQ(report_json(fleet.boxes[i]).dump(2), report_json(part.report).dump(2)) << seed;
+    }
+  }
+}
+
 TEST(Fleet, LookingAtTheBoxesIsNoWorseThanChance) {
   const StepModel model = twin();
   double blind = 0, looking = 0;

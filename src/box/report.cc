@@ -137,6 +137,26 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   live_.erase(it);
 }
 
+Recorder::Handover Recorder::hand_over(SeqId seq, TimePoint now) {
+  const auto node = live_.extract(seq);
+  CHECK(!node.empty());
+  last_ = std::max(last_, now);
+  ++sums_.output_tokens;
+  const Live& live = node.mapped();
+  return {.arrival = live.arrival, .first_step = live.first_step, .first_token = now, .n_prompt = live.n_prompt};
+}
+
+void Recorder::take_over(SeqId seq, const Handover& request) {
+  // As after a preemption, its next token is told by itself.
+  live_[seq] = {.arrival = request.arrival,
+                .first_step = request.first_step,
+                .first_token = request.first_token,
+                .last_token = request.first_token,
+                .n_prompt = request.n_prompt,
+                .started = true,
+                .resumes = true};
+}
+
 void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) {
   RequestTimes times{.id = event.seq,
                      .arrival = live.arrival,

@@ -67,6 +67,14 @@ class Recorder final : public Observer {
   void on_token(const TokenEvent& event, TimePoint now) override;
   void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
               const Scheduler& scheduler) override;
+  // A request that is read here and goes on at another box (box/disaggregate.h): in place of on_token() of its first
+  // token, and there of on_admission(). The events that follow there count that token too.
+  struct Handover {
+    TimePoint arrival, first_step, first_token;
+    std::int32_t n_prompt = 0;
+  };
+  Handover hand_over(SeqId seq, TimePoint now);
+  void take_over(SeqId seq, const Handover& request);
   // Adds what another box saw. Of KV it keeps the fullest box.
   void merge(const Recorder& other);
   Report report() const;
