@@ -58,6 +58,7 @@ class Disaggregated {
   struct Trip {
     Request onward;  // as the box that generates is asked for it
     std::size_t from = 0, to = 0;
+    Bytes part{};  // of the KV, over each link
     Recorder::Handover so_far{};
   };
   enum class What : std::uint8_t { IsThere, IsRead, MayFit };  // in the order of what comes first
@@ -103,6 +104,7 @@ class Disaggregated {
   void generated(TokenEvent event, std::size_t box, TimePoint now);
   void handle(const Event& event);
   void place_waiting(TimePoint now);
+  void send_waiting(TimePoint now);
   std::optional<std::size_t> reserve(const Request& request);
   void give_up(SeqId seq, TimePoint now);
   void tell(const TokenEvent& event, TimePoint now) {
@@ -121,8 +123,9 @@ class Disaggregated {
   FleetBoxes boxes_;                              // those that read, those that generate
   std::unordered_map<SeqId, Trip> trips_;         // looked up, never iterated
   std::deque<SeqId> unplaced_;                    // read, and waiting for a place
+  std::deque<SeqId> unsent_;                      // then for both ends of the link
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::vector<TimePoint> sends_, receives_;  // when each end is free again
+  std::vector<bool> sends_, receives_;  // each box
   std::size_t turn_ = 0;                     // of equal boxes
   TransferReport report_;
   Durations on_link_, waited_;
@@ -228,13 +231,15 @@ void Disaggregated::handle(const Event& event) {
   if (event.what == What::IsThere) {
     const auto node = trips_.extract(event.seq);
     Trip& trip = node.mapped();
+    sends_[trip.from] = receives_[trip.to] = false;
     reader(trip.from).take(event.at, Release{event.seq});
     generator(trip.to).recorder().take_over(event.seq, trip.so_far);
     trip.onward.arrival = event.at;
     generator(trip.to).take(std::move(trip.onward));
-    return;
+  } else {
+    place_waiting(event.at);
   }
-  place_waiting(event.at);
+  send_waiting(event.at);
 }
 
 // Equal ones take turns.
@@ -267,16 +272,25 @@ void Disaggregated::place_waiting(TimePoint now) {
     const auto to = reserve(trip.onward);
     if (!to) return;
     trip.to = *to;
-    const Bytes part = kv_of_sequence(prefill_.model.footprint(), trip.onward.n_imported);
-    const TimePoint start = std::max({now, sends_[trip.from], receives_[trip.to]});
-    const Duration time = to_duration(transfer_time(path_, part));
-    sends_[trip.from] = receives_[trip.to] = after(start, time);
-    events_.push({after(start, time), What::IsThere, seq});
-    ++report_.n;
-    report_.bytes += part * static_cast<double>(prefill_.model.twin().parallel.boxes());
-    on_link_.add(time);
-    waited_.add(start - trip.so_far.first_token);
+    trip.part = kv_of_sequence(prefill_.model.footprint(), trip.onward.n_imported);
+    unsent_.push_back(seq);
   }
+}
+
+// Whoever has waited longest goes first, but keeps no idle link from others.
+void Disaggregated::send_waiting(TimePoint now) {
+  std::erase_if(unsent_, [&](SeqId seq) {
+    const Trip& trip = trips_.at(seq);
+    if (sends_[trip.from] || receives_[trip.to]) return false;
+    sends_[trip.from] = receives_[trip.to] = true;
+    const Duration time = to_duration(transfer_time(path_, trip.part));
+    events_.push({after(now, time), What::IsThere, seq});
+    ++report_.n;
+    report_.bytes += trip.part * static_cast<double>(prefill_.model.twin().parallel.boxes());
+    on_link_.add(time);
+    waited_.add(now - trip.so_far.first_token);
+    return true;
+  });
 }
 
 void Disaggregated::give_up(SeqId seq, TimePoint now) {

@@ -51,10 +51,13 @@ void run_blind(const FleetBoxes& boxes, const FleetOptions& options, Arrivals& s
 
 }  // namespace
 
-std::int64_t knee_of(const StepModel& model, std::int64_t context, std::int64_t sequences_max) {
+std::int64_t knee_of(const StepModel& model, std::int64_t prompt, std::int64_t gen, std::int64_t sequences_max) {
   constexpr double kSlower = 1.5;
   StepTable table(model);
-  const auto time = [&](std::int64_t n) { return to_seconds(table.decode_time(n, n * context)).value(); };
+  const auto reading = to_seconds(table.time({.n_prompts = 1, .prompt_tokens = prompt})) / static_cast<double>(gen);
+  const auto time = [&](std::int64_t n) {
+    return to_seconds(table.decode_time(n, n * (prompt + gen / 2))) + reading * static_cast<double>(n);
+  };
   std::int64_t knee = 1;
   while (knee < sequences_max && time(knee + 1) <= kSlower * time(1)) ++knee;
   return knee;

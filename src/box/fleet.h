@@ -31,12 +31,14 @@ struct FleetOptions {
   std::int64_t knee = 1;  // of RouterPolicy::PowerAware
   Duration request_time{};
   Slo slo = {};
+  std::int64_t exact_max = kExactMax;  // samples that a box keeps, see Durations
   std::function<void(const RequestTimes&)> on_finished = {};  // given: one thread
   bool by_steps = false;
 };
 
-// Sequences that a box decodes together in at most half as much time again as one alone, each after so many tokens.
-std::int64_t knee_of(const StepModel& model, std::int64_t context, std::int64_t sequences_max);
+// Requests of so many tokens that a box works on together in at most half as much time again as on one for each token
+// of an answer, prompts of the others included.
+std::int64_t knee_of(const StepModel& model, std::int64_t prompt, std::int64_t gen, std::int64_t sequences_max);
 
 // Of this box.
 std::optional<BodyOptions> body_of(const FleetOptions& options, std::size_t box);

@@ -26,7 +26,7 @@ FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fr
                    std::optional<BodyOptions> body, Observer* source, Observer* recording)
     : scheduler_(fresh),
       executor_(table, options.by_steps),
-      recorder_(options.request_time, options.slo, options.on_finished),
+      recorder_(options.request_time, options.slo, options.on_finished, options.exact_max),
       observers_([&] {
         if (body) outages_.emplace(inbox_, body_.emplace(executor_, model, *std::move(body)));
         return observers(source, recording);

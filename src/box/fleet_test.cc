@@ -31,6 +31,7 @@ SimulateOptions traffic(std::uint64_t seed) {
                       .range_ratio = random.uniform(),
                       .seed = seed};
   if (random.range(0, 1) == 0) options.users = random.range(1, 30);
+  if (random.range(0, 3) == 0) options.workload.timeout = 1 + 30 * random.uniform();
   if (random.range(0, 2) == 0) {
     options.workload.turns = 3;
     options.workload.think = random.uniform() * 5;
@@ -86,7 +87,7 @@ TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
       const SimulationResult steps = simulate(model, options);
       ASSERT_EQ(simulation_json(steps).dump(2), one)
           << seed << router_names()[static_cast<std::size_t>(routing)];
-      EXPECT_EQ(steps.report.finished + steps.report.refused, steps.report.submitted);
+      EXPECT_EQ(steps.report.finished + steps.report.refused + steps.report.expired, steps.report.submitted);
       EXPECT_EQ(steps.report.submitted, options.workload.requests);
     }
   }

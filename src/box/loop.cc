@@ -8,14 +8,20 @@
 namespace tinderbox {
 namespace {
 
-void apply(Command& command, Scheduler& scheduler, Observer& observer, TimePoint now) {
+// true: somebody was told of an end.
+bool apply(Command& command, Scheduler& scheduler, Observer& observer, TimePoint now) {
   if (const Request* request = std::get_if<Request>(&command)) {
-    observer.on_admission(*request, scheduler.submit(*request), now);
-  } else if (const Release* release = std::get_if<Release>(&command)) {
-    scheduler.release(release->id);
-  } else if (scheduler.cancel(std::get<Cancel>(command).id)) {
-    for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
+    const Admission admission = scheduler.submit(*request);
+    observer.on_admission(*request, admission, now);
+    return admission != Admission::Accepted;
   }
+  if (const Release* release = std::get_if<Release>(&command)) {
+    scheduler.release(release->id);
+    return false;
+  }
+  if (!scheduler.cancel(std::get<Cancel>(command).id)) return false;
+  for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
+  return true;
 }
 
 }  // namespace
@@ -47,10 +53,12 @@ Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& 
       now_(clock.now()) {}
 
 TimePoint Loop::take() {
+  told_end_ = false;
   if (arrivals_.next() <= now_) {
-    for (Command& command : arrivals_.take(now_)) apply(command, scheduler_, observer_, now_);
+    for (Command& command : arrivals_.take(now_)) told_end_ |= apply(command, scheduler_, observer_, now_);
   }
   if (scheduler_.next_deadline() <= now_) {
+    told_end_ = true;
     scheduler_.expire(now_);
     for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
   }
@@ -72,7 +80,11 @@ std::optional<TimePoint> Loop::step(TimePoint until) {
     return result.end;
   }
   scheduler_.schedule_run(run_);
-  if (run_.n_steps == 0) return std::nullopt;
+  if (run_.n_steps == 0) {
+    times_ = {.pieces = {}, .n_steps = 0, .end = now_};
+    if (!run_.preempted.empty()) observer_.on_run(run_, now_, times_, scheduler_);
+    return std::nullopt;
+  }
   executor_.run(run_, now_, until, times_);
   CHECK(times_.end >= now_);
   scheduler_.hold_run(run_, times_.n_steps);
@@ -99,7 +111,7 @@ void Loop::run() {
 bool Loop::advance_once(TimePoint until) {
   if (now_ >= until) return false;
   const TimePoint next = take();
-  if (const auto end = step(std::min(next, until))) {
+  if (const auto end = step(told_end_ ? now_ + Duration(1) : std::min(next, until))) {
     now_ = *end;
     return true;
   }

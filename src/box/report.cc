@@ -12,8 +12,15 @@
 namespace tinderbox {
 
 Recorder::Recorder(Duration request_time, const Slo& slo,
-                   std::function<void(const RequestTimes&)> on_finished)
-    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)) {
+                   std::function<void(const RequestTimes&)> on_finished, std::int64_t exact_max)
+    : request_time_(request_time),
+      slo_(slo),
+      on_finished_(std::move(on_finished)),
+      ttft_(exact_max),
+      tpot_(exact_max),
+      itl_(exact_max),
+      e2e_(exact_max),
+      queue_(exact_max) {
   for (const auto& [name, promised] :
        {std::pair{"TTFT", slo.ttft}, std::pair{"TPOT", slo.tpot}, std::pair{"E2E", slo.e2e}}) {
     if (promised && !(*promised > 0)) {
@@ -89,7 +96,7 @@ void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times
     paused_ = true;
     pause_ = start;
   }
-  if (!run.pauses) see_gaps(run, start, times);
+  if (!run.pauses && run.n_steps > 0) see_gaps(run, start, times);
 }
 
 void Recorder::see_gaps(const StepRun& run, TimePoint start, const RunTimes& times) {

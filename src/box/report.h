@@ -59,8 +59,9 @@ class Recorder final : public Observer {
  public:
   // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
   // E2E. on_finished: told of each request as it finishes. Throws Error::Invalid for an SLO of 0 or less.
+  // exact_max: see Durations.
   explicit Recorder(Duration request_time = {}, const Slo& slo = {},
-                    std::function<void(const RequestTimes&)> on_finished = {});
+                    std::function<void(const RequestTimes&)> on_finished = {}, std::int64_t exact_max = kExactMax);
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;

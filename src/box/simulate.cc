@@ -1,12 +1,15 @@
 #include "box/simulate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "box/fleet.h"
@@ -110,7 +113,6 @@ Policy policy_of(const TwinModel& twin, const SimulateOptions& options) {
 namespace {
 
 constexpr std::int64_t kBoxesMax = 100'000;
-constexpr std::int64_t kKneeContext = 1024;  // tokens, at which it is told how many sequences fill a box
 
 bool reacts(const SimulateOptions& options) {
   return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
@@ -141,6 +143,34 @@ BodyReport all_of(const std::vector<BodyReport>& bodies) {
   return all;
 }
 
+double mean_of(const Lengths& lengths) {
+  switch (lengths.kind) {
+    case Lengths::Kind::Uniform:
+      return static_cast<double>(lengths.low + lengths.high) / 2;
+    case Lengths::Kind::LogNormal:
+      return lengths.mean;
+    case Lengths::Kind::Empirical:
+      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) / static_cast<double>(lengths.values.size());
+  }
+  CHECK(false);
+}
+
+// Of requests of mean length.
+std::int64_t knee(const StepModel& model, const WorkloadOptions& workload, const Limits& limits) {
+  double prompt = mean_of(prompt_lengths(workload)), gen = mean_of(gen_lengths(workload));
+  if (workload.trace && !workload.trace->requests.empty()) {
+    const std::vector<Request>& all = workload.trace->requests;
+    const auto mean = [&](std::int32_t Request::* what) {
+      return std::accumulate(all.begin(), all.end(), 0.0, [&](double sum, const Request& r) { return sum + r.*what; }) /
+             static_cast<double>(all.size());
+    };
+    prompt = mean(&Request::n_prompt);
+    gen = mean(&Request::n_gen_max);
+  }
+  const auto whole = [](double n) { return std::max<std::int64_t>(1, std::llround(n)); };
+  return knee_of(model, whole(prompt), whole(gen), limits.sequences_max);
+}
+
 FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits) {
   if (options.routing == RouterPolicy::PowerAware && !options.body) {
     throw_invalid("--router power-aware looks at the power and heat of the boxes: ask for them with --body, or choose "
@@ -152,9 +182,10 @@ FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, co
           .n_threads = options.n_threads,
           .body = options.body,
           .n_faulty = static_cast<std::size_t>(std::max<std::int64_t>(0, options.faulty_boxes)),
-          .knee = options.routing == RouterPolicy::PowerAware ? knee_of(model, kKneeContext, limits.sequences_max) : 1,
+          .knee = options.routing == RouterPolicy::PowerAware ? knee(model, options.workload, limits) : 1,
           .request_time = to_duration(Seconds(model.twin().stack.price.request_time)),
           .slo = options.slo,
+          .exact_max = n_requests(options.workload) > kExactMax ? kExactMax / 10 : kExactMax,
           .on_finished = options.on_finished,
           .by_steps = options.by_steps};
 }
