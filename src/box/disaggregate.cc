@@ -23,8 +23,8 @@ namespace {
 
 class Disaggregated {
  public:
-  Disaggregated(const FleetRole& prefill, const FleetRole& decode, const KvPath& path, const FleetOptions& options,
-                Arrivals& source, Observer* listener)
+  Disaggregated(const FleetRole& prefill, const FleetRole& decode, const KvPath& path,
+                const FleetOptions& options, Arrivals& source, Observer* listener)
       : prefill_(prefill),
         decode_(decode),
         path_(path),
@@ -46,7 +46,8 @@ class Disaggregated {
       observers_.push_back(std::make_unique<BoxObserver>(*this, i, reads));
       boxes_.push_back(std::make_unique<FleetBox>(
           reads ? prefill.model : decode.model, reads ? prefill_table_ : decode_table_,
-          reads ? prefill.fresh : fresh, options, body_of(options, i), nullptr, observers_.back().get()));
+          reads ? prefill.fresh : fresh, options, body_of(options, i), nullptr,
+          observers_.back().get()));
     }
   }
 
@@ -74,15 +75,18 @@ class Disaggregated {
   // Tells the box's recorder what its part of each request is, and the listener of the whole.
   class BoxObserver final : public Observer {
    public:
-    BoxObserver(Disaggregated& fleet, std::size_t i, bool reads) : fleet_(fleet), i_(i), reads_(reads) {}
+    BoxObserver(Disaggregated& fleet, std::size_t i, bool reads)
+        : fleet_(fleet), i_(i), reads_(reads) {}
     void on_admission(const Request& request, Admission admission, TimePoint now) override {
       CHECK(reads_ || admission == Admission::Accepted);
       if (reads_) fleet_.admitted(request, i_, admission, now);
     }
-    void on_step(const Step& step, TimePoint start, const StepResult& result, const Scheduler& s) override {
+    void on_step(const Step& step, TimePoint start, const StepResult& result,
+                 const Scheduler& s) override {
       fleet_.boxes_[i_]->recorder().on_step(step, start, result, s);
     }
-    void on_run(const StepRun& run, TimePoint start, const RunTimes& times, const Scheduler& s) override {
+    void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
+                const Scheduler& s) override {
       fleet_.boxes_[i_]->recorder().on_run(run, start, times, s);
     }
     void on_token(const TokenEvent& event, TimePoint now) override {
@@ -120,18 +124,19 @@ class Disaggregated {
   StepTable prefill_table_, decode_table_;
   Router router_;
   std::vector<std::unique_ptr<BoxObserver>> observers_;
-  FleetBoxes boxes_;                              // those that read, those that generate
-  std::unordered_map<SeqId, Trip> trips_;         // looked up, never iterated
-  std::deque<SeqId> unplaced_;                    // read, and waiting for a place
-  std::deque<SeqId> unsent_;                      // then for both ends of the link
+  FleetBoxes boxes_;                       // those that read, those that generate
+  std::unordered_map<SeqId, Trip> trips_;  // looked up, never iterated
+  std::deque<SeqId> unplaced_;             // read, and waiting for a place
+  std::deque<SeqId> unsent_;               // then for both ends of the link
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<bool> sends_, receives_;  // each box
-  std::size_t turn_ = 0;                     // of equal boxes
+  std::size_t turn_ = 0;                // of equal boxes
   TransferReport report_;
   Durations on_link_, waited_;
 };
 
-// The box that is furthest behind, no further than the next one or `until`. false: all have come so far.
+// The box that is furthest behind, no further than the next one or `until`. false: all have come so
+// far.
 bool Disaggregated::step_one(std::size_t n_boxes, TimePoint until) {
   FleetBox* first = nullptr;
   TimePoint next = TimePoint::max(), second = TimePoint::max();
@@ -173,15 +178,18 @@ void Disaggregated::run(const std::function<void(std::int64_t)>& progress) {
       if (progress) progress(++n_come);
     }
   }
-  CHECK(options_.body || (trips_.empty() && unplaced_.empty()));  // a box that is off for good may hold some
+  CHECK(options_.body ||
+        (trips_.empty() && unplaced_.empty()));  // a box that is off for good may hold some
 }
 
 void Disaggregated::send_in(Request request, TimePoint now) {
   const Limits& limits = decode_.fresh.limits();
   const KvPool& kv = decode_.fresh.kv();
-  const std::int32_t n_gen = std::max(1, std::min(request.n_gen_max, limits.context_max - request.n_prompt));
+  const std::int32_t n_gen =
+      std::max(1, std::min(request.n_gen_max, limits.context_max - request.n_prompt));
   std::vector<BoxView> views;
-  for (std::size_t i = 0; i < prefill_.n_boxes && !is_blind(options_.routing); ++i) views.push_back(reader(i).view(now));
+  for (std::size_t i = 0; i < prefill_.n_boxes && !is_blind(options_.routing); ++i)
+    views.push_back(reader(i).view(now));
   const std::size_t to = router_.choose(request, views);
   if (n_gen > 1 && kv.blocks_for(request.n_prompt + n_gen - 1) > kv.n_blocks()) {
     return admitted(request, to, Admission::NeverFits, now);
@@ -198,7 +206,8 @@ void Disaggregated::send_in(Request request, TimePoint now) {
   reader(to).take(std::move(request));
 }
 
-void Disaggregated::admitted(const Request& request, std::size_t box, Admission admission, TimePoint now) {
+void Disaggregated::admitted(const Request& request, std::size_t box, Admission admission,
+                             TimePoint now) {
   if (admission != Admission::Accepted) trips_.erase(request.id);
   boxes_[box]->recorder().on_admission(request, admission, now);
   if (listener_ != nullptr) listener_->on_admission(request, admission, now);
@@ -297,7 +306,8 @@ void Disaggregated::give_up(SeqId seq, TimePoint now) {
   const auto node = trips_.extract(seq);
   const Trip& trip = node.mapped();
   reader(trip.from).take(now, Release{seq});
-  const TokenEvent last{.seq = seq, .token = -1, .finish = FinishReason::Deadline, .n_generated = 1};
+  const TokenEvent last{
+      .seq = seq, .token = -1, .finish = FinishReason::Deadline, .n_generated = 1};
   Recorder& recorder = reader(trip.from).recorder();
   recorder.take_over(seq, trip.so_far);
   recorder.on_token(last, now);
@@ -333,14 +343,16 @@ KvPath kv_path(const TwinModel& twin, std::optional<BytesPerSecond> bandwidth) {
   const auto joins = std::ranges::find_if(twin.machine.links, &Link::joins_boxes);
   if (joins != twin.machine.links.end()) return {link_of_boxes(twin.machine, twin.link), bandwidth};
   if (bandwidth) return {Link{}, bandwidth};
-  throw_unsupported(format("{}: no link between boxes has been measured, so KV cannot travel from the one that reads "
-                           "to the one that generates; say how fast it goes with --kv-bandwidth \"10 Gb/s\", or let "
-                           "every box do both with --boxes",
-                           twin.machine.id));
+  throw_unsupported(format(
+      "{}: no link between boxes has been measured, so KV cannot travel from the one that reads "
+      "to the one that generates; say how fast it goes with --kv-bandwidth \"10 Gb/s\", or let "
+      "every box do both with --boxes",
+      twin.machine.id));
 }
 
-DisaggregateResult run_disaggregated(const FleetRole& prefill, const FleetRole& decode, const KvPath& path,
-                                     const FleetOptions& options, Arrivals& source, Observer* listener,
+DisaggregateResult run_disaggregated(const FleetRole& prefill, const FleetRole& decode,
+                                     const KvPath& path, const FleetOptions& options,
+                                     Arrivals& source, Observer* listener,
                                      const std::function<void(std::int64_t)>& progress) {
   Disaggregated fleet(prefill, decode, path, options, source, listener);
   fleet.run(progress);

@@ -8,12 +8,14 @@ namespace tinderbox {
 
 std::string transfer_table(const TransferReport& r) {
   Table table({"boxes", format("{} read prompts, {} generate", r.n_prefill, r.n_decode)}, "ll");
-  table.add({"in steps", format("{} % of the time those that read, {} % those that generate",
-                                human_number(100 * r.prefill_busy), human_number(100 * r.decode_busy))});
+  table.add(
+      {"in steps", format("{} % of the time those that read, {} % those that generate",
+                          human_number(100 * r.prefill_busy), human_number(100 * r.decode_busy))});
   const Bytes mean = r.n > 0 ? r.bytes / static_cast<double>(r.n) : Bytes();
   table.add({"KV sent", format("{} in {} transfers, {} each", human(r.bytes), r.n, human(mean))});
   table.add({"on the way", format("mean {}, p99 {}", human(r.link.mean), human(r.link.p99))});
-  table.add({"waiting to be sent", format("mean {}, p99 {}", human(r.wait.mean), human(r.wait.p99))});
+  table.add(
+      {"waiting to be sent", format("mean {}, p99 {}", human(r.wait.mean), human(r.wait.p99))});
   return "\n" + table.str();
 }
 

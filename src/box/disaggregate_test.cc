@@ -1,5 +1,5 @@
-// Laws of boxes of two roles over random traffic: nobody is lost, the work is that of boxes that do both, memory
-// comes back, steps in runs are steps one by one; and what a transfer costs, by hand.
+// Laws of boxes of two roles over random traffic: nobody is lost, the work is that of boxes that do
+// both, memory comes back, steps in runs are steps one by one; and what a transfer costs, by hand.
 #include "box/disaggregate.h"
 
 #include <gtest/gtest.h>
@@ -91,8 +91,8 @@ TEST(Disaggregate, LosesNobodyAndIsTheSameByStepsAndForAnyNumberOfThreads) {
   EXPECT_GT(waited, 10);
 }
 
-// What is computed is what boxes that do both compute, each token of a prompt once, each but the last of an answer
-// once; the first token comes with the prompt.
+// What is computed is what boxes that do both compute, each token of a prompt once, each but the
+// last of an answer once; the first token comes with the prompt.
 TEST(Disaggregate, DoesTheWorkOfBoxesThatDoBoth) {
   const StepModel model = twin();
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
@@ -110,7 +110,9 @@ TEST(Disaggregate, DoesTheWorkOfBoxesThatDoBoth) {
     ASSERT_EQ(apart.preemptions + joined.preemptions, 0);
     EXPECT_EQ(apart.prompt_tokens, joined.prompt_tokens) << seed;
     EXPECT_EQ(apart.output_tokens, joined.output_tokens) << seed;
-    const auto computed = [](const Report& r) { return std::llround(r.mean_step_tokens * static_cast<double>(r.steps)); };
+    const auto computed = [](const Report& r) {
+      return std::llround(r.mean_step_tokens * static_cast<double>(r.steps));
+    };
     EXPECT_EQ(computed(apart), computed(joined)) << seed;
     EXPECT_EQ(computed(apart), apart.prompt_tokens + apart.output_tokens - apart.finished) << seed;
     EXPECT_EQ(apart.itl.n, apart.output_tokens - apart.finished) << seed;
@@ -131,8 +133,10 @@ TEST(Disaggregate, ATransferCostsWhatTheLinkSaysBetweenTheFirstTwoTokens) {
   EXPECT_EQ(apart.transfers->wait.mean.value(), 0);
   EXPECT_EQ(apart.report.ttft.mean.value(), joined.ttft.mean.value());
   const double step = joined.tpot.mean.value();
-  // The step after the transfer is priced as that of a prompt, the others to the last bit as those of one box.
-  EXPECT_NEAR(apart.report.e2e.mean.value(), joined.e2e.mean.value() + 3, kStepTableErrorMax * step);
+  // The step after the transfer is priced as that of a prompt, the others to the last bit as those
+  // of one box.
+  EXPECT_NEAR(apart.report.e2e.mean.value(), joined.e2e.mean.value() + 3,
+              kStepTableErrorMax * step);
   EXPECT_NEAR(apart.report.tpot.mean.value(), step + 3.0 / 9, kStepTableErrorMax * step / 9);
   EXPECT_GT(apart.report.itl.p99.value(), 2);
   options.workload.gen = 1;  // nothing is left to generate elsewhere
@@ -159,7 +163,8 @@ TEST(Disaggregate, ALinkCarriesOneTransferAtATime) {
   EXPECT_GT(simulate(model, options).report.duration.value(), 20 * 100);
 }
 
-// One that generates has room for one: prompts pile up where they were read, until that is full too.
+// One that generates has room for one: prompts pile up where they were read, until that is full
+// too.
 TEST(Disaggregate, WhoReadsWaitsUntilSomebodyHasRoom) {
   const StepModel model = twin();
   SimulateOptions options;
@@ -188,7 +193,8 @@ TEST(Disaggregate, RefusesWhatCanNeverBe) {
     }
     return std::string();
   };
-  EXPECT_NE(refusal().find("no link between boxes has been measured"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("no link between boxes has been measured"), std::string::npos)
+      << refusal();
   options.disaggregation->bandwidth = kAtOnce;
   EXPECT_EQ(refusal(), "");
   options.disaggregation->n_decode = 0;
@@ -196,7 +202,8 @@ TEST(Disaggregate, RefusesWhatCanNeverBe) {
   options.disaggregation->n_decode = 1;
   options.kv_tokens = 80;
   EXPECT_NE(refusal().find("KV cache"), std::string::npos) << refusal();
-  // One by one, if they come from a trace: one fits where it is read but not where it would be generated.
+  // One by one, if they come from a trace: one fits where it is read but not where it would be
+  // generated.
   auto trace = std::make_shared<Trace>();
   for (const std::int32_t n_gen : {4, 40, 4}) {
     Request request;

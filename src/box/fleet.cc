@@ -19,7 +19,8 @@ FleetBoxes make_boxes(const StepModel& model, std::vector<StepTable>& tables, co
   CHECK(options.n_boxes >= 1);
   FleetBoxes boxes(options.n_boxes);
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    boxes[i] = std::make_unique<FleetBox>(model, tables[i % tables.size()], fresh, options, body_of(options, i), source);
+    boxes[i] = std::make_unique<FleetBox>(model, tables[i % tables.size()], fresh, options, body_of(options, i),
+                                          source);
   }
   return boxes;
 }

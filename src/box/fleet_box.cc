@@ -22,8 +22,9 @@ bool Inbox::wait(Clock& clock) {
   return true;
 }
 
-FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh, const FleetOptions& options,
-                   std::optional<BodyOptions> body, Observer* source, Observer* recording)
+FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh,
+                   const FleetOptions& options, std::optional<BodyOptions> body, Observer* source,
+                   Observer* recording)
     : scheduler_(fresh),
       executor_(table, options.by_steps),
       recorder_(options.request_time, options.slo, options.on_finished, options.exact_max),
@@ -43,14 +44,15 @@ std::vector<Observer*> FleetBox::observers(Observer* source, Observer* recording
 
 TimePoint FleetBox::next() const {
   if (!stalled_) return loop_.next();
-  const TimePoint next = std::min(outages_ ? outages_->next() : inbox_.next(), scheduler_.next_deadline());
+  const TimePoint next =
+      std::min(outages_ ? outages_->next() : inbox_.next(), scheduler_.next_deadline());
   return next == TimePoint::max() ? next : std::max(loop_.now(), next);
 }
 
 BoxView FleetBox::view(TimePoint now) {
   const KvPool& kv = scheduler_.kv();
-  BoxView view{.requests = scheduler_.n_running() + scheduler_.n_waiting() + scheduler_.n_reserved() +
-                           static_cast<std::int64_t>(inbox_.size()),
+  BoxView view{.requests = scheduler_.n_running() + scheduler_.n_waiting() +
+                           scheduler_.n_reserved() + static_cast<std::int64_t>(inbox_.size()),
                .kv_blocks = kv.n_blocks() - kv.n_free()};
   if (!body_) return view;
   const BodyExecutor::Vitals vitals = body_->vitals(now);

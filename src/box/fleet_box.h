@@ -1,5 +1,6 @@
-// One box of a fleet: a scheduler, an executor, a body if asked for, a recorder and a loop in virtual time of its
-// own. What is sent to it waits in its inbox until its time has come. Of one thread at a time.
+// One box of a fleet: a scheduler, an executor, a body if asked for, a recorder and a loop in
+// virtual time of its own. What is sent to it waits in its inbox until its time has come. Of one
+// thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,9 @@ class Inbox final : public Arrivals {
   void push(TimePoint at, Command command) { commands_.push_back({at, std::move(command)}); }
   std::size_t size() const { return commands_.size() - n_taken_; }
   std::vector<Command> take(TimePoint now) override;
-  TimePoint next() const override { return size() == 0 ? TimePoint::max() : commands_[n_taken_].at; }
+  TimePoint next() const override {
+    return size() == 0 ? TimePoint::max() : commands_[n_taken_].at;
+  }
   bool wait(Clock& clock) override;
 
  private:
@@ -39,10 +42,11 @@ class Inbox final : public Arrivals {
 
 class FleetBox {
  public:
-  // table: of model's prices, for boxes of one thread to share; both must outlive this. source: told of what
-  // happens, if not null. recording: likewise, in place of the recorder.
-  FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh, const FleetOptions& options,
-           std::optional<BodyOptions> body, Observer* source, Observer* recording = nullptr);
+  // table: of model's prices, for boxes of one thread to share; both must outlive this. source:
+  // told of what happens, if not null. recording: likewise, in place of the recorder.
+  FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh,
+           const FleetOptions& options, std::optional<BodyOptions> body, Observer* source,
+           Observer* recording = nullptr);
 
   void take(Request request) { inbox_.push(request.arrival, Command(std::move(request))); }
   void take(TimePoint at, Release release) { inbox_.push(at, release); }
@@ -53,7 +57,8 @@ class FleetBox {
   }
   // One step or run of steps that begins before `until`, if there is one.
   void advance_once(TimePoint until) { stalled_ = !loop_.advance_once(until); }
-  // When it has something to do next. One that found nothing it can do waits for what is sent, or a deadline.
+  // When it has something to do next. One that found nothing it can do waits for what is sent, or a
+  // deadline.
   TimePoint next() const;
   BoxView view(TimePoint now);
 

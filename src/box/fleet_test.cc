@@ -103,8 +103,8 @@ TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
     options.workload.shared_prefix = 0;
     if (seed % 3 == 0) options.workload.timeout = 10;
     const SimulationResult alone = simulate(model, options);
-    const Scheduler fresh(alone.limits, KvPool(static_cast<std::int32_t>(alone.report.kv_blocks), alone.kv_block_tokens),
-                          alone.policy);
+    const KvPool pool(static_cast<std::int32_t>(alone.report.kv_blocks), alone.kv_block_tokens);
+    const Scheduler fresh(alone.limits, pool, alone.policy);
     const std::size_t n = 2 + seed % 4;
     std::vector<std::vector<Request>> parts(n);
     std::vector<Request> all;

@@ -37,8 +37,9 @@ class Observer {
   // Before the step's tokens are given out.
   virtual void on_step(const Step&, TimePoint /*start*/, const StepResult&, const Scheduler&) {}
   virtual void on_token(const TokenEvent&, TimePoint) {}
-  // Of executors that take runs, in place of on_step; of no step if all there is to tell is who was preempted. on_token then tells only the tokens that runs do not
-  // count: those of prompts; and, though counted, the last ones of sequences.
+  // Of executors that take runs, in place of on_step; of no step if all there is to tell is who was preempted.
+  // on_token then tells only the tokens that runs do not count: those of prompts; and, though counted, the last ones
+  // of sequences.
   virtual void on_run(const StepRun&, TimePoint /*start*/, const RunTimes&, const Scheduler&) {}
 };
 

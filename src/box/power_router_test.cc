@@ -1,4 +1,5 @@
-// The router that watches power, over boxes with bodies: it spares a sick box, and joules where little is asked.
+// The router that watches power, over boxes with bodies: it spares a sick box, and joules where
+// little is asked.
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -22,7 +23,8 @@ StepModel warm_twin() {
 
 SimulateOptions fleet(double rate, RouterPolicy routing) {
   SimulateOptions options;
-  options.workload = {.requests = 600, .rate = rate, .prompt = 200, .gen = 40, .range_ratio = 0.5, .seed = 3};
+  options.workload = {
+      .requests = 600, .rate = rate, .prompt = 200, .gen = 40, .range_ratio = 0.5, .seed = 3};
   options.boxes = 4;
   options.routing = routing;
   options.body = BodyOptions{};
@@ -30,20 +32,23 @@ SimulateOptions fleet(double rate, RouterPolicy routing) {
 }
 
 FaultEvent for_good(Handicap handicap) {
-  return {TimePoint{}, TimePoint::max(),
+  return {TimePoint{},
+          TimePoint::max(),
           {.name = "f", .what = "", .ends = "", .sources = "", .handicap = handicap}};
 }
 
 TEST(PowerRouter, SparesASickBox) {
   const StepModel model = warm_twin();
-  for (const Handicap& handicap : {Handicap{.clock_max = Hertz(507e6)}, Handicap{.memory = 0.3}, Handicap{.off = true}}) {
+  for (const Handicap& handicap :
+       {Handicap{.clock_max = Hertz(507e6)}, Handicap{.memory = 0.3}, Handicap{.off = true}}) {
     const auto run = [&](RouterPolicy routing) {
       SimulateOptions options = fleet(0.3, routing);
       options.body->faults.push_back(for_good(handicap));
       options.faulty_boxes = 1;
       return simulate(model, options);
     };
-    const SimulationResult aware = run(RouterPolicy::PowerAware), blind = run(RouterPolicy::RoundRobin);
+    const SimulationResult aware = run(RouterPolicy::PowerAware),
+                           blind = run(RouterPolicy::RoundRobin);
     std::int64_t least = aware.boxes[1].finished;
     for (const Report& box : aware.boxes) {
       if (&box != &aware.boxes[0]) least = std::min(least, box.finished);
@@ -59,7 +64,8 @@ TEST(PowerRouter, SparesASickBox) {
   }
 }
 
-// Where generating takes longer than reading: what is generated together shares the reading of the weights.
+// Where generating takes longer than reading: what is generated together shares the reading of the
+// weights.
 TEST(PowerRouter, SavesJoulesWhereLittleIsAsked) {
   const StepModel model = warm_twin();
   const auto run = [&](RouterPolicy routing) {
@@ -68,10 +74,12 @@ TEST(PowerRouter, SavesJoulesWhereLittleIsAsked) {
     options.workload.gen = 100;
     return simulate(model, options);
   };
-  const SimulationResult aware = run(RouterPolicy::PowerAware), spread = run(RouterPolicy::LeastLoaded);
+  const SimulationResult aware = run(RouterPolicy::PowerAware),
+                         spread = run(RouterPolicy::LeastLoaded);
   EXPECT_EQ(aware.report.output_tokens, spread.report.output_tokens);
   EXPECT_LT(aware.body->joules, 0.9 * spread.body->joules);
-  EXPECT_LT(aware.report.tpot.mean.value(), 1.6 * spread.report.tpot.mean.value());  // the knee, at 1.5
+  EXPECT_LT(aware.report.tpot.mean.value(),
+            1.6 * spread.report.tpot.mean.value());  // the knee, at 1.5
 }
 
 TEST(PowerRouter, FillsABoxUpToTheKneeThenTheEmptiestAndWatchesHeat) {

@@ -150,7 +150,8 @@ double mean_of(const Lengths& lengths) {
     case Lengths::Kind::LogNormal:
       return lengths.mean;
     case Lengths::Kind::Empirical:
-      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) / static_cast<double>(lengths.values.size());
+      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) /
+             static_cast<double>(lengths.values.size());
   }
   CHECK(false);
 }

@@ -133,7 +133,9 @@ TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--decode-machine", "mac-m3-ultra-80", "--kv-bandwidth",
                       "10 Gb/s"})["finished"],
             20);
-  for (const char* roles : {"1", "0:1", "1:", "one:two", "1:1:1"}) EXPECT_EQ(simulate({"--disaggregate", roles}), 2) << roles;
+  for (const char* roles : {"1", "0:1", "1:", "one:two", "1:1:1"}) {
+    EXPECT_EQ(simulate({"--disaggregate", roles}), 2) << roles;
+  }
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--boxes", "2"}), 2);
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-bandwidth", "10"}), 2);
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-bandwidth", "0 Gb/s"}), 2);
