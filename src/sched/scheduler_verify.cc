@@ -31,6 +31,7 @@ void Scheduler::verify() const {
         counters_.finished + counters_.cancelled + counters_.expired + n_running() + n_waiting());
   CHECK(counters_.prefix_hit_tokens <= counters_.prefix_tokens);
   CHECK(n_running() <= limits_.sequences_max && n_running() <= limits_.step_tokens_max);
+  CHECK(n_running() + n_reserved() <= std::min(limits_.sequences_max, limits_.step_tokens_max));
 
   std::int64_t n_private = 0, n_settled = 0;
   std::size_t n_prompts = 0;
@@ -38,6 +39,15 @@ void Scheduler::verify() const {
     n_private += n_held(s) - s.n_shared;
     n_settled += std::max<std::int64_t>(0, std::ssize(s.blocks) - s.n_shared);
   };
+  for (const auto& [seq, n_blocks] : reserved_) {
+    CHECK(!sequences_.contains(seq));
+    n_private += n_blocks;
+  }
+  for (const SeqId seq : stayed_) {
+    const Sequence& s = sequences_.at(seq);
+    CHECK(s.stays && s.state == State::Ended && !s.in_step);
+    see(s);
+  }
   const Sequence* before = nullptr;
   for (const Sequence* s : running_) {
     CHECK(s->state == State::Prompt || s->state == State::Decoding);
@@ -64,7 +74,7 @@ void Scheduler::verify() const {
     ++n_ended;
     see(*s);
   }
-  CHECK(sequences_.size() == running_.size() + static_cast<std::size_t>(n_waiting_seen) + n_ended);
+  CHECK(sequences_.size() == running_.size() + static_cast<std::size_t>(n_waiting_seen) + n_ended + stayed_.size());
   const std::int64_t n_used = kv_.cache().n_used();
   CHECK(n_private + n_used == kv_.n_blocks() - kv_.n_free());
   const std::int64_t n_nameless = by_runs_ ? n_used + kv_.cache().n_idle() : 0;
