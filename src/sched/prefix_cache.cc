@@ -69,13 +69,12 @@ std::vector<KeyRun> keys_of(std::span<const Content> contents, std::int32_t bloc
 }
 
 void append_keys(std::vector<KeyRun>& keys, std::span<const TokenId> tokens,
-                 std::int32_t block_tokens) {
+                 std::int32_t block_tokens, const SipKey& secret) {
   const auto n = static_cast<std::size_t>(block_tokens);
   for (std::size_t i = static_cast<std::size_t>(n_blocks(keys)) * n; i + n <= tokens.size();
        i += n) {
-    Hash hash;
-    for (const TokenId token : tokens.subspan(i, n)) hash.add(static_cast<std::uint64_t>(token));
-    append(keys, hash.key(), 1);
+    const SipHash128 hash = siphash128(secret, std::as_bytes(tokens.subspan(i, n)));
+    append(keys, {hash.high | kHash, hash.low}, 1);
   }
 }
 

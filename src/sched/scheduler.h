@@ -51,8 +51,9 @@ struct SchedulerCounters {
 
 class Scheduler {
  public:
-  // Requires every limit >= 1.
-  Scheduler(Limits limits, KvPool kv, Policy policy = {});
+  // Requires every limit >= 1. secret: what tokens are named with in the prefix cache; nothing that comes out
+  // depends on it.
+  Scheduler(Limits limits, KvPool kv, Policy policy = {}, SipKey secret = {});
   // An independent copy, to ask what would happen next. Requires that no step is open.
   Scheduler(const Scheduler& other);
   Scheduler& operator=(const Scheduler&) = delete;
@@ -143,6 +144,7 @@ class Scheduler {
   Limits limits_;
   KvPool kv_;
   Policy policy_;
+  SipKey secret_;
   DecodeGroup group_;
   std::unordered_map<SeqId, Sequence> sequences_;  // owns; its nodes do not move
   std::vector<Sequence*> running_;                 // by rank
