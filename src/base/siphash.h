@@ -1,5 +1,6 @@
-// SipHash-2-4 with 128 bits of output (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, and their
-// reference code): names for bytes that strangers choose. Without the key nobody can find two inputs of one name.
+// SipHash-2-4 with 128 bits of output (Aumasson and Bernstein, "SipHash: a fast short-input PRF",
+// 2012, and their reference code): names for bytes that strangers choose. Without the key nobody
+// can find two inputs of one name.
 #pragma once
 
 #include <cstddef>

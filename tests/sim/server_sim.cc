@@ -1,11 +1,12 @@
-// Deterministic simulation of the real server: scheduler, KV, loop, mailbox and API of `tinderbox serve` in one
-// thread and virtual time. A seed draws who comes, what the box is like and what goes wrong (sim_plan.h); the laws of a
-// serving box (sim_laws.h), of its answers (sim_replies.h) and of its body hold at every step. Beyond these:
+// Deterministic simulation of the real server: scheduler, KV, loop, mailbox and API of `tinderbox
+// serve` in one thread and virtual time. A seed draws who comes, what the box is like and what goes
+// wrong (sim_plan.h); the laws of a serving box (sim_laws.h), of its answers (sim_replies.h) and of
+// its body hold at every step. Beyond these:
 //   - a seed run twice does the same, to the byte;
 //   - clients who read slowly do not change what the box does;
 //   - the same arrivals from a trace give the same steps.
-// A broken law prints the command that replays its seed. --prove puts bugs in, one after another, and fails if one is
-// not found.
+// A broken law prints the command that replays its seed. --prove puts bugs in, one after another,
+// and fails if one is not found.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,11 +24,13 @@ namespace tinderbox::sim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: server_sim [--seed=N | --first=N] [--seeds=COUNT] [--seconds=T] [--hash] [--verbose] [--break=BUG]\n"
+    "usage: server_sim [--seed=N | --first=N] [--seeds=COUNT] [--seconds=T] [--hash] [--verbose] "
+    "[--break=BUG]\n"
     "       server_sim --prove[=SEEDS]\n"
     "  --seed=N       runs this one\n"
     "  --first=N      begins with it; 0 by default\n"
-    "  --seeds=COUNT  stops after so many;  --seconds=T  after so long; with neither it runs until it is stopped\n"
+    "  --seeds=COUNT  stops after so many;  --seconds=T  after so long; with neither it runs until "
+    "it is stopped\n"
     "  --hash         prints a hash of all that happened: the same in every run of the same seeds\n"
     "  --verbose      prints every event\n"
     "  --break=BUG    runs a box that has this bug; a wrong name lists them\n"
@@ -40,7 +43,8 @@ struct Options {
 };
 
 struct Sums {
-  std::int64_t n_seeds = 0, n_answers = 0, n_vanished = 0, n_steps = 0, n_readers = 0, n_replays = 0;
+  std::int64_t n_seeds = 0, n_answers = 0, n_vanished = 0, n_steps = 0, n_readers = 0,
+               n_replays = 0;
   double seconds = 0;
   SchedulerCounters counters;
   std::uint64_t hash = 1;
@@ -54,7 +58,8 @@ void print_replay(int) {
   std::string_view text = program;
   static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));
   char line[80];
-  const int n = std::snprintf(line, sizeof line, " --seed=%ld\n", static_cast<long>(current_seed.load()));
+  const int n =
+      std::snprintf(line, sizeof line, " --seed=%ld\n", static_cast<long>(current_seed.load()));
   if (n > 0) static_cast<void>(!write(STDERR_FILENO, line, static_cast<std::size_t>(n)));
 }
 
@@ -85,7 +90,8 @@ void run_seed(Workshop& workshop, std::uint64_t seed, const Options& options, Su
     run_box(workshop, plan, options.bug, false, again);
     require(again.hash() == log.hash(), "a seed run twice does the same");
   }
-  const bool slow = std::ranges::any_of(plan.visits, [](const Visit& v) { return v.read_delay > Duration(0); });
+  const bool slow =
+      std::ranges::any_of(plan.visits, [](const Visit& v) { return v.read_delay > Duration(0); });
   if (slow && !plan.stops) {  // whoever waits for a stop string ends his answer by reading
     Log at_once(false);
     run_box(workshop, plan, options.bug, true, at_once);
@@ -105,11 +111,14 @@ void run_seed(Workshop& workshop, std::uint64_t seed, const Options& options, Su
 void print(const Sums& sums, bool hash) {
   const SchedulerCounters& c = sums.counters;
   std::string text = format(
-      "{} seeds, {:.0f} s of box time, {} steps: {} submitted, {} finished, {} cancelled, {} past their deadline, {} "
-      "refused; {} answers read, {} clients vanished, {} preemptions, {} tokens found; {} runs with quick readers and {} "
+      "{} seeds, {:.0f} s of box time, {} steps: {} submitted, {} finished, {} cancelled, {} past "
+      "their deadline, {} "
+      "refused; {} answers read, {} clients vanished, {} preemptions, {} tokens found; {} runs "
+      "with quick readers and {} "
       "from traces took the same steps",
-      sums.n_seeds, sums.seconds, sums.n_steps, c.submitted, c.finished, c.cancelled, c.expired, c.refused,
-      sums.n_answers, sums.n_vanished, c.preemptions, c.prefix_hit_tokens, sums.n_readers, sums.n_replays);
+      sums.n_seeds, sums.seconds, sums.n_steps, c.submitted, c.finished, c.cancelled, c.expired,
+      c.refused, sums.n_answers, sums.n_vanished, c.preemptions, c.prefix_hit_tokens,
+      sums.n_readers, sums.n_replays);
   if (hash) text += format("; hash {:016x}", sums.hash);
   std::puts(text.c_str());
   std::fflush(stdout);
@@ -120,8 +129,9 @@ void check_variety(const Sums& sums) {
   const std::int64_t n = sums.n_seeds;
   const SchedulerCounters& c = sums.counters;
   if (n < 500) return;
-  CHECK(c.finished > n && c.cancelled > n && c.refused > n && c.expired > n / 10 && c.preemptions > n / 4 &&
-        c.prefix_hit_tokens > n && sums.n_vanished > n && sums.n_readers > n / 10);
+  CHECK(c.finished > n && c.cancelled > n && c.refused > n && c.expired > n / 10 &&
+        c.preemptions > n / 4 && c.prefix_hit_tokens > n && sums.n_vanished > n &&
+        sums.n_readers > n / 10);
 }
 
 int run(const Options& options, const std::string& name) {
@@ -131,7 +141,8 @@ int run(const Options& options, const std::string& name) {
   Sums sums;
   const auto lasts = [&] {
     return (options.n_seeds < 0 || sums.n_seeds < options.n_seeds) &&
-           (options.seconds < 0 || since_start(wall.now()).value() < static_cast<double>(options.seconds));
+           (options.seconds < 0 ||
+            since_start(wall.now()).value() < static_cast<double>(options.seconds));
   };
   const bool endless = options.n_seeds < 0 && options.seconds < 0;
   for (std::int64_t seed = options.first; lasts(); ++seed) {
@@ -139,7 +150,8 @@ int run(const Options& options, const std::string& name) {
     try {
       run_seed(workshop, static_cast<std::uint64_t>(seed), options, sums);
     } catch (const std::exception& e) {
-      std::fputs(format("law broken by seed {}: {}\nreplay with: {} --seed={} --verbose\n", seed, e.what(), name, seed)
+      std::fputs(format("law broken by seed {}: {}\nreplay with: {} --seed={} --verbose\n", seed,
+                        e.what(), name, seed)
                      .c_str(),
                  stderr);
       return 1;
@@ -174,7 +186,9 @@ int prove(const Options& options, const std::string& name) {
     ++n_missed;
     std::fputs(format("NOT FOUND in {} seeds\n", options.prove).c_str(), stderr);
   }
-  std::puts(format("{} of {} bugs found", kBugs.size() - static_cast<std::size_t>(n_missed), kBugs.size()).c_str());
+  std::puts(
+      format("{} of {} bugs found", kBugs.size() - static_cast<std::size_t>(n_missed), kBugs.size())
+          .c_str());
   return n_missed == 0 ? 0 : 1;
 }
 
@@ -183,7 +197,8 @@ std::optional<Options> parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     const std::size_t equals = std::min(flag.size(), flag.find('='));
-    const std::string_view key = flag.substr(0, equals), text = flag.substr(std::min(flag.size(), equals + 1));
+    const std::string_view key = flag.substr(0, equals),
+                           text = flag.substr(std::min(flag.size(), equals + 1));
     const auto value = parse_int(text);
     if (flag == "--hash") {
       options.hash = true;

@@ -1,5 +1,5 @@
-// Answers that anybody can work out: a token follows from its prompt and place alone, so that one given to the
-// wrong client, twice, or out of order is seen.
+// Answers that anybody can work out: a token follows from its prompt and place alone, so that one
+// given to the wrong client, twice, or out of order is seen.
 #pragma once
 
 #include <span>
@@ -20,7 +20,8 @@ inline constexpr TokenId kAnswerEnd = 256, kPromptEnd = 257;
 class ByteCodec final : public TextCodec {
  public:
   explicit ByteCodec(bool end_tokens);
-  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_max) const override;
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
+                            std::int64_t n_max) const override;
   EncodedPrompt encode_text(std::string_view text, std::int64_t n_max) const override;
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;
@@ -31,8 +32,8 @@ class ByteCodec final : public TextCodec {
   std::vector<TokenId> end_tokens_;
 };
 
-// The index-th token of the answer to a prompt: letters, and characters of two to four bytes; now and then, if
-// asked, the end.
+// The index-th token of the answer to a prompt: letters, and characters of two to four bytes; now
+// and then, if asked, the end.
 TokenId answer_token(std::span<const TokenId> prompt, std::int64_t index, bool ends);
 // Of a sequence without ids: the one that stands at this place, prompt counted.
 TokenId answer_token(SeqId seq, std::int64_t place);

@@ -1,5 +1,5 @@
-// A whole server in one thread and virtual time: clients, API, mailbox, loop, scheduler, executor, put together as
-// `tinderbox serve` does (src/cli/cmd_serve.cc), from one plan.
+// A whole server in one thread and virtual time: clients, API, mailbox, loop, scheduler, executor,
+// put together as `tinderbox serve` does (src/cli/cmd_serve.cc), from one plan.
 #pragma once
 
 #include <memory>
@@ -41,7 +41,8 @@ struct Outcomes {
 
 // Throws Broken. at_once: clients read at once, whatever the plan says.
 Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Log& log);
-// The same arrivals from a list, in virtual time: by Loop::run, or step by step as several boxes are run.
+// The same arrivals from a list, in virtual time: by Loop::run, or step by step as several boxes
+// are run.
 void replay(Workshop& workshop, const Plan& plan, const Trace& trace, bool step_by_step, Log& log);
 
 }  // namespace tinderbox::sim

@@ -64,12 +64,13 @@ void Clients::ask(Client& client) {
   client.begun = true;
   // The stream tells that it is refused from within, if the mailbox is closed.
   client.seq = next_seq_;
-  HttpResponse response = box_.api.handle(request, [this, &client] { hear(client); });
+  HttpResponse response = box_.api.handle(request, [this, &client, ear = client.ear] { hear(client); });
   const std::int64_t context = plan_.limits.context_max;
   const EncodedPrompt prompt = chat ? box_.codec.encode_chat({{"user", visit.text}}, context - 1)
                                     : box_.codec.encode_text(visit.text, context - 1);
   if (visit.n_gen_max > context || prompt.n_tokens > context - 1) {
-    check_error(response, 400, visit.n_gen_max > context ? "invalid_value" : "context_length_exceeded");
+    check_error(response, 400,
+                visit.n_gen_max > context ? "invalid_value" : "context_length_exceeded");
     client.over = true;
     return;
   }
@@ -84,10 +85,11 @@ void Clients::ask_directly(Client& client) {
   Request request = client.visit->direct;
   if (!client.visit->text.empty()) {
     request.prompt = box_.codec.encode_text(client.visit->text, plan_.limits.context_max).tokens;
-    if (!request.prompt.empty()) request.n_prompt = static_cast<std::int32_t>(request.prompt.size());
+    if (!request.prompt.empty())
+      request.n_prompt = static_cast<std::int32_t>(request.prompt.size());
     request.end_tokens = box_.codec.end_tokens();
   }
-  client.stream = std::make_shared<TokenStream>([this, &client] { hear(client); });
+  client.stream = std::make_shared<TokenStream>([this, &client, ear = client.ear] { hear(client); });
   client.refused_at_door = closed_;
   client.begun = true;
   client.seq = next_seq_;
@@ -119,13 +121,15 @@ void Clients::read(Client& client) {
   if (client.stream) return read_directly(client);
   const std::size_t n_before = client.response.body.size();
   const auto state = client.response.stream->poll(client.response);
-  log_.note("reads", clock_.now(), {client.seq}, std::string_view(client.response.body).substr(n_before));
+  log_.note("reads", clock_.now(), {client.seq},
+            std::string_view(client.response.body).substr(n_before));
   if (state == ResponseStream::State::Open)
     require(client.response.status == 200 && client.visit->streamed, "only streams are open");
   if (state != ResponseStream::State::Finished) return;
   client.over = true;
   check_api(client, client.response);
   ++n_answers_;
+  box_.laws.vanished(client.seq);  // after a stop string
   client.response.stream.reset();
 }
 
@@ -136,14 +140,16 @@ void Clients::check_api(const Client& client, const HttpResponse& reply) const {
     return check_error(reply, 429, "queue_full");
   }
   require(told != nullptr, "nobody is answered before the box knows of him");
-  check_reply(*client.visit, reply, outcome_of(*told, box_.codec, client.visit->stops), told->n_prompt);
+  check_reply(*client.visit, reply, outcome_of(*told, box_.codec, client.visit->stops),
+              told->n_prompt);
 }
 
 void Clients::read_directly(Client& client) {
   for (const StreamEvent& event : client.stream->take()) {
     require(!client.over, "nothing follows the end");
     require(client.events.empty() || event.at >= client.events.back().at, "time never goes back");
-    log_.note("reads", clock_.now(), {client.seq, static_cast<std::int64_t>(event.kind), event.token});
+    log_.note("reads", clock_.now(),
+              {client.seq, static_cast<std::int64_t>(event.kind), event.token});
     client.events.push_back(event);
     client.over = event.kind != StreamEvent::Kind::Token;
   }
@@ -159,7 +165,8 @@ void Clients::check_direct(const Client& client) const {
   if (client.events.back().kind == Kind::Refused) {
     const Admission expected = told == nullptr ? Admission::QueueFull : told->admission;
     require(client.refused_at_door == (told == nullptr), "only a closed mailbox refuses by itself");
-    require(client.events.size() == 1 && client.events.back().admission == expected, "refused once, for its reason");
+    require(client.events.size() == 1 && client.events.back().admission == expected,
+            "refused once, for its reason");
     return;
   }
   require(told != nullptr && client.events.size() == told->events.size(), "every token once",
@@ -167,8 +174,11 @@ void Clients::check_direct(const Client& client) const {
   for (std::size_t i = 0; i < client.events.size(); ++i) {
     const StreamEvent& got = client.events[i];
     const TokenEvent& sent = told->events[i];
-    require(got.token == sent.token && got.finish == sent.finish, "the whole answer, once, in order",
-            [&] { return format("sequence {}, event {}: {} for {}", client.seq, i, got.token, sent.token); });
+    require(got.token == sent.token && got.finish == sent.finish,
+            "the whole answer, once, in order", [&] {
+              return format("sequence {}, event {}: {} for {}", client.seq, i, got.token,
+                            sent.token);
+            });
   }
 }
 
@@ -195,9 +205,12 @@ void Clients::look(const Client&) {
     require(std::abs(got - value) < 1e-9, "metrics agree with what happened",
             [&] { return format("{}: {} instead of {}", name, got, value); });
   };
-  const auto count = [&](const std::string& name, std::int64_t value) { expect(name, static_cast<double>(value)); };
+  const auto count = [&](const std::string& name, std::int64_t value) {
+    expect(name, static_cast<double>(value));
+  };
   const Tally& t = shown.tally;
-  const std::string ended = R"(vllm:request_success_total{engine="0",model_name="sim",finished_reason=)";
+  const std::string ended =
+      R"(vllm:request_success_total{engine="0",model_name="sim",finished_reason=)";
   count(ended + R"("stop")", t.stops);
   count(ended + R"("length")", t.lengths);
   count(ended + R"("abort")", t.cancelled + t.expired);
@@ -215,11 +228,16 @@ void Clients::look(const Client&) {
 }
 
 bool Clients::any_unread() const {
-  return std::ranges::any_of(clients_, [](const auto& c) { return c->news && !c->gone && !c->over; });
+  return std::ranges::any_of(clients_,
+                             [](const auto& c) { return c->news && !c->gone && !c->over; });
 }
 
 void Clients::check_end(bool lost) const {
   for (const auto& client : clients_) {
+    const bool never_taken = lost && box_.laws.told(client->seq) == nullptr;
+    require(never_taken || client->ear.use_count() == (client->stream ? 2 : 1), "the mailbox forgets who is through",
+            [&] { return format("sequence {}", client->seq); });
+    if (client->stream) require(never_taken || client->stream.use_count() == 1, "the mailbox forgets streams");
     if (client->gone || client->over) continue;
     require(client->begun, "everybody has come");
     const Told* told = box_.laws.told(client->seq);

@@ -1,5 +1,6 @@
-// Those who use the box, each by its own visit: over the API as programs do, or past it with what HTTP does not
-// carry (priorities, keys, deadlines). They act as the clock passes, and check what they get.
+// Those who use the box, each by its own visit: over the API as programs do, or past it with what
+// HTTP does not carry (priorities, keys, deadlines). They act as the clock passes, and check what
+// they get.
 #pragma once
 
 #include <memory>
@@ -45,13 +46,14 @@ class Clients {
   struct Client {
     const Visit* visit = nullptr;
     SeqId seq = 0;
-    HttpResponse response;                 // over the API, with all bytes so far
-    std::shared_ptr<TokenStream> stream;   // past it
+    HttpResponse response;                // over the API, with all bytes so far
+    std::shared_ptr<TokenStream> stream;  // past it
     std::vector<StreamEvent> events;
     bool begun = false, over = false, gone = false;
-    bool refused_at_door = false;          // the mailbox was closed
-    bool news = false;                     // and a reading is due
-    std::int64_t n_news_gone = 0;          // since it has gone
+    bool refused_at_door = false;  // the mailbox was closed
+    std::shared_ptr<int> ear = std::make_shared<int>();  // held by whoever may still call
+    bool news = false;             // and a reading is due
+    std::int64_t n_news_gone = 0;  // since it has gone
   };
 
   void come(Client& client);

@@ -1,4 +1,5 @@
-// Virtual time in which everybody but the box acts while the box waits: the one thread of a simulated run.
+// Virtual time in which everybody but the box acts while the box waits: the one thread of a
+// simulated run.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace tinderbox::sim {
 class SimClock final : public Clock {
  public:
   // oversleeps: waiting takes longer than asked for, as on a busy computer.
-  SimClock(std::uint64_t seed, bool oversleeps) : oversleeps_(oversleeps), random_(seed, Stream::Think) {}
+  SimClock(std::uint64_t seed, bool oversleeps)
+      : oversleeps_(oversleeps), random_(seed, Stream::Think) {}
 
   TimePoint now() const override { return now_; }
   void wait_until(TimePoint t) override {

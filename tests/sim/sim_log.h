@@ -1,5 +1,5 @@
-// What a simulated run says of itself: a law that is broken, as an exception, and everything that happened, as a
-// hash that two runs of one seed must share (and as lines, for people).
+// What a simulated run says of itself: a law that is broken, as an exception, and everything that
+// happened, as a hash that two runs of one seed must share (and as lines, for people).
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,9 @@ namespace {
 
 struct Draw {
   Random random;
-  std::int32_t of(std::int64_t low, std::int64_t high) { return static_cast<std::int32_t>(random.range(low, high)); }
+  std::int32_t of(std::int64_t low, std::int64_t high) {
+    return static_cast<std::int32_t>(random.range(low, high));
+  }
   bool one_in(std::int64_t n) { return random.range(1, n) == 1; }
   bool with(double probability) { return random.uniform() < probability; }
   // 0 half the time: the feature is off.
@@ -34,7 +36,8 @@ void draw_sizes(Plan& plan, const Habits& habits, Draw& draw) {
                  .context_max = draw.of(2, 2 * (habits.prompt_max + habits.gen_max))};
   plan.block_tokens = draw.of(1, 8);
   // From too small for the longest request to room for five of them.
-  plan.n_blocks = 1 + (habits.prompt_max + habits.gen_max) * draw.of(50, 500) / 100 / plan.block_tokens;
+  plan.n_blocks =
+      1 + (habits.prompt_max + habits.gen_max) * draw.of(50, 500) / 100 / plan.block_tokens;
   if (plan.answers == Answers::Engine) {  // the engine's own are fixed; see server_sim.cc
     plan.block_tokens = 4;
     plan.n_blocks = std::min(plan.n_blocks, 64);
@@ -86,15 +89,20 @@ void draw_wrong(Visit& visit, Draw& draw) {
       {"POST", "/v1/chat/completions", "[]", 400, "invalid_type"},
       {"POST", "/v1/completions", R"({"model":"sim"})", 400, "missing_required_parameter"},
       {"POST", "/v1/completions", R"({"model":"other","prompt":"a"})", 404, "model_not_found"},
-      {"POST", "/v1/completions", R"({"model":"sim","prompt":"a","n":2})", 400, "unsupported_value"},
-      {"POST", "/v1/completions", R"({"model":"sim","prompt":"a","max_tokens":0})", 400, "invalid_value"},
+      {"POST", "/v1/completions", R"({"model":"sim","prompt":"a","n":2})", 400,
+       "unsupported_value"},
+      {"POST", "/v1/completions", R"({"model":"sim","prompt":"a","max_tokens":0})", 400,
+       "invalid_value"},
       {"POST", "/v1/chat/completions", R"({"model":"sim","messages":[]})", 400, "invalid_value"},
       {"GET", "/v1/chat/completions", "", 405, "method_not_allowed"},
       {"POST", "/metrics", "", 405, "method_not_allowed"},
       {"GET", "/v2", "", 404, "not_found"},
   };
   const Case& c = kCases[draw.of(0, std::ssize(kCases) - 1)];
-  visit.wrong = {.method = std::string(c.method), .path = std::string(c.path), .query = {}, .headers = {},
+  visit.wrong = {.method = std::string(c.method),
+                 .path = std::string(c.path),
+                 .query = {},
+                 .headers = {},
                  .body = std::string(c.body)};
   visit.status = c.status;
   visit.code = c.code;
@@ -116,12 +124,15 @@ Visit draw_visit(const Plan& plan, const Habits& habits, TimePoint at, Draw& dra
   if (visit.kind != Kind::Chat && visit.kind != Kind::Completions) return visit;
   // Four bytes a token where answers are placeholders.
   visit.text = draw_text(habits, draw, habits.prompt_max * (plan.answers == Answers::Twin ? 4 : 1));
-  visit.n_gen_max = draw.one_in(8) ? 0 : draw.of(1, draw.one_in(20) ? 2 * plan.limits.context_max : habits.gen_max);
+  visit.n_gen_max =
+      draw.one_in(8) ? 0
+                     : draw.of(1, draw.one_in(20) ? 2 * plan.limits.context_max : habits.gen_max);
   visit.streamed = !draw.with(habits.whole);
   visit.usage = draw.one_in(2);
   while (draw.with(habits.stop) && visit.stops.size() < 4) {
     std::string stop;
-    for (std::int32_t n = draw.of(1, 2); n > 0; --n) stop += static_cast<char>('a' + draw.of(0, 25));
+    for (std::int32_t n = draw.of(1, 2); n > 0; --n)
+      stop += static_cast<char>('a' + draw.of(0, 25));
     if (plan.answers == Answers::Twin) stop = draw.one_in(2) ? "dolor " : "it am";
     visit.stops.push_back(stop);
   }
@@ -135,8 +146,10 @@ void draw_body(Plan& plan, Draw& draw) {
     const Handicap handicaps[] = {
         {.memory = 0.3}, {.clock_max = Hertz(5e8)}, {.fan = 0}, {.frozen = true}, {.off = true}};
     const TimePoint begin = TimePoint{} + draw.within(std::chrono::seconds(20));
-    const TimePoint end = draw.one_in(6) ? TimePoint::max() : begin + draw.within(std::chrono::seconds(8));
-    body.faults.push_back({begin, end,
+    const TimePoint end =
+        draw.one_in(6) ? TimePoint::max() : begin + draw.within(std::chrono::seconds(8));
+    body.faults.push_back({begin,
+                           end,
                            {.name = format("fault-{}", n),
                             .what = "",
                             .ends = "",
@@ -156,12 +169,20 @@ Plan draw_plan(std::uint64_t seed) {
   plan.answers = kind == 1 ? Answers::Engine : kind <= 5 ? Answers::Twin : Answers::Formula;
   const bool engine = plan.answers == Answers::Engine;
   plan.step = plan.answers == Answers::Formula ? Duration(1'000'000) : Duration(90'000'000);
-  const Habits habits{.vanish = draw.feature(), .slow = draw.feature(), .stop = engine ? 0.0 : draw.feature() / 2,
-                      .direct = draw.feature(), .whole = draw.feature(), .wrong = draw.feature() / 4,
-                      .metrics = draw.feature() / 4, .urgent = draw.feature(),
-                      .named = engine ? 0.0 : draw.feature(), .prompt_max = draw.of(1, engine ? 30 : 60),
-                      .gen_max = draw.of(1, engine ? 12 : 40), .n_families = draw.of(1, 4),
-                      .n_keys = draw.of(1, 3), .n_priorities = draw.of(1, 3),
+  const Habits habits{.vanish = draw.feature(),
+                      .slow = draw.feature(),
+                      .stop = engine ? 0.0 : draw.feature() / 2,
+                      .direct = draw.feature(),
+                      .whole = draw.feature(),
+                      .wrong = draw.feature() / 4,
+                      .metrics = draw.feature() / 4,
+                      .urgent = draw.feature(),
+                      .named = engine ? 0.0 : draw.feature(),
+                      .prompt_max = draw.of(1, engine ? 30 : 60),
+                      .gen_max = draw.of(1, engine ? 12 : 40),
+                      .n_families = draw.of(1, 4),
+                      .n_keys = draw.of(1, 3),
+                      .n_priorities = draw.of(1, 3),
                       .gap_max = draw.one_in(3) ? Duration(0) : plan.step * draw.of(1, 40) / 4};
   draw_sizes(plan, habits, draw);
   plan.policy = policies()[static_cast<std::size_t>(draw.of(0, std::ssize(policies()) - 1))];
@@ -180,7 +201,8 @@ Plan draw_plan(std::uint64_t seed) {
   if (draw.one_in(4)) {
     for (std::int32_t n = draw.of(1, 3); n > 0; --n) {
       const TimePoint at = TimePoint{} + draw.within(time - TimePoint{} + 40 * plan.step);
-      plan.jumps.emplace_back(at, draw.within(draw.one_in(2) ? 100 * plan.step : std::chrono::minutes(2)));
+      plan.jumps.emplace_back(
+          at, draw.within(draw.one_in(2) ? 100 * plan.step : std::chrono::minutes(2)));
       plan.date_jumps.emplace_back(at, draw.of(-100'000'000, 100'000'000));
     }
   }

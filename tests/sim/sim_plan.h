@@ -1,5 +1,6 @@
-// What a seed is about: how big the box is, who comes, what goes wrong. Which features are on is drawn first, so
-// that some seeds are all about one thing (Groce et al., "Swarm Testing", ISSTA 2012).
+// What a seed is about: how big the box is, who comes, what goes wrong. Which features are on is
+// drawn first, so that some seeds are all about one thing (Groce et al., "Swarm Testing", ISSTA
+// 2012).
 #pragma once
 
 #include <optional>
@@ -42,13 +43,13 @@ struct Plan {
   Limits limits;
   std::int32_t n_blocks = 1, block_tokens = 1;
   Policy policy;
-  Duration step{};   // about how long one takes
+  Duration step{};  // about how long one takes
   bool end_tokens = false;
-  bool eager = false;      // clients read from within the push of a token, as a very fast thread would
+  bool eager = false;  // clients read from within the push of a token, as a very fast thread would
   bool oversleeps = false;
-  bool stalls = false;     // some steps take long
+  bool stalls = false;  // some steps take long
   bool closes_early = false;
-  bool stops = false;      // some clients give stop strings: what they read changes what the box does
+  bool stops = false;  // some clients give stop strings: what they read changes what the box does
   std::optional<BodyOptions> body;
   std::vector<Visit> visits;
   std::vector<std::pair<TimePoint, Duration>> jumps;           // of the box's clock, forwards

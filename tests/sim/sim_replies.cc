@@ -14,14 +14,15 @@ using nlohmann::json;
 std::string shown(const std::string& bytes) { return to_valid_utf8(bytes); }
 
 // The match that ends first, of those the longest: where it begins and ends.
-std::optional<std::pair<std::size_t, std::size_t>> first_stop(const std::string& text,
-                                                              const std::vector<std::string>& stops) {
+std::optional<std::pair<std::size_t, std::size_t>> first_stop(
+    const std::string& text, const std::vector<std::string>& stops) {
   std::optional<std::pair<std::size_t, std::size_t>> first;
   for (const std::string& stop : stops) {
     const std::size_t at = text.find(stop);
     if (at == std::string::npos) continue;
     const std::size_t end = at + stop.size();
-    if (!first || end < first->second || (end == first->second && at < first->first)) first = {at, end};
+    if (!first || end < first->second || (end == first->second && at < first->first))
+      first = {at, end};
   }
   return first;
 }
@@ -33,9 +34,11 @@ json parsed(const std::string& text) {
 }
 
 void check_usage(const json& usage, const Outcome& outcome, std::int64_t n_prompt) {
-  require(usage.at("completion_tokens") == outcome.n_tokens && usage.at("prompt_tokens") == n_prompt &&
+  require(usage.at("completion_tokens") == outcome.n_tokens &&
+              usage.at("prompt_tokens") == n_prompt &&
               usage.at("total_tokens") == n_prompt + outcome.n_tokens,
-          "usage is what was given", [&] { return format("{} for {} tokens", usage.dump(), outcome.n_tokens); });
+          "usage is what was given",
+          [&] { return format("{} for {} tokens", usage.dump(), outcome.n_tokens); });
 }
 
 void check_text(const std::string& got, const Outcome& outcome) {
@@ -43,9 +46,11 @@ void check_text(const std::string& got, const Outcome& outcome) {
           [&] { return format("'{}' instead of '{}'", got, outcome.text); });
 }
 
-void check_whole(const Visit& visit, const json& reply, const Outcome& outcome, std::int64_t n_prompt) {
+void check_whole(const Visit& visit, const json& reply, const Outcome& outcome,
+                 std::int64_t n_prompt) {
   const bool chat = visit.kind == Visit::Kind::Chat;
-  require(reply.at("object") == (chat ? "chat.completion" : "text_completion") && reply.at("choices").size() == 1,
+  require(reply.at("object") == (chat ? "chat.completion" : "text_completion") &&
+              reply.at("choices").size() == 1,
           "one answer of its kind");
   const json& choice = reply.at("choices")[0];
   check_text(chat ? choice.at("message").at("content") : choice.at("text"), outcome);
@@ -59,15 +64,16 @@ std::vector<std::string> events_of(const std::string& body) {
   std::vector<std::string> events;
   for (std::size_t at = 0; at < body.size();) {
     const std::size_t end = body.find(kEnd, at);
-    require(end != std::string::npos && body.compare(at, kHead.size(), kHead) == 0, "events are whole",
-            [&] { return body.substr(at); });
+    require(end != std::string::npos && body.compare(at, kHead.size(), kHead) == 0,
+            "events are whole", [&] { return body.substr(at); });
     events.push_back(body.substr(at + kHead.size(), end - at - kHead.size()));
     at = end + kEnd.size();
   }
   return events;
 }
 
-void check_stream(const Visit& visit, const std::string& body, const Outcome& outcome, std::int64_t n_prompt) {
+void check_stream(const Visit& visit, const std::string& body, const Outcome& outcome,
+                  std::int64_t n_prompt) {
   const bool chat = visit.kind == Visit::Kind::Chat;
   const bool cut = outcome.kind == Outcome::Kind::CutShort;
   std::vector<std::string> events = events_of(body);
@@ -100,10 +106,12 @@ void check_stream(const Visit& visit, const std::string& body, const Outcome& ou
       continue;
     }
     require((i == 0) == choice.at("delta").contains("role"), "the role comes first");
-    if (choice.at("delta").contains("content")) text += choice.at("delta").at("content").get<std::string>();
+    if (choice.at("delta").contains("content"))
+      text += choice.at("delta").at("content").get<std::string>();
   }
   if (cut) {
-    require(finish.is_null() && outcome.text.starts_with(text), "what was cut short is a beginning");
+    require(finish.is_null() && outcome.text.starts_with(text),
+            "what was cut short is a beginning");
     return;
   }
   check_text(text, outcome);
@@ -113,7 +121,8 @@ void check_stream(const Visit& visit, const std::string& body, const Outcome& ou
 
 }  // namespace
 
-Outcome outcome_of(const Told& told, const TextCodec& codec, const std::vector<std::string>& stops) {
+Outcome outcome_of(const Told& told, const TextCodec& codec,
+                   const std::vector<std::string>& stops) {
   Outcome outcome;
   outcome.admission = told.admission;
   if (told.admission != Admission::Accepted) {
@@ -145,13 +154,14 @@ void check_error(const HttpResponse& reply, int status, std::string_view code) {
           [&] { return format("{} instead of {}: {}", reply.status, status, reply.body); });
   const json error = parsed(reply.body).at("error");
   require(error.at("code") == code && !error.at("message").get<std::string>().empty() &&
-              error.at("type") == (status == 429   ? "rate_limit_error"
+              error.at("type") == (status == 429  ? "rate_limit_error"
                                    : status < 500 ? "invalid_request_error"
                                                   : "server_error"),
           "the right error", [&] { return error.dump(); });
 }
 
-void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& outcome, std::int64_t n_prompt) {
+void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& outcome,
+                 std::int64_t n_prompt) {
   switch (outcome.kind) {
     case Outcome::Kind::Refused:
       if (outcome.admission == Admission::QueueFull) {
@@ -159,11 +169,14 @@ void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& o
         const auto after = std::ranges::find(reply.headers, "retry-after", &HttpHeader::name);
         require(after != reply.headers.end(), "who is turned away is told when to come back");
       } else {
-        check_error(reply, 400, outcome.admission == Admission::TooLong ? "context_length_exceeded" : "kv_memory_exceeded");
+        check_error(reply, 400,
+                    outcome.admission == Admission::TooLong ? "context_length_exceeded"
+                                                            : "kv_memory_exceeded");
       }
       return;
     case Outcome::Kind::CutShort:
-      if (reply.content_type != "text/event-stream") return check_error(reply, 503, "server_stopping");
+      if (reply.content_type != "text/event-stream")
+        return check_error(reply, 503, "server_stopping");
       return check_stream(visit, reply.body, outcome, n_prompt);
     case Outcome::Kind::Answer:
       require(reply.status == 200, "an answer is a success", [&] { return reply.body; });

@@ -1,4 +1,5 @@
-// What a client got, against what the box said of its request: the whole answer once, in order, as the API writes it.
+// What a client got, against what the box said of its request: the whole answer once, in order, as
+// the API writes it.
 #pragma once
 
 #include <string>
@@ -20,11 +21,13 @@ struct Outcome {
 Outcome outcome_of(const Told& told, const TextCodec& codec, const std::vector<std::string>& stops);
 
 // Throws Broken. reply.body: all bytes that came. n_prompt: tokens.
-void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& outcome, std::int64_t n_prompt);
+void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& outcome,
+                 std::int64_t n_prompt);
 // An OpenAI error object with this status and code.
 void check_error(const HttpResponse& reply, int status, std::string_view code);
 
-// The value of the metric whose line begins with `name` (labels and all that matter); -1 if there is none.
+// The value of the metric whose line begins with `name` (labels and all that matter); -1 if there
+// is none.
 double metric(const std::string& text, const std::string& name);
 
 }  // namespace tinderbox::sim

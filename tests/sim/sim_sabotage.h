@@ -1,4 +1,5 @@
-// Bugs to order, to see that the laws find them: `server_sim --break=NAME` runs a box that has one, `--prove` all.
+// Bugs to order, to see that the laws find them: `server_sim --break=NAME` runs a box that has one,
+// `--prove` all.
 #pragma once
 
 #include <array>
@@ -13,8 +14,22 @@
 namespace tinderbox::sim {
 
 enum class Bug : std::uint8_t {
-  None, DropToken, RepeatToken, ReorderTokens, SwapTokens, LoseCancel, LeakBlock, SwapRequests, WrongBlock,
-  BackInTime, Hasty, Miscount, AwaitReaders, FreeEnergy, Moody, ForgetEnd,
+  None,
+  DropToken,
+  RepeatToken,
+  ReorderTokens,
+  SwapTokens,
+  LoseCancel,
+  LeakBlock,
+  SwapRequests,
+  WrongBlock,
+  BackInTime,
+  Hasty,
+  Miscount,
+  AwaitReaders,
+  FreeEnergy,
+  Moody,
+  ForgetEnd,
 };
 
 inline constexpr std::array<std::pair<Bug, std::string_view>, 15> kBugs = {{
@@ -58,13 +73,16 @@ class Saboteur {
 class Meddler final : public Observer {
  public:
   enum class Of : std::uint8_t { Laws, Metrics, Mailbox };
-  Meddler(Observer& inner, Of of, Saboteur& saboteur) : inner_(inner), of_(of), saboteur_(saboteur) {}
+  Meddler(Observer& inner, Of of, Saboteur& saboteur)
+      : inner_(inner), of_(of), saboteur_(saboteur) {}
   void on_admission(const Request& request, Admission admission, TimePoint now) override {
     inner_.on_admission(request, admission, now);
   }
-  void on_step(const Step& step, TimePoint start, const StepResult& result, const Scheduler& scheduler) override {
+  void on_step(const Step& step, TimePoint start, const StepResult& result,
+               const Scheduler& scheduler) override {
     const bool two = of_ == Of::Laws && step.items.size() > 1;
-    if (!two || !saboteur_.strikes(Bug::WrongBlock)) return inner_.on_step(step, start, result, scheduler);
+    if (!two || !saboteur_.strikes(Bug::WrongBlock))
+      return inner_.on_step(step, start, result, scheduler);
     Step wrong = step;
     wrong.items[0].blocks = std::span(wrong.items[1].blocks).first(1);
     const std::vector<BlockId> blocks(step.items[0].blocks.size(), step.items[1].blocks[0]);
@@ -87,7 +105,8 @@ class Meddler final : public Observer {
         inner_.on_token(event, now);
         return inner_.on_token(*std::exchange(held_, std::nullopt), now);
       }
-      if (held_ && held_->seq == event.seq) inner_.on_token(*std::exchange(held_, std::nullopt), now);
+      if (held_ && held_->seq == event.seq)
+        inner_.on_token(*std::exchange(held_, std::nullopt), now);
     }
     inner_.on_token(event, now);
   }
