@@ -318,6 +318,30 @@ void PrefixCache::append_ids(Node node, std::vector<BlockId>& ids) const {
   }
 }
 
+std::vector<std::uint64_t> PrefixCache::state_of(Node node) const {
+  std::vector<std::uint64_t> words = {static_cast<std::uint64_t>(at(node).n_holders)};
+  for (; at(node).n_blocks > 0; node = at(node).parent) {
+    const Run& run = at(node);
+    words.insert(words.end(), {run.key.high, run.key.low, static_cast<std::uint64_t>(run.n_blocks)});
+  }
+  words.push_back(static_cast<std::uint64_t>(node));  // the root
+  return words;
+}
+
+void PrefixCache::append_state(std::vector<std::uint64_t>& words) const {
+  const auto append = [&](const std::vector<std::uint64_t>& more) {
+    words.push_back(more.size());
+    words.insert(words.end(), more.begin(), more.end());
+  };
+  for (Node node = oldest_; node >= 0; node = at(node).after) append(state_of(node));
+  std::vector<std::vector<std::uint64_t>> used;
+  for (Node node = 0; node < std::ssize(runs_); ++node) {
+    if (at(node).n_holders > 0) used.push_back(state_of(node));
+  }
+  std::ranges::sort(used);
+  for (const auto& run : used) append(run);
+}
+
 void PrefixCache::verify(std::vector<BlockId>& ids) const {
   std::int64_t n_idle = 0, n_used = 0, n_listed = 0;
   std::vector<std::int32_t> n_children_used(runs_.size());

@@ -85,6 +85,9 @@ class PrefixCache {
 
   std::int64_t n_idle() const { return n_idle_; }
   std::int64_t n_used() const { return n_used_; }
+  // Appends what its future depends on: who is there below whom, in use by how many, and in what order the others
+  // will go; not which blocks they are.
+  void append_state(std::vector<std::uint64_t>& words) const;
   // CHECKs counts, order and links, and sees every id.
   void verify(std::vector<BlockId>& ids) const;
 
@@ -115,6 +118,7 @@ class PrefixCache {
   void hold(Node node);
   void link_before(Node node, Node next);
   void unlink(Node node);
+  std::vector<std::uint64_t> state_of(Node node) const;
   void trim(Node node, std::int64_t n, std::vector<BlockId>& ids);
 
   std::vector<Run> runs_;

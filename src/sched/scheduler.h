@@ -99,6 +99,9 @@ class Scheduler {
   const KvPool& kv() const { return kv_; }
   const SchedulerCounters& counters() const { return counters_; }
   const Limits& limits() const { return limits_; }
+  // All that its future depends on: equal for schedulers that will do the same whatever comes. Requires that no step
+  // is open.
+  std::vector<std::uint64_t> state() const;
   // CHECKs the laws of a serving box: submitted = refused + finished + cancelled + live; blocks
   // conserved, none held twice; nothing computed beyond its blocks; running, then waiting ones are
   // in order of submission.
