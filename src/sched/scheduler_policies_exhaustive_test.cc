@@ -330,8 +330,8 @@ void explore_sizes(const Config& config, Found& found) {
         found.n_hits += explorer.n_hits();
         found.n_preempted += explorer.n_preempted();
         if (!testing::Test::HasFailure()) continue;
-        FAIL() << format("{}{}, blocks {}x{}, budget {}, sequences {}, requests {}+{} {}+{} {}+{}, priorities {} {} {}, "
-                         "{}",
+        FAIL() << format("{}{}, blocks {}x{}, budget {}, sequences {}, requests {}+{} {}+{} {}+{}, priorities {} {} "
+                         "{}, {}",
                          config.policy.name, config.policy.fair ? " fair" : "", config.n_blocks, config.block_tokens,
                          config.step_tokens_max, config.sequences_max, a.n_prompt, a.n_gen, b.n_prompt, b.n_gen,
                          c.n_prompt, c.n_gen, config.priorities[0], config.priorities[1], config.priorities[2],

@@ -176,7 +176,7 @@ void check_reply(const Visit& visit, const HttpResponse& reply, const Outcome& o
       return;
     case Outcome::Kind::CutShort:
       if (reply.content_type != "text/event-stream")
-        return check_error(reply, 503, "server_stopping");
+        return check_error(reply, 503, "box_down");
       return check_stream(visit, reply.body, outcome, n_prompt);
     case Outcome::Kind::Answer:
       require(reply.status == 200, "an answer is a success", [&] { return reply.body; });
