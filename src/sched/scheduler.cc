@@ -7,10 +7,11 @@
 
 namespace tinderbox {
 
-Scheduler::Scheduler(Limits limits, KvPool kv, Policy policy)
+Scheduler::Scheduler(Limits limits, KvPool kv, Policy policy, SipKey secret)
     : limits_(limits),
       kv_(std::move(kv)),
       policy_(policy),
+      secret_(secret),
       group_(kv_.block_tokens(), !policy.slots),
       waiting_(policy.fair) {
   CHECK(limits.step_tokens_max >= 1 && limits.sequences_max >= 1);
@@ -24,6 +25,7 @@ Scheduler::Scheduler(const Scheduler& other)
     : limits_(other.limits_),
       kv_(other.kv_),
       policy_(other.policy_),
+      secret_(other.secret_),
       group_(other.group_),
       sequences_(other.sequences_),
       waiting_(other.policy_.fair),
@@ -75,7 +77,7 @@ Admission Scheduler::submit(Request request) {
   s.n_total = s.request.n_prompt;
   if (policy_.prefix_cache) {
     s.keys = keys_of(s.request.contents, kv_.block_tokens());
-    if (!s.tokens.empty()) append_keys(s.keys, s.tokens, kv_.block_tokens());
+    if (!s.tokens.empty()) append_keys(s.keys, s.tokens, kv_.block_tokens(), secret_);
     CHECK(n_blocks(s.keys) <= kv_.blocks_for(s.n_total));
   }
   if (s.request.deadline != TimePoint::max()) deadlines_.emplace(s.request.deadline, id);
@@ -156,7 +158,8 @@ void Scheduler::keep(Sequence& s, bool comes_back) {
   if (n_full <= s.n_shared || s.request.n_imported > 0) return;
   const std::int32_t n_answer = s.n_computed - s.request.n_prompt;
   if (!s.tokens.empty()) {
-    append_keys(s.keys, std::span(s.tokens).first(static_cast<std::size_t>(s.n_computed)), kv_.block_tokens());
+    const std::span tokens = std::span(s.tokens).first(static_cast<std::size_t>(s.n_computed));
+    append_keys(s.keys, tokens, kv_.block_tokens(), secret_);
   } else if (s.request.answer_continues && n_answer > 0) {
     std::vector<Content> contents = s.request.contents;
     contents.back().n_tokens += n_answer;

@@ -52,8 +52,9 @@ struct SchedulerCounters {
 
 class Scheduler {
  public:
-  // Requires every limit >= 1.
-  Scheduler(Limits limits, KvPool kv, Policy policy = {});
+  // Requires every limit >= 1. secret: what tokens are named with in the prefix cache; nothing that comes out
+  // depends on it.
+  Scheduler(Limits limits, KvPool kv, Policy policy = {}, SipKey secret = {});
   // An independent copy, to ask what would happen next. Requires that no step is open.
   Scheduler(const Scheduler& other);
   Scheduler& operator=(const Scheduler&) = delete;
@@ -108,6 +109,9 @@ class Scheduler {
   std::int64_t kv_blocks_sum(const StepRun& run, std::int64_t n_steps) const;
   const SchedulerCounters& counters() const { return counters_; }
   const Limits& limits() const { return limits_; }
+  // All that its future depends on: equal for schedulers that will do the same whatever comes. Requires that no step
+  // is open.
+  std::vector<std::uint64_t> state() const;
   // CHECKs the laws of a serving box: submitted = refused + finished + cancelled + live; blocks
   // conserved, none held twice; nothing computed beyond its blocks; running, then waiting ones are
   // in order of submission.
@@ -157,6 +161,7 @@ class Scheduler {
   Limits limits_;
   KvPool kv_;
   Policy policy_;
+  SipKey secret_;
   DecodeGroup group_;
   std::unordered_map<SeqId, Sequence> sequences_;  // owns; its nodes do not move
   std::vector<Sequence*> running_;                 // by rank

@@ -81,4 +81,36 @@ void Scheduler::verify() const {
   CHECK(n_private - n_settled + n_nameless == kv_.n_promised());
 }
 
+std::vector<std::uint64_t> Scheduler::state() const {
+  CHECK(open_.empty() && !run_open_ && cancelled_.empty());
+  std::vector<std::uint64_t> words;
+  const auto add = [&](std::int64_t word) { words.push_back(static_cast<std::uint64_t>(word)); };
+  const auto add_keys = [&](const std::vector<KeyRun>& keys) {
+    add(std::ssize(keys));
+    for (const KeyRun& run : keys) words.insert(words.end(), {run.key.high, run.key.low});
+    add(n_blocks(keys));
+  };
+  const auto see = [&](const Sequence& s) {
+    const std::int32_t lag = group_.lag(s);
+    for (const std::int64_t word : {s.request.id, std::int64_t{s.n_total} + lag, std::int64_t{s.n_computed} + lag,
+                                    n_held(s), s.n_shared, std::ssize(s.blocks), std::int64_t{s.slot}})
+      add(word);
+    add(static_cast<std::int64_t>(s.state));
+    add_keys(s.keys);
+  };
+  add(n_running());
+  for (const Sequence* s : running_) see(*s);
+  waiting_.for_each(see);
+  add(next_ == nullptr ? -1 : next_->request.id);
+  service_.for_each_key([&](std::uint64_t key) { add(service_.of(key, group_.step())); });
+  for (const Slot& slot : slots_) {
+    add(slot.busy);
+    add(std::ranges::count_if(slots_, [&](const Slot& other) { return other.last_used < slot.last_used; }));
+    add_keys(slot.keys);
+  }
+  add(kv_.n_free());
+  kv_.cache().append_state(words);
+  return words;
+}
+
 }  // namespace tinderbox
