@@ -364,7 +364,7 @@ TEST(Policies, AreKnownByName) {
     FAIL() << "no such policy";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find(
-                  "--policy: no policy is called 'best'; choose one of fcfs, vllm, llama.cpp"),
+                  "--policy: no policy is called 'best'; choose one of fcfs, cached, vllm"),
               std::string::npos);
   }
 }

@@ -83,7 +83,7 @@ TEST(ExpertsTouched, LessEvenIsFewer) {
     int i = 0;
     for (const double n : {1.5, 2.0, 5.0, 30.0, 200.0, 8192.0}) {
       const double touched = experts_touched(at, n, stack);
-      EXPECT_GT(touched, before[i]);
+      EXPECT_GT(touched, before[i] - (touched > 63.99 ? 1e-9 : 0));  // all are touched in the end
       EXPECT_LE(touched, expected_experts(64, 4, n) * (1 + 1e-9));
       EXPECT_LT(touched, experts_touched(at, n + 1, stack) + 1e-9);
       before[i++] = touched;

@@ -94,7 +94,9 @@ TEST(Price, FewRowsFillTheUnitsPoorly) {
   };
   EXPECT_DOUBLE_EQ(seconds(OpClass::MatMul, 24, {.n_tokens = 24}), 2.0);
   EXPECT_DOUBLE_EQ(seconds(OpClass::MatMul, 8, {.n_tokens = 8}), 4.0);
-  EXPECT_DOUBLE_EQ(seconds(OpClass::LmHead, 1, {.n_tokens = 512}), 25.0);  // its own rows count
+  EXPECT_DOUBLE_EQ(seconds(OpClass::LmHead, 2, {.n_tokens = 512}), 13.0);  // its own rows count
+  EXPECT_DOUBLE_EQ(seconds(OpClass::LmHead, 1, {.n_tokens = 512}), 1.0);   // a vector's kernel fills no tiles
+  EXPECT_DOUBLE_EQ(seconds(OpClass::MatMul, 1.5, {.n_tokens = 2}), 9.0);   // one in two
   EXPECT_NEAR(seconds(OpClass::MatMul, 24e6, {.n_tokens = 24e6}), 1.0, 2e-6);
   EXPECT_DOUBLE_EQ(seconds(OpClass::Expert, 24, {.n_tokens = 24}), 1.0);
   // 16 tokens to 2 experts each, over 8: 4 rows an expert.

@@ -29,7 +29,6 @@ TEST(Steady, MoreStreamsAndLongerPromptsSlowEveryone) {
       const Seconds now = steady_tpot(model, {.prompt = 300, .gen = 50, .concurrency = n});
       EXPECT_GT(now, before);
       EXPECT_GT(steady_tpot(model, {.prompt = 900, .gen = 50, .concurrency = n}), now);
-      EXPECT_GE(steady_tpot(model, {.prompt = 300, .gen = 50, .concurrency = n, .step_tokens = 64}), now);
       before = now;
     }
   }
