@@ -62,7 +62,8 @@ class ObserverList final : public Observer {
 // or whose deadline has come, follows at once. The box's time goes from step end to step end
 // (StepResult::end), not by what the clock says after waiting, so that oversleeping does not
 // accumulate; after idling it is the clock's. Where the policy schedules ahead, a request that comes during a
-// step misses the next one, too, which was scheduled when that step began. Executors that take runs are given steps many at once.
+// step misses the next one, too, which was scheduled when that step began. Executors that take runs are given
+// steps many at once.
 class Loop {
  public:
   // All must outlive this.

@@ -73,7 +73,8 @@ TEST(ServingRuns, ABadFileIsNamed) {
 TEST(ServingRuns, TheSectionListsEveryModel) {
   const std::vector<ServedRun> runs = served({run_row(), run_row({{"base", "qwen3-8b"}, {"id", "q"}})});
   const std::string text = serving_markdown(runs, "runs.csv", "plots");
-  for (const char* part : {"## Serving runs", "2 published runs", "qwen3-8b", "llama-3.1-8b", "(plots/serving-ttft.svg)"})
+  for (const char* part :
+       {"## Serving runs", "2 published runs", "qwen3-8b", "llama-3.1-8b", "(plots/serving-ttft.svg)"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
   EXPECT_EQ(serving_plots(runs).size(), 2u);
 }

@@ -270,7 +270,8 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   const Limits limits = limits_of(model, options);
   Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
   if (options.disaggregation && (options.watch || options.in_flight_max || workload.keys > 1)) {
-    throw_invalid("--disaggregate: --perfetto, --svg, --in-flight and --keys are of boxes that do both; leave them out");
+    throw_invalid("--disaggregate: --perfetto, --svg, --in-flight and --keys are of boxes that do both; "
+                  "leave them out");
   }
   if (options.disaggregation) return simulate_roles(model, scheduler, options, progress);
   if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);

@@ -125,7 +125,7 @@ std::vector<PlotFile> serving_plots(const std::vector<ServedRun>& runs) {
   for (const auto& [name, file] : kPlots) {
     const ServingFigure& figure = figure_named(name);
     ScatterPlot plot{.title = format("{} of serving runs", name),
-                     .subtitle = "simulated (up) over measured, by the fit without the source; hollow: above saturation",
+                     .subtitle = "simulated (up) over measured, by the fit without the source; hollow: saturated",
                      .unit = "ms",
                      .dots = {}};
     for (const ServedRun& r : runs) {
@@ -164,7 +164,8 @@ std::string streams_markdown(const Validation& validation, const std::string& ma
   for (const auto& [key, rows] : slices) {
     const Score all = score(rows, FitOf::AllRows);
     if (all.groups == 0) continue;
-    out += markdown_row({markdown_text(key.first), kNames[key.second], format("{}", all.groups), percent(all.median_ape),
+    out += markdown_row({markdown_text(key.first), kNames[key.second], format("{}", all.groups),
+                         percent(all.median_ape),
                          percent(score(rows, FitOf::WithoutModel).median_ape),
                          percent(score(rows, FitOf::WithoutSource).median_ape), signed_percent(all.bias)});
   }
