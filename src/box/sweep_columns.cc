@@ -19,6 +19,8 @@ constexpr SweepFigure kFigures[] = {
     {"total_tokens_per_s", "/total_tokens_per_s"},
     {"good", "/good"},
     {"goodput_per_s", "/goodput_per_s"},
+    {"saturation_per_s", "/load_margin/saturation_per_s"},
+    {"load_share", "/load_margin/share"},
     {"ttft_mean_s", "/ttft_s/mean"},
     {"ttft_p50_s", "/ttft_s/p50"},
     {"ttft_p90_s", "/ttft_s/p90"},

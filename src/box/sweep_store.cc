@@ -83,6 +83,22 @@ class SweepStore::Database {
     int bound_ = 0;
   };
 
+  // Another file as the schema `other`, for as long as this lives.
+  class Attached {
+   public:
+    Attached(const Database& database, const std::string& path) : database_(database) {
+      Statement attach(database, "ATTACH ? AS other");
+      attach.text(path);
+      attach.step();
+    }
+    ~Attached() { sqlite3_exec(database_.db_, "DETACH other", nullptr, nullptr, nullptr); }
+    Attached(const Attached&) = delete;
+    Attached& operator=(const Attached&) = delete;
+
+   private:
+    const Database& database_;
+  };
+
   explicit Database(const std::string& path) : path_(path) {
     const int code =
         sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
@@ -259,9 +275,7 @@ std::int64_t SweepStore::merge(const std::string& path) {
   if (std::filesystem::equivalent(path, path_)) return 0;
   Database other(path);  // finishes what a killed process left half done
   other.count("SELECT count(*) FROM sqlite_master");
-  Database::Statement attach(*database_, "ATTACH ? AS other");
-  attach.text(path);
-  attach.step();
+  const Database::Attached attached(*database_, path);
   std::int64_t n_new = 0;
   check(path, "other", [&] {
     Database::Statement program(*database_, "SELECT value FROM main.sweep WHERE key = 'program'");
@@ -281,7 +295,6 @@ std::int64_t SweepStore::merge(const std::string& path) {
     database_->run("INSERT OR IGNORE INTO main.points SELECT * FROM other.points");
     n_new = database_->changes();
   });
-  database_->run("DETACH other");
   return n_new;
 }
 

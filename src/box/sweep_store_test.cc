@@ -188,7 +188,11 @@ TEST_F(SweepStoreTest, AFullDiskIsSaidAndWhatWasKeptStays) {
   std::int64_t n_kept = 0;
   std::string said;
   try {
-    for (; n_kept < 5000; ++n_kept) add(store, {report(n_kept)});
+    for (; n_kept < 5000; n_kept += 50) {
+      std::vector<SweepRow> rows;
+      for (std::int64_t i = 0; i < 50; ++i) rows.push_back(report(n_kept + i));
+      store.add(rows);
+    }
   } catch (const Error& error) {
     said = error.what();
   }

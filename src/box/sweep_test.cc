@@ -149,7 +149,7 @@ TEST(Sweep, TheDesignIsWhatDecidesThePoints) {
 TEST(Sweep, WhatIsWrongIsSaidWithItsLine) {
   expect_refused("[grid]\n\nratte = [1]", {"s.toml:3", "ratte", "did you mean 'rate'"});
   expect_refused("[base]\nslo_tft = 1", {"s.toml:2", "slo_tft", "slo-ttft"});
-  expect_refused("[gird]\nrate = [1]", {"s.toml:1", "gird", "did you mean 'grid'"});
+  expect_refused("[grids]\nrate = [1]", {"s.toml:1", "grids", "did you mean 'grid'"});
   expect_refused("rate = 1", {"s.toml:1", "section"});
   expect_refused("grid = 1", {"s.toml:1", "[grid]"});
   expect_refused("[grid]\nrate = []", {"s.toml:2", "at least one value"});
@@ -164,7 +164,7 @@ TEST(Sweep, WhatIsWrongIsSaidWithItsLine) {
   expect_refused("[base]\nrate = 1", {"nothing varies"});
   expect_refused("", {"nothing varies"});
   expect_refused("[grid]\nrate = [1", {"s.toml:", "not valid TOML"});
-  expect_refused("[design]\nsedes = 3", {"s.toml:2", "sedes", "did you mean 'seeds'"});
+  expect_refused("[design]\nseed = 3", {"s.toml:2", "'seed'", "did you mean 'seeds'"});
 }
 
 TEST(Sweep, AbsurdDesignsAreRefused) {
@@ -187,7 +187,7 @@ TEST(Sweep, AbsurdDesignsAreRefused) {
                  {"s.toml:3", "above 0"});
   expect_refused("[random]\npoints = 2\nrate = { low = 1, high = 2, log = 1 }",
                  {"s.toml:3", "true or false"});
-  expect_refused("[random]\npoints = 2\nrequests = { low = 1, high = 9000000000000000000 }",
+  expect_refused("[random]\npoints = 2\nrequests = { low = 1, high = 9000000000000000 }",
                  {"s.toml:3", "1e15"});
   expect_refused("[random]\npoints = 2\nrate = 3", {"s.toml:3", "low"});
   std::string values = "1";

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "box/lengths.h"
+#include "box/load_margin.h"
 #include "box/router.h"
 #include "cli/app_arguments.h"
 #include "cli/output.h"
@@ -222,8 +223,9 @@ SweepRow PointRunner::run(std::int64_t point) {
     const StepModel& model = model_of(options.twin);
     SimulateOptions simulation = simulation_of(model, options, trace_of(options));
     simulation.n_threads = 1;
-    const nlohmann::ordered_json document =
-        simulation_document(model.twin(), options, simulate(model, simulation));
+    const SimulationResult result = simulate(model, simulation);
+    nlohmann::ordered_json document = simulation_document(model.twin(), options, result);
+    document["load_margin"] = load_margin_json(load_margin(model, simulation, result));
     row.report = document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   } catch (const Error& error) {
     row.error = error.what();
