@@ -121,6 +121,20 @@ void ten_million_requests(benchmark::State& state) {
 }
 BENCHMARK(ten_million_requests)->Unit(benchmark::kSecond)->Iterations(1);
 
+// The beginning of a day of a thousand boxes that take turns, 1157 requests a second in all, by so many threads: a
+// day is 100,000,000 (`tinderbox simulate --boxes 1000 --requests 100000000 --rate 1157`).
+void a_thousand_boxes(benchmark::State& state) {
+  const StepModel model = spark_with_qwen();
+  SimulateOptions options{
+      .workload = {.requests = 2'000'000, .rate = 1157, .prompt = 512, .gen = 128, .seed = 1}};
+  options.boxes = 1000;
+  options.n_threads = static_cast<int>(state.range(0));
+  for (auto _ : state) benchmark::DoNotOptimize(simulate(model, options).report.finished);
+  const auto n = static_cast<double>(state.iterations() * options.workload.requests);
+  state.counters["requests_per_s"] = benchmark::Counter(n, benchmark::Counter::kIsRate);
+}
+BENCHMARK(a_thousand_boxes)->Arg(1)->Arg(2)->Unit(benchmark::kSecond)->Iterations(1)->UseRealTime();
+
 // The same with all that the scheduler can do: conversations of three turns after a common beginning found in the
 // prefix cache, priorities, fairness between keys, deadlines, and so little memory that it preempts; the second
 // time with heat and power.

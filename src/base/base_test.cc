@@ -13,6 +13,7 @@
 #include "base/mapped_file.h"
 #include "base/quantile.h"
 #include "base/random.h"
+#include "base/siphash.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
 #include "base/units.h"
@@ -248,6 +249,18 @@ TEST(ThreadPool, ManyShortRegions) {
     });
   }
   EXPECT_EQ(std::accumulate(data.begin(), data.end(), 0), 16 * 20000);
+}
+
+// vectors_sip128 of the reference code; the second and third also by OpenSSL's SIPHASH with size 16.
+TEST(SipHash, IsTheReferences) {
+  const SipKey key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
+  std::vector<std::byte> bytes;
+  const auto next = [&] { bytes.push_back(static_cast<std::byte>(bytes.size())); };
+  EXPECT_EQ(siphash128(key, bytes), (SipHash128{0xe6a825ba047f81a3, 0x930255c71472f66d}));
+  next();
+  EXPECT_EQ(siphash128(key, bytes), (SipHash128{0x44af996bd8c187da, 0x45fc229b11597634}));
+  while (bytes.size() < 64) next();
+  EXPECT_EQ(siphash128(key, bytes), (SipHash128{0x3fcdd4c07d07af1e, 0x4ba75836384dad8c}));
 }
 
 TEST(MappedFile, MissingFileNamesThePath) {

@@ -12,6 +12,7 @@ namespace tinderbox {
 namespace {
 
 constexpr Duration kWindow = std::chrono::seconds(1);
+constexpr Duration kRemembered = std::chrono::minutes(1);  // a fault that has passed would else be held against a box
 constexpr std::size_t kEventsMax = 1000;
 constexpr Duration kSettled = std::chrono::hours(2);  // nothing of a box at rest changes any more
 // What a step draws changes little within these ratios of its sizes.
@@ -159,12 +160,13 @@ void BodyExecutor::apply_faults() {
 
 void BodyExecutor::close_window() {
   std::vector<std::pair<Load, double>> loads;
-  double idle = 1, worked = 0;
+  double idle = 1, worked = 0, done = 0;
   for (const std::size_t i : used_) {
     const double share = to_seconds(kinds_[i].busy) / to_seconds(window_length_);
     loads.emplace_back(kinds_[i].load, share);
     idle -= share;
     worked += share;
+    done += share * kinds_[i].speed;
     busy_ += kinds_[i].busy;
     nominal_ += to_duration(to_seconds(kinds_[i].busy) * kinds_[i].speed);
     sums_.slowest = std::min(sums_.slowest, kinds_[i].speed);
@@ -182,6 +184,10 @@ void BodyExecutor::close_window() {
   sums_.zone_max = std::max(sums_.zone_max, body_.hottest_zone());
   sums_.fan_max = std::max(sums_.fan_max, body_.fan());
   const TimePoint now(window_ * window_length_);
+  if (worked > 0) {
+    last_speed_ = done / worked;
+    last_worked_ = now;
+  }
   if (state.tripped && !tripped_) {
     tripped_ = now;
     sums_.events.push_back({now, "critical temperature: the box goes off"});
@@ -201,6 +207,14 @@ std::optional<BodyExecutor::Outage> BodyExecutor::outage(TimePoint now) const {
     if (outage.end > now && (!first || outage.begin < first->begin)) first = outage;
   }
   return first;
+}
+
+BodyExecutor::Vitals BodyExecutor::vitals(TimePoint now) {
+  pass(now);
+  const auto out = outage(now);
+  return {.speed = now - last_worked_ > kRemembered ? 1 : last_speed_,
+          .to_slowdown = body_.facts().zone_slowdown - body_.hottest_zone(),
+          .answers = !out || now < out->begin};
 }
 
 StepResult BodyExecutor::run(const Step& step, TimePoint start) {

@@ -73,6 +73,14 @@ class BodyExecutor final : public Executor {
   };
   std::optional<Outage> outage(TimePoint now) const;
 
+  // What a router that watches power can know of the box at `now`, if it has done nothing since it was told of.
+  struct Vitals {
+    double speed = 1;      // of its last second of work over that of a healthy cool box; 1 if that is long ago
+    Kelvins to_slowdown;   // of its hottest zone
+    bool answers = true;
+  };
+  Vitals vitals(TimePoint now);
+
   BodyReport report(TimePoint end);
 
  private:
@@ -119,6 +127,8 @@ class BodyExecutor final : public Executor {
   std::optional<TimePoint> tripped_{};
   Duration nominal_{}, busy_{};
   std::vector<Outage> outages_;  // by faults
+  double last_speed_ = 1;
+  TimePoint last_worked_{};
   BodyReport sums_;
   ClockLimit told_ = ClockLimit::Idle;
   RunTimes inner_times_;

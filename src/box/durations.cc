@@ -55,7 +55,7 @@ void Durations::add(Duration duration, std::int64_t n) {
   n_ += n;
   sum_s_ += value / 1'000'000'000 * n;
   sum_ns_ += value % 1'000'000'000 * n;
-  if (n_ > kExactMax) {
+  if (!is_exact()) {
     if (!runs_.empty()) leave_exact();
     count(value, n);
   } else if (!runs_.empty() && runs_.back().value == value) {
@@ -86,7 +86,7 @@ void Durations::merge(const Durations& other) {
   runs_.insert(runs_.end(), other.runs_.begin(), other.runs_.end());
   if (buckets_.size() < other.buckets_.size()) buckets_.resize(other.buckets_.size());
   for (std::size_t i = 0; i < other.buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
-  if (n_ > kExactMax) leave_exact();
+  if (!is_exact()) leave_exact();
 }
 
 std::vector<Durations::Run> Durations::sorted() const {

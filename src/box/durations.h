@@ -20,6 +20,8 @@ inline constexpr double kDurationError = 1.0 / 256;    // relative, of percentil
 
 class Durations {
  public:
+  // exact_max: samples to keep, of one of many parts whose sum has more than kExactMax anyway.
+  explicit Durations(std::int64_t exact_max = kExactMax) : exact_max_(exact_max) {}
   // n equal ones. Requires duration >= 0, n >= 0.
   void add(Duration duration, std::int64_t n = 1);
   // The samples of both.
@@ -35,10 +37,12 @@ class Durations {
     std::int64_t value, n;  // ns
   };
   void count(std::int64_t value, std::int64_t n);
+  bool is_exact() const { return n_ <= exact_max_ && buckets_.empty(); }
   void leave_exact();
   std::vector<Run> sorted() const;
 
-  std::vector<Run> runs_;              // as they came, while n_ <= kExactMax
+  std::int64_t exact_max_;
+  std::vector<Run> runs_;              // as they came, while is_exact()
   std::vector<std::int64_t> buckets_;  // then
   std::int64_t n_ = 0, low_ = 0, high_ = 0;
   std::int64_t sum_s_ = 0, sum_ns_ = 0;  // the sum is sum_s_ seconds and sum_ns_

@@ -106,5 +106,30 @@ TEST(Durations, SpanTheWholeRange) {
   EXPECT_DEATH(d.add(Duration(-1)), "CHECK failed");
 }
 
+// Parts that keep few samples come to the sum of parts that keep many, if that has too many to keep.
+TEST(Durations, PartsMayKeepFewerSamples) {
+  Random random(5, Stream::Test);
+  Durations few_sum, many_sum, exact;
+  for (int part = 0; part < 30; ++part) {
+    Durations few(10), many;
+    for (int i = 0; i < 500; ++i) {
+      const Duration sample(random.range(0, 1'000'000'000));
+      few.add(sample);
+      many.add(sample);
+      if (part == 0) exact.add(sample);
+    }
+    if (part == 0) {
+      EXPECT_EQ(many.percentile(90).value(), exact.percentile(90).value());
+      EXPECT_NEAR(few.percentile(90).value(), exact.percentile(90).value(), 2 * kDurationError);
+    }
+    few_sum.merge(few);
+    many_sum.merge(many);
+  }
+  for (const double percent : {0.0, 1.0, 50.0, 99.0, 100.0}) {
+    EXPECT_EQ(few_sum.percentile(percent).value(), many_sum.percentile(percent).value()) << percent;
+  }
+  EXPECT_EQ(few_sum.mean().value(), many_sum.mean().value());
+}
+
 }  // namespace
 }  // namespace tinderbox

@@ -1,135 +1,48 @@
 #include "box/fleet.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "base/check.h"
 #include "base/thread_pool.h"
-#include "box/table_executor.h"
+#include "box/fleet_box.h"
 
 namespace tinderbox {
 namespace {
 
-// What the router has sent to a box and the box has not yet taken.
-class Inbox final : public Arrivals {
- public:
-  void push(Request request) { requests_.push_back(std::move(request)); }
-  std::size_t size() const { return requests_.size(); }
-  std::vector<Command> take(TimePoint now) override {
-    std::vector<Command> out;
-    for (; !requests_.empty() && requests_.front().arrival <= now; requests_.pop_front()) {
-      out.emplace_back(std::move(requests_.front()));
-    }
-    return out;
-  }
-  TimePoint next() const override {
-    return requests_.empty() ? TimePoint::max() : requests_.front().arrival;
-  }
-  bool wait(Clock& clock) override {
-    if (requests_.empty()) return false;
-    clock.wait_until(next());
-    return true;
-  }
+// Requests that are kept for a box until it is looked after, so that what it needs is in the processor's cache
+// when it is.
+constexpr std::size_t kTogether = 64;
 
- private:
-  std::deque<Request> requests_;
-};
-
-class Box {
- public:
-  Box(const StepModel& model, const Scheduler& fresh, const FleetOptions& options, Observer* source,
-      const std::vector<BoxWatch*>& watches)
-      : scheduler_(fresh),
-        executor_(model, options.by_steps),
-        recorder_(options.request_time, options.slo, options.on_finished, options.n_keys),
-        observers_(observers(model, options, source, watches)),
-        loop_(scheduler_, body_ ? static_cast<Executor&>(*body_) : executor_,
-              outages_ ? static_cast<Arrivals&>(*outages_) : inbox_, clock_, observers_) {}
-
-  void take(Request request) { inbox_.push(std::move(request)); }
-  void advance(TimePoint until) { loop_.advance(until); }
-  void advance_once(TimePoint until) { loop_.advance_once(until); }
-  TimePoint next() const { return loop_.next(); }
-  BoxView view() const {
-    const KvPool& kv = scheduler_.kv();
-    return {.requests = scheduler_.n_running() + scheduler_.n_waiting() +
-                        static_cast<std::int64_t>(inbox_.size()),
-            .kv_blocks = kv.n_blocks() - kv.n_free()};
-  }
-  const Recorder& recorder() const { return recorder_; }
-  TimePoint now() const { return clock_.now(); }
-  BodyExecutor* body() { return body_ ? &*body_ : nullptr; }
-
- private:
-  std::vector<Observer*> observers(const StepModel& model, const FleetOptions& options,
-                                   Observer* source, const std::vector<BoxWatch*>& watches) {
-    std::vector<Observer*> list = {&recorder_};
-    list.insert(list.end(), watches.begin(), watches.end());
-    if (options.body) {
-      BodyOptions body = *options.body;
-      body.on_window = tell_body(std::move(body.on_window), watches);
-      body_.emplace(executor_, model, std::move(body));
-      list.push_back(&outages_.emplace(inbox_, *body_));
-    }
-    if (source != nullptr) list.push_back(source);
-    return list;
-  }
-
-  Inbox inbox_;
-  Scheduler scheduler_;
-  TableExecutor executor_;
-  std::optional<BodyExecutor> body_;
-  std::optional<Outages> outages_;
-  VirtualClock clock_;
-  Recorder recorder_;
-  ObserverList observers_;
-  Loop loop_;
-};
-
-using Boxes = std::vector<std::unique_ptr<Box>>;
-
-Boxes make_boxes(const StepModel& model, const Scheduler& fresh, const FleetOptions& options,
-                 Observer* source) {
+// Box i is that of thread i modulo the tables, of which each thread has one.
+FleetBoxes make_boxes(const StepModel& model, std::vector<StepTable>& tables, const Scheduler& fresh,
+                      const FleetOptions& options, Observer* source) {
   CHECK(options.n_boxes >= 1);
-  Boxes boxes(options.n_boxes);
+  FleetBoxes boxes(options.n_boxes);
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    const auto watches = options.watch ? options.watch(static_cast<std::int64_t>(i)) : std::vector<BoxWatch*>{};
-    boxes[i] = std::make_unique<Box>(model, fresh, options, source, watches);
+    boxes[i] = std::make_unique<FleetBox>(
+        model, tables[i % tables.size()], fresh, options, body_of(options, i), source, nullptr,
+        options.watch ? options.watch(static_cast<std::int64_t>(i)) : std::vector<BoxWatch*>{});
   }
   return boxes;
 }
 
-std::vector<BoxView> views(const Boxes& boxes) {
+std::vector<BoxView> views(const FleetBoxes& boxes, TimePoint now) {
   std::vector<BoxView> out;
-  for (const auto& box : boxes) out.push_back(box->view());
-  return out;
-}
-
-FleetResult result_of(const Boxes& boxes, const FleetOptions& options) {
-  FleetResult out;
-  Recorder all(options.request_time, options.slo);
-  TimePoint end{};
-  for (const auto& box : boxes) end = std::max(end, box->now());
-  for (const auto& box : boxes) {
-    all.merge(box->recorder());
-    out.boxes.push_back(box->recorder().report());
-    if (BodyExecutor* body = box->body()) out.bodies.push_back(body->report(end));
-  }
-  out.report = all.report(std::ssize(boxes));
+  for (const auto& box : boxes) out.push_back(box->view(now));
   return out;
 }
 
 // Every box by itself: thread `me` of n looks at all requests and takes those of its own boxes.
-void run_blind(Boxes& boxes, const FleetOptions& options, Arrivals& source, std::size_t me,
+void run_blind(const FleetBoxes& boxes, const FleetOptions& options, Arrivals& source, std::size_t me,
                std::size_t n, const std::function<void(std::int64_t)>& progress) {
-  Router router(options.routing, boxes.size(), options.seed);
+  Router router(options.routing, boxes.size(), options.seed, options.knee);
   std::int64_t n_come = 0;
   for (TimePoint at = source.next(); at < TimePoint::max(); at = source.next()) {
     for (Command& command : source.take(at)) {
       auto& request = std::get<Request>(command);
       const std::size_t to = router.choose(request, {});
       if (to % n == me) {
-        boxes[to]->advance(at);
+        if (boxes[to]->n_inbox() >= kTogether) boxes[to]->advance(at);
         boxes[to]->take(std::move(request));
       }
       if (progress && me == 0) progress(++n_come);
@@ -140,13 +53,32 @@ void run_blind(Boxes& boxes, const FleetOptions& options, Arrivals& source, std:
 
 }  // namespace
 
+std::int64_t knee_of(const StepModel& model, std::int64_t prompt, std::int64_t gen, std::int64_t sequences_max) {
+  constexpr double kSlower = 1.5;
+  StepTable table(model);
+  const auto reading = to_seconds(table.time({.n_prompts = 1, .prompt_tokens = prompt})) / static_cast<double>(gen);
+  const auto time = [&](std::int64_t n) {
+    return to_seconds(table.decode_time(n, n * (prompt + gen / 2))) + reading * static_cast<double>(n);
+  };
+  std::int64_t knee = 1;
+  while (knee < sequences_max && time(knee + 1) <= kSlower * time(1)) ++knee;
+  return knee;
+}
+
+std::optional<BodyOptions> body_of(const FleetOptions& options, std::size_t box) {
+  std::optional<BodyOptions> body = options.body;
+  if (body && box >= options.n_faulty) body->faults.clear();
+  return body;
+}
+
 FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
                       const FleetOptions& options, const MakeArrivals& make,
                       const std::function<void(std::int64_t)>& progress) {
-  Boxes boxes = make_boxes(model, scheduler, options, nullptr);
   if (is_blind(options.routing)) {
     ThreadPool pool(options.on_finished || options.watch ? 1 : options.n_threads);
     const auto n = static_cast<std::size_t>(pool.n_threads());
+    std::vector<StepTable> tables(n, StepTable(model));
+    const FleetBoxes boxes = make_boxes(model, tables, scheduler, options, nullptr);
     std::vector<std::unique_ptr<Arrivals>> sources;
     for (std::size_t i = 0; i < n; ++i) sources.push_back(make());
     pool.parallel_for(n, 1, [&](std::size_t begin, std::size_t end, int) {
@@ -155,14 +87,16 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
     });
     return result_of(boxes, options);
   }
+  std::vector<StepTable> tables(1, StepTable(model));
+  const FleetBoxes boxes = make_boxes(model, tables, scheduler, options, nullptr);
   const std::unique_ptr<Arrivals> source = make();
-  Router router(options.routing, boxes.size(), options.seed);
+  Router router(options.routing, boxes.size(), options.seed, options.knee);
   std::int64_t n_come = 0;
   for (TimePoint at = source->next(); at < TimePoint::max(); at = source->next()) {
     for (auto& box : boxes) box->advance(at);
     for (Command& command : source->take(at)) {
       auto& request = std::get<Request>(command);
-      boxes[router.choose(request, views(boxes))]->take(std::move(request));
+      boxes[router.choose(request, views(boxes, at))]->take(std::move(request));
       if (progress) progress(++n_come);
     }
   }
@@ -175,12 +109,13 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
 FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
                       const FleetOptions& options, ConversationArrivals& source,
                       const std::function<void(std::int64_t)>& progress) {
-  Boxes boxes = make_boxes(model, scheduler, options, &source);
-  Router router(options.routing, boxes.size(), options.seed);
+  std::vector<StepTable> tables(1, StepTable(model));
+  const FleetBoxes boxes = make_boxes(model, tables, scheduler, options, &source);
+  Router router(options.routing, boxes.size(), options.seed, options.knee);
   std::int64_t n_come = 0;
   for (;;) {
     const TimePoint at = source.next();
-    Box* first = nullptr;
+    FleetBox* first = nullptr;
     TimePoint next = TimePoint::max(), second = TimePoint::max();
     for (const auto& box : boxes) {
       const TimePoint t = box->next();
@@ -200,7 +135,7 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
     for (Command& command : source.take(at)) {
       auto& request = std::get<Request>(command);
       const std::size_t to =
-          router.choose(request, is_blind(options.routing) ? std::vector<BoxView>{} : views(boxes));
+          router.choose(request, is_blind(options.routing) ? std::vector<BoxView>{} : views(boxes, at));
       boxes[to]->take(std::move(request));
       if (progress) progress(++n_come);
     }

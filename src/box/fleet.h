@@ -3,8 +3,12 @@
 // on all processors, with the same result for any number of threads.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "box/body_executor.h"
@@ -24,13 +28,23 @@ struct FleetOptions {
   std::uint64_t seed = 0;
   int n_threads = 0;  // 0: all processors
   std::optional<BodyOptions> body = {};
+  std::size_t n_faulty = std::numeric_limits<std::size_t>::max();  // its faults befall the first so many boxes
+  std::int64_t knee = 1;  // of RouterPolicy::PowerAware
   Duration request_time{};
   Slo slo = {};
+  std::int64_t exact_max = kExactMax;  // samples that a box keeps, see Durations
   std::function<void(const RequestTimes&)> on_finished = {};  // given: one thread
   WatchBox watch = {};                                        // likewise
   std::int64_t n_keys = 1;
   bool by_steps = false;
 };
+
+// Requests of so many tokens that a box works on together in at most half as much time again as on one for each token
+// of an answer, prompts of the others included.
+std::int64_t knee_of(const StepModel& model, std::int64_t prompt, std::int64_t gen, std::int64_t sequences_max);
+
+// Of this box.
+std::optional<BodyOptions> body_of(const FleetOptions& options, std::size_t box);
 
 struct FleetResult {
   Report report;              // of all

@@ -31,6 +31,7 @@ SimulateOptions traffic(std::uint64_t seed) {
                       .range_ratio = random.uniform(),
                       .seed = seed};
   if (random.range(0, 1) == 0) options.users = random.range(1, 30);
+  if (random.range(0, 3) == 0) options.workload.timeout = 1 + 30 * random.uniform();
   if (random.range(0, 2) == 0) {
     options.workload.turns = 3;
     options.workload.think = random.uniform() * 5;
@@ -86,8 +87,37 @@ TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
       const SimulationResult steps = simulate(model, options);
       ASSERT_EQ(simulation_json(steps).dump(2), one)
           << seed << router_names()[static_cast<std::size_t>(routing)];
-      EXPECT_EQ(steps.report.finished + steps.report.refused, steps.report.submitted);
+      EXPECT_EQ(steps.report.finished + steps.report.refused + steps.report.expired, steps.report.submitted);
       EXPECT_EQ(steps.report.submitted, options.workload.requests);
+    }
+  }
+}
+
+// Boxes that take turns are boxes by themselves, each with its part of the requests.
+TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
+  const StepModel model = twin();
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SimulateOptions options = traffic(seed);
+    options.users = 0;
+    options.workload.turns = 1;
+    options.workload.shared_prefix = 0;
+    if (seed % 3 == 0) options.workload.timeout = 10;
+    const SimulationResult alone = simulate(model, options);
+    const KvPool pool(static_cast<std::int32_t>(alone.report.kv_blocks), alone.kv_block_tokens);
+    const Scheduler fresh(alone.limits, pool, alone.policy);
+    const std::size_t n = 2 + seed % 4;
+    std::vector<std::vector<Request>> parts(n);
+    std::vector<Request> all;
+    RequestGenerator generator(options.workload);
+    while (auto request = generator.next()) all.push_back(*std::move(request));
+    for (std::size_t i = 0; i < all.size(); ++i) parts[i % n].push_back(all[i]);
+    const auto source = [](const std::vector<Request>& requests) {
+      return [&requests] { return std::make_unique<TraceArrivals>(requests); };
+    };
+    const FleetResult fleet = run_fleet(model, fresh, {.n_boxes = n, .n_threads = 2}, source(all));
+    for (std::size_t i = 0; i < n; ++i) {
+      const FleetResult part = run_fleet(model, fresh, {}, source(parts[i]));
+      ASSERT_EQ(report_json(fleet.boxes[i]).dump(2), report_json(part.report).dump(2)) << seed;
     }
   }
 }

@@ -109,6 +109,7 @@ std::string why_not(const SimulateOptions& options, const SimulationResult& resu
   if (options.users > 0)
     return "users in a closed loop wait for their answers: they never saturate a box";
   if (w.turns > 1) return "turns of a conversation wait for answers";
+  if (options.disaggregation) return "boxes of two roles saturate one by one";
   if (options.in_flight_max) return "a client that keeps requests back never saturates a box";
   if (result.report.kv_blocks == 0 || result.report.finished == 0) return "no request was answered";
   if (w.trace && w.trace->timed && w.trace->requests.back().arrival <= TimePoint{})

@@ -8,12 +8,20 @@
 namespace tinderbox {
 namespace {
 
-void apply(Command& command, Scheduler& scheduler, Observer& observer, TimePoint now) {
+// true: somebody was told of an end.
+bool apply(Command& command, Scheduler& scheduler, Observer& observer, TimePoint now) {
   if (const Request* request = std::get_if<Request>(&command)) {
-    observer.on_admission(*request, scheduler.submit(*request), now);
-  } else if (scheduler.cancel(std::get<Cancel>(command).id)) {
-    for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
+    const Admission admission = scheduler.submit(*request);
+    observer.on_admission(*request, admission, now);
+    return admission != Admission::Accepted;
   }
+  if (const Release* release = std::get_if<Release>(&command)) {
+    scheduler.release(release->id);
+    return false;
+  }
+  if (!scheduler.cancel(std::get<Cancel>(command).id)) return false;
+  for (const TokenEvent& event : scheduler.take_cancelled()) observer.on_token(event, now);
+  return true;
 }
 
 }  // namespace
@@ -45,11 +53,12 @@ Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& 
       now_(clock.now()) {}
 
 void Loop::apply_held() {
-  for (Command& command : held_) apply(command, scheduler_, observer_, now_);
+  for (Command& command : held_) told_end_ |= apply(command, scheduler_, observer_, now_);
   held_.clear();
 }
 
 TimePoint Loop::take() {
+  told_end_ = false;
   apply_held();
   if (arrivals_.next() <= now_) {
     for (Command& command : arrivals_.take(now_)) {
@@ -60,6 +69,7 @@ TimePoint Loop::take() {
     }
   }
   if (scheduler_.next_deadline() <= now_) {
+    told_end_ = true;
     scheduler_.expire(now_);
     for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
   }
@@ -83,7 +93,11 @@ std::optional<TimePoint> Loop::step(TimePoint until) {
     return result.end;
   }
   scheduler_.schedule_run(run_);
-  if (run_.n_steps == 0) return std::nullopt;
+  if (run_.n_steps == 0) {
+    times_ = {.pieces = {}, .n_steps = 0, .end = now_};
+    if (!run_.preempted.empty()) observer_.on_run(run_, now_, times_, scheduler_);
+    return std::nullopt;
+  }
   executor_.run(run_, now_, until, times_);
   CHECK(times_.end >= now_);
   scheduler_.hold_run(run_, times_.n_steps);
@@ -99,6 +113,8 @@ void Loop::run() {
     const TimePoint next = take();
     if (const auto end = step(next)) {
       now_ = *end;
+    } else if (!held_.empty()) {
+      continue;  // nothing can run before they are in
     } else if (arrivals_.wait(clock_)) {
       now_ = std::max(now_, clock_.now());
     } else {
@@ -110,7 +126,7 @@ void Loop::run() {
 bool Loop::advance_once(TimePoint until) {
   if (now_ >= until) return false;
   const TimePoint next = take();
-  if (const auto end = step(std::min(next, until))) {
+  if (const auto end = step(told_end_ ? now_ + Duration(1) : std::min(next, until))) {
     now_ = *end;
     return true;
   }

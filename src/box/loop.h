@@ -37,8 +37,9 @@ class Observer {
   // Before the step's tokens are given out.
   virtual void on_step(const Step&, TimePoint /*start*/, const StepResult&, const Scheduler&) {}
   virtual void on_token(const TokenEvent&, TimePoint) {}
-  // Of executors that take runs, in place of on_step. on_token then tells only the tokens that runs do not
-  // count: those of prompts; and, though counted, the last ones of sequences.
+  // Of executors that take runs, in place of on_step; of no step if all there is to tell is who was preempted.
+  // on_token then tells only the tokens that runs do not count: those of prompts; and, though counted, the last ones
+  // of sequences.
   virtual void on_run(const StepRun&, TimePoint /*start*/, const RunTimes&, const Scheduler&) {}
 };
 
@@ -72,7 +73,8 @@ class Loop {
   // In virtual time: every step that begins before `until`. Then now() >= until, or nothing is to be
   // done before it.
   void advance(TimePoint until);
-  // One step of that, or one run of steps, which ends with the first answer that does. false: there is none.
+  // One step of that, or one run of steps, which ends with the first answer that does; one step if one ended before
+  // it, because whoever is told may do something about it. false: there is none.
   bool advance_once(TimePoint until);
   TimePoint now() const { return now_; }
   // When something is to be done next; TimePoint::max(): nothing that is known of.
@@ -92,6 +94,7 @@ class Loop {
   Observer& observer_;
   TimePoint now_;
   std::vector<Command> held_;  // came too late for the step that begins
+  bool told_end_ = false;  // by the last take()
   // Used again and again.
   Step step_;
   StepRun run_;

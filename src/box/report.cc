@@ -12,8 +12,17 @@
 namespace tinderbox {
 
 Recorder::Recorder(Duration request_time, const Slo& slo,
-                   std::function<void(const RequestTimes&)> on_finished, std::int64_t n_keys)
-    : request_time_(request_time), slo_(slo), on_finished_(std::move(on_finished)), keys_(n_keys) {
+                   std::function<void(const RequestTimes&)> on_finished, std::int64_t n_keys,
+                   std::int64_t exact_max)
+    : request_time_(request_time),
+      slo_(slo),
+      on_finished_(std::move(on_finished)),
+      ttft_(exact_max),
+      tpot_(exact_max),
+      itl_(exact_max),
+      e2e_(exact_max),
+      queue_(exact_max),
+      keys_(n_keys) {
   for (const auto& [name, promised] :
        {std::pair{"TTFT", slo.ttft}, std::pair{"TPOT", slo.tpot}, std::pair{"E2E", slo.e2e}}) {
     if (promised && !(*promised > 0)) {
@@ -104,7 +113,7 @@ void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times
     paused_ = true;
     pause_ = start;
   }
-  if (!run.pauses) see_gaps(run, start, times);
+  if (!run.pauses && run.n_steps > 0) see_gaps(run, start, times);
 }
 
 void Recorder::see_gaps(const StepRun& run, TimePoint start, const RunTimes& times) {
@@ -150,6 +159,26 @@ void Recorder::on_token(const TokenEvent& event, TimePoint now) {
   }
   finish(event, live, now);
   live_.erase(it);
+}
+
+Recorder::Handover Recorder::hand_over(SeqId seq, TimePoint now) {
+  const auto node = live_.extract(seq);
+  CHECK(!node.empty());
+  last_ = std::max(last_, now);
+  ++sums_.output_tokens;
+  const Live& live = node.mapped();
+  return {.arrival = live.arrival, .first_step = live.first_step, .first_token = now, .n_prompt = live.n_prompt};
+}
+
+void Recorder::take_over(SeqId seq, const Handover& request) {
+  // As after a preemption, its next token is told by itself.
+  live_[seq] = {.arrival = request.arrival,
+                .first_step = request.first_step,
+                .first_token = request.first_token,
+                .last_token = request.first_token,
+                .n_prompt = request.n_prompt,
+                .started = true,
+                .resumes = true};
 }
 
 void Recorder::finish(const TokenEvent& event, const Live& live, TimePoint now) {

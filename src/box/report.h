@@ -66,15 +66,24 @@ class Recorder final : public Observer {
  public:
   // request_time: what a client waits beside the box's steps (HTTP, tokenising); part of TTFT and
   // E2E. on_finished: told of each request as it finishes. n_keys: above 1, those below it get rows of their own.
-  // Throws Error::Invalid for an SLO of 0 or less.
+  // exact_max: see Durations. Throws Error::Invalid for an SLO of 0 or less.
   explicit Recorder(Duration request_time = {}, const Slo& slo = {},
-                    std::function<void(const RequestTimes&)> on_finished = {}, std::int64_t n_keys = 1);
+                    std::function<void(const RequestTimes&)> on_finished = {}, std::int64_t n_keys = 1,
+                    std::int64_t exact_max = kExactMax);
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
   void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
               const Scheduler& scheduler) override;
+  // A request that is read here and goes on at another box (box/disaggregate.h): in place of on_token() of its first
+  // token, and there of on_admission(). The events that follow there count that token too.
+  struct Handover {
+    TimePoint arrival, first_step, first_token;
+    std::int32_t n_prompt = 0;
+  };
+  Handover hand_over(SeqId seq, TimePoint now);
+  void take_over(SeqId seq, const Handover& request);
   // Adds what another box saw. Of KV it keeps the fullest box.
   void merge(const Recorder& other);
   // n_boxes: whose records were merged.

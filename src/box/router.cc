@@ -11,11 +11,15 @@
 namespace tinderbox {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {"round-robin", "random", "least-loaded",
-                                                    "least-kv", "prefix-aware"};
+constexpr std::array<std::string_view, 6> kNames = {"round-robin", "random", "least-loaded",
+                                                    "least-kv", "prefix-aware", "power-aware"};
 constexpr std::size_t kSeenMax = 1 << 16;
 // A box that has a prefix is passed by if it has so many requests more than the least loaded one.
 constexpr std::int64_t kBusierMost = 16;
+// Of the power-aware one. K below the slowdown at which a box counts as slow already, and how slow.
+constexpr double kWarm = 5, kWarmSpeed = 0.5;
+constexpr double kHealthy = 0.9;   // of the speed of a cool box
+constexpr double kSpeedMin = 1e-3;
 
 // By id alone: what begins with more of a content begins with less of it.
 std::uint64_t mixed(std::uint64_t chain, const Content& content) {
@@ -39,8 +43,8 @@ bool is_blind(RouterPolicy routing) {
   return routing == RouterPolicy::RoundRobin || routing == RouterPolicy::Random;
 }
 
-Router::Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed)
-    : routing_(routing), n_boxes_(n_boxes), random_(seed, Stream::Router) {
+Router::Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed, std::int64_t knee)
+    : routing_(routing), n_boxes_(n_boxes), knee_(knee), random_(seed, Stream::Router) {
   CHECK(n_boxes >= 1);
   if (routing == RouterPolicy::PrefixAware) seen_.resize(kSeenMax);
 }
@@ -54,6 +58,26 @@ std::size_t Router::least(std::span<const BoxView> boxes, std::int64_t BoxView::
   }
   next_ = best + 1;
   return best;
+}
+
+// A token costs least energy where others are generated already, because they share the reading of the weights, and
+// a box that rests draws little. So boxes are filled one after the other, each up to its knee. A box that is slow or
+// about to be counts as if it had more requests; one that answers nothing comes last.
+std::size_t Router::by_power(std::span<const BoxView> boxes) const {
+  CHECK(boxes.size() == n_boxes_);
+  const auto load = [](const BoxView& box) {
+    const double speed = box.speed * (box.to_slowdown < kWarm ? kWarmSpeed : 1.0);
+    const double seen = static_cast<double>(box.requests + 1) / std::max(speed, kSpeedMin);
+    return box.answers ? seen : seen + 1e9;
+  };
+  std::size_t fullest = n_boxes_, emptiest = 0;
+  for (std::size_t i = 0; i < n_boxes_; ++i) {
+    if (load(boxes[i]) < load(boxes[emptiest])) emptiest = i;
+    const bool healthy = boxes[i].answers && boxes[i].speed >= kHealthy && boxes[i].to_slowdown >= kWarm;
+    if (!healthy || boxes[i].requests >= knee_) continue;
+    if (fullest == n_boxes_ || boxes[i].requests > boxes[fullest].requests) fullest = i;
+  }
+  return fullest < n_boxes_ ? fullest : emptiest;
 }
 
 std::size_t Router::by_prefix(const Request& request, std::span<const BoxView> boxes) {
@@ -87,6 +111,8 @@ std::size_t Router::choose(const Request& request, std::span<const BoxView> boxe
       return least(boxes, &BoxView::kv_blocks);
     case RouterPolicy::PrefixAware:
       return by_prefix(request, boxes);
+    case RouterPolicy::PowerAware:
+      return by_power(boxes);
   }
   CHECK(false);
 }

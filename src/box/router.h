@@ -11,7 +11,7 @@
 
 namespace tinderbox {
 
-enum class RouterPolicy : std::uint8_t { RoundRobin, Random, LeastLoaded, LeastKv, PrefixAware };
+enum class RouterPolicy : std::uint8_t { RoundRobin, Random, LeastLoaded, LeastKv, PrefixAware, PowerAware };
 std::span<const std::string_view> router_names();  // "round-robin", ...
 // Throws Error::NotFound with the nearest name; option names it in the message.
 RouterPolicy parse_router(std::string_view name, std::string_view option);
@@ -22,21 +22,27 @@ bool is_blind(RouterPolicy routing);
 struct BoxView {
   std::int64_t requests = 0;   // running and waiting
   std::int64_t kv_blocks = 0;  // in use
+  // Of boxes with a body.
+  double speed = 1;         // over that of a healthy cool one
+  double to_slowdown = 100;  // K that its hottest zone is below where clocks are lowered
+  bool answers = true;
 };
 
 class Router {
  public:
-  // Requires n_boxes >= 1.
-  Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed);
+  // Requires n_boxes >= 1. knee: requests up to which PowerAware fills a box before it wakes another.
+  Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed, std::int64_t knee = 1);
   // boxes: as many as there are; empty for a blind policy. Equal ones take turns.
   std::size_t choose(const Request& request, std::span<const BoxView> boxes);
 
  private:
   std::size_t least(std::span<const BoxView> boxes, std::int64_t BoxView::* what);
+  std::size_t by_power(std::span<const BoxView> boxes) const;
   std::size_t by_prefix(const Request& request, std::span<const BoxView> boxes);
 
   RouterPolicy routing_;
   std::size_t n_boxes_, next_ = 0;
+  std::int64_t knee_;
   Random random_;
   // Where the contents that requests began with were last sent, by a hash of their chain. A bounded
   // table: what it forgets costs a hit, not an answer.

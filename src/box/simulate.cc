@@ -1,12 +1,15 @@
 #include "box/simulate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "box/fleet.h"
@@ -116,9 +119,9 @@ bool reacts(const SimulateOptions& options) {
   return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
 }
 
-ConversationArrivals conversations(const SimulateOptions& options, const Limits& limits) {
+ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max) {
   const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
-  return {options.workload, users, limits.context_max};
+  return {options.workload, users, context_max};
 }
 
 // Of boxes that are alike: their sums, and the worst of them.
@@ -141,32 +144,57 @@ BodyReport all_of(const std::vector<BodyReport>& bodies) {
   return all;
 }
 
-SimulationResult simulate_fleet(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
-                                const Progress& progress) {
-  const WorkloadOptions& workload = options.workload;
-  const FleetOptions fleet{.n_boxes = static_cast<std::size_t>(in_range("boxes", options.boxes, kBoxesMax)),
-                           .routing = options.routing,
-                           .seed = workload.seed,
-                           .n_threads = options.n_threads,
-                           .body = options.body,
-                           .request_time = to_duration(Seconds(model.twin().stack.price.request_time)),
-                           .slo = options.slo,
-                           .on_finished = options.on_finished,
-                           .watch = options.watch,
-                           .n_keys = workload.keys,
-                           .by_steps = options.by_steps};
-  const std::int64_t every = std::max<std::int64_t>(1, n_requests(workload) / 100);
-  const auto come = [&](std::int64_t n) {
-    if (progress && n % every == 0) progress(n, n_requests(workload));
-  };
-  const auto run = [&] {
-    if (!reacts(options)) {
-      return run_fleet(model, scheduler, fleet, [&] { return std::make_unique<GeneratedArrivals>(workload); }, come);
-    }
-    ConversationArrivals source = conversations(options, scheduler.limits());
-    return run_fleet(model, scheduler, fleet, source, come);
-  };
-  FleetResult of = run();
+double mean_of(const Lengths& lengths) {
+  switch (lengths.kind) {
+    case Lengths::Kind::Uniform:
+      return static_cast<double>(lengths.low + lengths.high) / 2;
+    case Lengths::Kind::LogNormal:
+      return lengths.mean;
+    case Lengths::Kind::Empirical:
+      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) /
+             static_cast<double>(lengths.values.size());
+  }
+  CHECK(false);
+}
+
+// Of requests of mean length.
+std::int64_t knee(const StepModel& model, const WorkloadOptions& workload, const Limits& limits) {
+  double prompt = mean_of(prompt_lengths(workload)), gen = mean_of(gen_lengths(workload));
+  if (workload.trace && !workload.trace->requests.empty()) {
+    const std::vector<Request>& all = workload.trace->requests;
+    const auto mean = [&](std::int32_t Request::* what) {
+      return std::accumulate(all.begin(), all.end(), 0.0, [&](double sum, const Request& r) { return sum + r.*what; }) /
+             static_cast<double>(all.size());
+    };
+    prompt = mean(&Request::n_prompt);
+    gen = mean(&Request::n_gen_max);
+  }
+  const auto whole = [](double n) { return std::max<std::int64_t>(1, std::llround(n)); };
+  return knee_of(model, whole(prompt), whole(gen), limits.sequences_max);
+}
+
+FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits) {
+  if (options.routing == RouterPolicy::PowerAware && !options.body) {
+    throw_invalid("--router power-aware looks at the power and heat of the boxes: ask for them with --body, or choose "
+                  "least-loaded");
+  }
+  return {.n_boxes = static_cast<std::size_t>(in_range("boxes", options.boxes, kBoxesMax)),
+          .routing = options.routing,
+          .seed = options.workload.seed,
+          .n_threads = options.n_threads,
+          .body = options.body,
+          .n_faulty = static_cast<std::size_t>(std::max<std::int64_t>(0, options.faulty_boxes)),
+          .knee = options.routing == RouterPolicy::PowerAware ? knee(model, options.workload, limits) : 1,
+          .request_time = to_duration(Seconds(model.twin().stack.price.request_time)),
+          .slo = options.slo,
+          .exact_max = n_requests(options.workload) > kExactMax ? kExactMax / 10 : kExactMax,
+          .on_finished = options.on_finished,
+          .watch = options.watch,
+          .n_keys = options.workload.keys,
+          .by_steps = options.by_steps};
+}
+
+SimulationResult result_of(FleetResult of, const Scheduler& scheduler, const WorkloadOptions& workload) {
   SimulationResult result{.report = of.report,
                           .limits = scheduler.limits(),
                           .kv_block_tokens = scheduler.kv().block_tokens(),
@@ -177,6 +205,56 @@ SimulationResult simulate_fleet(const StepModel& model, const Scheduler& schedul
     result.unanswered = n_requests(workload) - result.report.submitted;
   }
   return result;
+}
+
+std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests) {
+  if (!progress) return {};
+  const std::int64_t every = std::max<std::int64_t>(1, n_requests / 100);
+  return [&progress, n_requests, every](std::int64_t n) {
+    if (n % every == 0) progress(n, n_requests);
+  };
+}
+
+SimulationResult simulate_roles(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
+                                const Progress& progress) {
+  const WorkloadOptions& workload = options.workload;
+  const Disaggregation& roles = *options.disaggregation;
+  const StepModel& decode_model = roles.decode != nullptr ? *roles.decode : model;
+  const Limits limits = limits_of(decode_model, options);
+  const Scheduler decode(limits, pool_of(decode_model, options, limits), policy_of(decode_model.twin(), options));
+  const auto n_boxes = [](std::string_view name, std::int64_t n) {
+    return static_cast<std::size_t>(in_range(name, n, kBoxesMax));
+  };
+  const FleetRole reading{model, scheduler, n_boxes("boxes that read", roles.n_prefill)};
+  const FleetRole generating{decode_model, decode, n_boxes("boxes that generate", roles.n_decode)};
+  const KvPath path = kv_path(model.twin(), roles.bandwidth);
+  const FleetOptions fleet = fleet_of(model, options, scheduler.limits());
+  const auto run = [&](Arrivals& source, Observer* listener) {
+    DisaggregateResult of = run_disaggregated(reading, generating, path, fleet, source, listener,
+                                              told_of(progress, n_requests(workload)));
+    SimulationResult result = result_of(std::move(of.fleet), scheduler, workload);
+    result.transfers = of.transfers;
+    return result;
+  };
+  if (reacts(options)) {
+    ConversationArrivals source = conversations(options, std::min(scheduler.limits().context_max, limits.context_max));
+    return run(source, &source);
+  }
+  GeneratedArrivals source(workload);
+  return run(source, nullptr);
+}
+
+SimulationResult simulate_fleet(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
+                                const Progress& progress) {
+  const WorkloadOptions& workload = options.workload;
+  const FleetOptions fleet = fleet_of(model, options, scheduler.limits());
+  const auto come = told_of(progress, n_requests(workload));
+  if (!reacts(options)) {
+    const auto make = [&] { return std::make_unique<GeneratedArrivals>(workload); };
+    return result_of(run_fleet(model, scheduler, fleet, make, come), scheduler, workload);
+  }
+  ConversationArrivals source = conversations(options, scheduler.limits().context_max);
+  return result_of(run_fleet(model, scheduler, fleet, source, come), scheduler, workload);
 }
 
 }  // namespace
@@ -191,8 +269,13 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   }
   const Limits limits = limits_of(model, options);
   Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
+  if (options.disaggregation && (options.watch || options.in_flight_max || workload.keys > 1)) {
+    throw_invalid("--disaggregate: --perfetto, --svg, --in-flight and --keys are of boxes that do both; leave them out");
+  }
+  if (options.disaggregation) return simulate_roles(model, scheduler, options, progress);
   if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);
-  TableExecutor executor(model, options.by_steps);
+  StepTable table(model);
+  TableExecutor executor(table, options.by_steps);
   std::optional<BodyExecutor> body;
   const auto watches = options.watch ? options.watch(0) : std::vector<BoxWatch*>{};
   if (options.body) {
@@ -224,7 +307,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
       run(arrivals, {&recorder, &meter});
     }
   } else {
-    ConversationArrivals arrivals = conversations(options, limits);
+    ConversationArrivals arrivals = conversations(options, limits.context_max);
     run(arrivals, {&recorder, &meter, &arrivals});
   }
   SimulationResult result{.report = recorder.report(),
@@ -253,13 +336,16 @@ nlohmann::ordered_json simulation_json(const SimulationResult& result) {
                              {"kv_blocks_peak", box.kv_blocks_peak},
                              {"prefix_hit_tokens", box.prefix_hit_tokens}});
   }
+  if (result.transfers) json.update(transfer_json(*result.transfers));
   if (result.body) json.update(body_json(*result.body, result.report.output_tokens, result.unanswered));
   return json;
 }
 
 std::string simulation_table(const SimulationResult& result) {
   std::string out = report_table(result.report);
-  if (!result.boxes.empty()) {
+  if (result.transfers) {
+    out += transfer_table(*result.transfers);
+  } else if (!result.boxes.empty()) {
     const auto [least, most] = std::ranges::minmax_element(result.boxes, {}, &Report::finished);
     out += format("boxes            {}, of which each finished {} to {} requests\n", result.boxes.size(),
                   least->finished, most->finished);

@@ -3,18 +3,27 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "box/body_executor.h"
 #include "box/box_watch.h"
+#include "box/disaggregate.h"
 #include "box/report.h"
 #include "box/router.h"
 #include "box/workload.h"
 #include "twin/step_model.h"
 
 namespace tinderbox {
+
+// Boxes of two roles in place of `boxes` alike.
+struct Disaggregation {
+  std::int64_t n_prefill = 1, n_decode = 1;
+  std::optional<BytesPerSecond> bandwidth = {};  // of the KV's way, in place of the link's curve
+  const StepModel* decode = nullptr;  // of those that generate, if they are another machine; must outlive the run
+};
 
 struct SimulateOptions {
   WorkloadOptions workload = {};
@@ -33,6 +42,8 @@ struct SimulateOptions {
   std::optional<BodyOptions> body = {};  // power, heat and faults; without: a healthy cool box
   std::int64_t boxes = 1;                    // alike, behind a router
   RouterPolicy routing = RouterPolicy::RoundRobin;
+  std::int64_t faulty_boxes = std::numeric_limits<std::int64_t>::max();  // faults befall the first so many
+  std::optional<Disaggregation> disaggregation = {};
   int n_threads = 0;      // of many boxes: 0: all processors; the result is the same
   bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
@@ -44,6 +55,7 @@ struct SimulationResult {
   Policy policy = {};
   std::optional<BodyReport> body = {};
   std::vector<Report> boxes = {};  // of each, if there are several
+  std::optional<TransferReport> transfers = {};  // between boxes of two roles
   std::int64_t unanswered = 0;  // never taken in: the box answered nothing any more
 };
 

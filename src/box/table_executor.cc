@@ -16,8 +16,7 @@ void add_chunk(StepSums& sums, std::int64_t n_past, std::int64_t n_new, bool sam
 
 }  // namespace
 
-TableExecutor::TableExecutor(const StepModel& model, bool by_steps)
-    : table_(model), by_steps_(by_steps) {}
+TableExecutor::TableExecutor(StepTable& table, bool by_steps) : table_(table), by_steps_(by_steps) {}
 
 StepResult TableExecutor::run(const Step& step, TimePoint start) {
   StepSums sums;

@@ -9,14 +9,14 @@ namespace tinderbox {
 
 class TableExecutor final : public Executor {
  public:
-  // model must outlive this. by_steps: takes no runs, for tests of what runs must equal.
-  explicit TableExecutor(const StepModel& model, bool by_steps = false);
+  // table must outlive this. by_steps: takes no runs, for tests of what runs must equal.
+  explicit TableExecutor(StepTable& table, bool by_steps = false);
   StepResult run(const Step& step, TimePoint start) override;
   bool takes_runs() const override { return !by_steps_; }
   void run(const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) override;
 
  private:
-  StepTable table_;
+  StepTable& table_;
   bool by_steps_;
 };
 

@@ -115,6 +115,48 @@ TEST(App, SimulateTakesTrafficOfEveryKind) {
   EXPECT_EQ(simulate({"--strict"}), 2);  // of what?
 }
 
+TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
+  const auto simulate = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b", "--requests", "20", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    ::testing::internal::CaptureStdout();
+    const int code = run(all);
+    const std::string out = ::testing::internal::GetCapturedStdout();
+    return code == 0 ? nlohmann::json::parse(out) : nlohmann::json(code);
+  };
+  const nlohmann::json json = simulate({"--disaggregate", "1:2"});
+  EXPECT_EQ(json["finished"], 20);
+  EXPECT_EQ(json["transfers"], 20);
+  EXPECT_EQ(json["decode_boxes"], 2);
+  EXPECT_EQ(json["transfer_bytes"], 20.0 * 512 * 28 * 2 * 8 * 128 * 2);  // layers, K and V, heads, f16
+  const nlohmann::json slow = simulate({"--disaggregate", "1:2", "--kv-bandwidth", "1 Gb/s"});
+  EXPECT_GT(slow["tpot_s"]["mean"], json["tpot_s"]["mean"]);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--decode-machine", "mac-m3-ultra-80", "--kv-bandwidth",
+                      "10 Gb/s"})["finished"],
+            20);
+  for (const char* roles : {"1", "0:1", "1:", "one:two", "1:1:1"}) {
+    EXPECT_EQ(simulate({"--disaggregate", roles}), 2) << roles;
+  }
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--boxes", "2"}), 2);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-bandwidth", "10"}), 2);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-bandwidth", "0 Gb/s"}), 2);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--decode-machine", "mac-m3-ultra-80"}), 2);  // how are they joined?
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--machine", "strix-halo-395"}), 2);
+  EXPECT_EQ(simulate({"--kv-bandwidth", "10 Gb/s"}), 2);  // of what?
+}
+
+TEST(App, SimulateRoutesByPowerWhereThereIsABody) {
+  const auto simulate = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b", "--requests", "20", "--boxes", "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  EXPECT_EQ(simulate({"--router", "power-aware"}), 2);
+  EXPECT_EQ(simulate({"--router", "power-aware", "--body"}), 0);
+  EXPECT_EQ(simulate({"--fault", "stuck-low-power", "--faulty-boxes", "1"}), 0);
+  EXPECT_EQ(simulate({"--faulty-boxes", "1"}), 2);  // with which fault?
+}
+
 TEST(App, SimulateReplaysWhatItWrote) {
   const std::string out = testing::TempDir() + "requests.csv";
   ASSERT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "30", "--prompt", "uniform:1-99", "--requests-out",

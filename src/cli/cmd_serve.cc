@@ -123,7 +123,7 @@ void build_real(Box& box, const Context& context, const ServeOptions& options) {
   box.codec = std::move(box.loaded.codec);
   box.engine.emplace(*box.loaded.engine, box.clock);
   box.executor = &*box.engine;
-  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool(), policy_named("cached", "serve"));
+  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool(), policy_named("cached", "serve"), secret_key());
   box.served = {.id = box.loaded.id(), .as = options.as};
   box.description = "real tokens at this computer's pace";
   if (options.as.empty()) return;

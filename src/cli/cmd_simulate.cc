@@ -72,6 +72,7 @@ SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& 
       body_options_of(options.body, model.twin().machine, to_duration(Seconds(kFaultSeconds)), options.seed);
   simulation.boxes = options.boxes;
   simulation.routing = parse_router(options.router, "--router");
+  if (options.faulty_boxes) simulation.faulty_boxes = *options.faulty_boxes;
   simulation.n_threads = options.threads;
   return simulation;
 }
@@ -93,6 +94,8 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   const StepModel step_model(make_twin(context, options.twin));
   require_one_replica(step_model.twin());
   SimulateOptions simulation = simulation_of(step_model, options);
+  std::optional<StepModel> decode_model;
+  simulation.disaggregation = disaggregation_of(context, options, decode_model);
   SimulationOutputs outputs(options, step_model.twin());
   outputs.attach(simulation);
   Progress progress("requests simulated");

@@ -109,8 +109,13 @@ struct SimulateOptionsCli {
   std::int64_t boxes = 1;
   int threads = 0;
   std::string router = "round-robin";
+  std::optional<std::int64_t> faulty_boxes;
+  std::string disaggregate, decode_machine, kv_bandwidth;  // "1:2"; empty: every box does both
   bool strict = false, json = false;
 };
+// --disaggregate and what belongs to it. decode: filled if another machine generates.
+std::optional<Disaggregation> disaggregation_of(const Context& context, const SimulateOptionsCli& options,
+                                                std::optional<StepModel>& decode);
 // Reads the trace, if there is one and it is not given.
 SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options,
                               std::shared_ptr<const Trace> trace = {});

@@ -1,5 +1,7 @@
 #include "cli/context.h"
 
+#include <unistd.h>
+
 #include <ctime>
 #include <filesystem>
 
@@ -138,5 +140,14 @@ std::string boxes_text(const TwinModel& twin) {
 }
 
 std::int64_t now_unix() { return static_cast<std::int64_t>(std::time(nullptr)); }
+
+SipKey secret_key() {
+  SipKey key;
+  if (getentropy(&key, sizeof key) != 0) {
+    throw_unsupported("getentropy: this system gives no entropy, which keeps prompts in the prefix cache apart; use a "
+                      "kernel that does");
+  }
+  return key;
+}
 
 }  // namespace tinderbox::cli

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/catalogue.h"
+#include "base/siphash.h"
 #include "model/config.h"
 #include "twin/step_model.h"
 
@@ -54,5 +55,7 @@ std::string boxes_text(const TwinModel& twin);
 
 // UTC seconds; the one place that reads the calendar.
 std::int64_t now_unix();
+// From the system's entropy: what no client can guess. Throws Error::Unsupported if there is none.
+SipKey secret_key();
 
 }  // namespace tinderbox::cli

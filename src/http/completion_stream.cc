@@ -109,8 +109,9 @@ void CompletionStream::refuse(Admission admission, HttpResponse& response) {
 }
 
 void CompletionStream::cancelled(HttpResponse& response) {
-  HttpResponse refusal = error_response(
-      503, "the request was cancelled because the server is stopping", {}, "server_stopping");
+  // A server that stops lets answers end; only an outage of the modelled box takes them away (box/outages.h).
+  HttpResponse refusal =
+      error_response(503, "the box went down before the answer was complete; ask again", {}, "box_down");
   if (state_ == State::Open) {
     AnswerWriter::error(response.body, refusal.body);
   } else {

@@ -41,6 +41,7 @@ struct Sequence {
   State state = State::Waiting;
   bool in_step = false;
   bool was_admitted = false;
+  bool stays = false;  // it has ended and its KV has not been released
 
   // Lower ones go first.
   std::pair<std::int32_t, std::int64_t> rank() const { return {request.priority, order}; }

@@ -69,13 +69,12 @@ std::vector<KeyRun> keys_of(std::span<const Content> contents, std::int32_t bloc
 }
 
 void append_keys(std::vector<KeyRun>& keys, std::span<const TokenId> tokens,
-                 std::int32_t block_tokens) {
+                 std::int32_t block_tokens, const SipKey& secret) {
   const auto n = static_cast<std::size_t>(block_tokens);
   for (std::size_t i = static_cast<std::size_t>(n_blocks(keys)) * n; i + n <= tokens.size();
        i += n) {
-    Hash hash;
-    for (const TokenId token : tokens.subspan(i, n)) hash.add(static_cast<std::uint64_t>(token));
-    append(keys, hash.key(), 1);
+    const SipHash128 hash = siphash128(secret, std::as_bytes(tokens.subspan(i, n)));
+    append(keys, {hash.high | kHash, hash.low}, 1);
   }
 }
 
@@ -317,6 +316,30 @@ void PrefixCache::append_ids(Node node, std::vector<BlockId>& ids) const {
   for (auto it = path.rbegin(); it != path.rend(); ++it) {
     ids.insert(ids.end(), at(*it).ids.begin(), at(*it).ids.end());
   }
+}
+
+std::vector<std::uint64_t> PrefixCache::state_of(Node node) const {
+  std::vector<std::uint64_t> words = {static_cast<std::uint64_t>(at(node).n_holders)};
+  for (; at(node).n_blocks > 0; node = at(node).parent) {
+    const Run& run = at(node);
+    words.insert(words.end(), {run.key.high, run.key.low, static_cast<std::uint64_t>(run.n_blocks)});
+  }
+  words.push_back(static_cast<std::uint64_t>(node));  // the root
+  return words;
+}
+
+void PrefixCache::append_state(std::vector<std::uint64_t>& words) const {
+  const auto append = [&](const std::vector<std::uint64_t>& more) {
+    words.push_back(more.size());
+    words.insert(words.end(), more.begin(), more.end());
+  };
+  for (Node node = oldest_; node >= 0; node = at(node).after) append(state_of(node));
+  std::vector<std::vector<std::uint64_t>> used;
+  for (Node node = 0; node < std::ssize(runs_); ++node) {
+    if (at(node).n_holders > 0) used.push_back(state_of(node));
+  }
+  std::ranges::sort(used);
+  for (const auto& run : used) append(run);
 }
 
 void PrefixCache::verify(std::vector<BlockId>& ids) const {

@@ -10,7 +10,9 @@
 // block.
 //
 // A key has 128 bits of the tokens in a block, or names what a simulation says about them
-// (keys_of); equal keys below one parent are taken for equal blocks. The hash is not cryptographic.
+// (keys_of); equal keys below one parent are taken for equal blocks. Tokens may be a stranger's, who must not get to
+// another's KV by two blocks of one name: they are hashed with a key, which in a server is a secret (SipHash). What
+// simulations say of contents is hashed without one.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/siphash.h"
 #include "sched/request.h"
 
 namespace tinderbox {
@@ -40,7 +43,7 @@ BlockKey own_key(SeqId seq);
 std::vector<KeyRun> keys_of(std::span<const Content> contents, std::int32_t block_tokens);
 // Appends those of tokens from block n_blocks(keys) on, as far as they are full.
 void append_keys(std::vector<KeyRun>& keys, std::span<const TokenId> tokens,
-                 std::int32_t block_tokens);
+                 std::int32_t block_tokens, const SipKey& secret);
 std::int64_t n_blocks(std::span<const KeyRun> keys);
 
 class PrefixCache {
@@ -82,6 +85,9 @@ class PrefixCache {
 
   std::int64_t n_idle() const { return n_idle_; }
   std::int64_t n_used() const { return n_used_; }
+  // Appends what its future depends on: who is there below whom, in use by how many, and in what order the others
+  // will go; not which blocks they are.
+  void append_state(std::vector<std::uint64_t>& words) const;
   // CHECKs counts, order and links, and sees every id.
   void verify(std::vector<BlockId>& ids) const;
 
@@ -112,6 +118,7 @@ class PrefixCache {
   void hold(Node node);
   void link_before(Node node, Node next);
   void unlink(Node node);
+  std::vector<std::uint64_t> state_of(Node node) const;
   void trim(Node node, std::int64_t n, std::vector<BlockId>& ids);
 
   std::vector<Run> runs_;

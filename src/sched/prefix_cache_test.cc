@@ -64,15 +64,23 @@ TEST(PrefixKeys, DoNotDependOnHowContentsAreCut) {
 TEST(PrefixKeys, OfTokensAreTheSameForTheSameTokensOnly) {
   const std::vector<TokenId> a = {1, 2, 3, 4, 5, 6, 7, 8, 9}, b = {1, 2, 3, 4, 5, 6, 8, 7, 9};
   std::vector<KeyRun> of_a, of_b, grown;
-  append_keys(of_a, a, 4);
-  append_keys(of_b, b, 4);
-  append_keys(grown, std::span(a).first(5), 4);
-  append_keys(grown, a, 4);
+  const SipKey secret{1, 2};
+  append_keys(of_a, a, 4, secret);
+  append_keys(of_b, b, 4, secret);
+  append_keys(grown, std::span(a).first(5), 4, secret);
+  append_keys(grown, a, 4, secret);
   ASSERT_EQ(n_blocks(of_a), 2);
   EXPECT_EQ(of_a[0].key, of_b[0].key);
   EXPECT_NE(of_a[1].key, of_b[1].key);
   ASSERT_EQ(grown.size(), 2u);
   EXPECT_EQ(grown[1].key, of_a[1].key);
+  // Without the secret nobody knows their names, of either half.
+  for (const SipKey other : {SipKey{1, 3}, SipKey{2, 2}}) {
+    std::vector<KeyRun> elsewhere;
+    append_keys(elsewhere, a, 4, other);
+    EXPECT_NE(elsewhere[0].key.high, of_a[0].key.high);
+    EXPECT_NE(elsewhere[0].key.low, of_a[0].key.low);
+  }
 }
 
 TEST(PrefixCache, ForgetsTheLeastRecentlyUsedFromItsEnd) {

@@ -38,13 +38,22 @@ struct Request {
   std::int32_t priority = 0;           // lower ones go first
   std::uint64_t key = 0;               // whose request it is, for fairness
   TimePoint deadline = TimePoint::max();  // ended then if it is not over
+  // Of the prompt's first tokens, fewer than n_prompt: their KV comes from another box, into what
+  // Scheduler::reserve() has set aside. After a preemption they are computed here.
+  std::int32_t n_imported = 0;
+  bool stays = false;  // unless it was cut short, its KV stays until it is released
 };
 
 struct Cancel {
   SeqId id = 0;
 };
 
-using Command = std::variant<Request, Cancel>;
+// Of one that stays: its KV may go.
+struct Release {
+  SeqId id = 0;
+};
+
+using Command = std::variant<Request, Cancel, Release>;
 
 // One sequence's share of a step. The spans stay valid until the step's complete().
 struct StepItem {

@@ -7,10 +7,11 @@
 
 namespace tinderbox {
 
-Scheduler::Scheduler(Limits limits, KvPool kv, Policy policy)
+Scheduler::Scheduler(Limits limits, KvPool kv, Policy policy, SipKey secret)
     : limits_(limits),
       kv_(std::move(kv)),
       policy_(policy),
+      secret_(secret),
       group_(kv_.block_tokens(), !policy.slots),
       waiting_(policy.fair) {
   CHECK(limits.step_tokens_max >= 1 && limits.sequences_max >= 1);
@@ -24,11 +25,14 @@ Scheduler::Scheduler(const Scheduler& other)
     : limits_(other.limits_),
       kv_(other.kv_),
       policy_(other.policy_),
+      secret_(other.secret_),
       group_(other.group_),
       sequences_(other.sequences_),
       waiting_(other.policy_.fair),
       service_(other.service_),
       deadlines_(other.deadlines_),
+      reserved_(other.reserved_),
+      stayed_(other.stayed_),
       slots_(other.slots_),
       n_slot_uses_(other.n_slot_uses_),
       by_items_(other.by_items_),
@@ -57,7 +61,7 @@ Admission Scheduler::submit(Request request) {
     if (kv_.blocks_for(request.n_prompt + request.n_gen_max - 1) > kv_.n_blocks()) {
       return Admission::NeverFits;
     }
-    if (n_waiting() >= limits_.queue_max) return Admission::QueueFull;
+    if (n_waiting() >= limits_.queue_max && request.n_imported == 0) return Admission::QueueFull;
     return Admission::Accepted;
   }();
   const std::int64_t order = counters_.submitted++;
@@ -73,15 +77,19 @@ Admission Scheduler::submit(Request request) {
   s.n_total = s.request.n_prompt;
   if (policy_.prefix_cache) {
     s.keys = keys_of(s.request.contents, kv_.block_tokens());
-    if (!s.tokens.empty()) append_keys(s.keys, s.tokens, kv_.block_tokens());
+    if (!s.tokens.empty()) append_keys(s.keys, s.tokens, kv_.block_tokens(), secret_);
     CHECK(n_blocks(s.keys) <= kv_.blocks_for(s.n_total));
+  }
+  if (s.request.deadline != TimePoint::max()) deadlines_.emplace(s.request.deadline, id);
+  next_ = nullptr;
+  if (s.request.n_imported > 0) {
+    begin_imported(s);
+    return Admission::Accepted;
   }
   if (policy_.fair && !waiting_.empty() && !waiting_.any_of(s.request.key)) {
     service_.lift(s.request.key, waiting_.least_served(service_, group_.step()), group_.step());
   }
-  if (s.request.deadline != TimePoint::max()) deadlines_.emplace(s.request.deadline, id);
   waiting_.push(s);
-  next_ = nullptr;
   return Admission::Accepted;
 }
 
@@ -146,10 +154,12 @@ void Scheduler::share(Sequence& s, std::int64_t n_blocks) {
 // the programs that we imitate.
 void Scheduler::keep(Sequence& s, bool comes_back) {
   const std::int64_t n_full = s.n_computed / kv_.block_tokens();
-  if (n_full <= s.n_shared) return;
+  // What was imported and has not been in a step has no blocks yet but promised ones.
+  if (n_full <= s.n_shared || s.request.n_imported > 0) return;
   const std::int32_t n_answer = s.n_computed - s.request.n_prompt;
   if (!s.tokens.empty()) {
-    append_keys(s.keys, std::span(s.tokens).first(static_cast<std::size_t>(s.n_computed)), kv_.block_tokens());
+    const std::span tokens = std::span(s.tokens).first(static_cast<std::size_t>(s.n_computed));
+    append_keys(s.keys, tokens, kv_.block_tokens(), secret_);
   } else if (s.request.answer_continues && n_answer > 0) {
     std::vector<Content> contents = s.request.contents;
     contents.back().n_tokens += n_answer;
@@ -177,6 +187,10 @@ void Scheduler::release(Sequence& s, bool comes_back) {
 }
 
 void Scheduler::erase(Sequence& s) {
+  if (s.stays) {
+    stayed_.insert(s.request.id);
+    return;
+  }
   release(s, false);
   if (s.slot >= 0) {
     Slot& slot = slots_[static_cast<std::size_t>(s.slot)];
@@ -226,6 +240,7 @@ void Scheduler::add_chunk(StepRun& run, Sequence& s) {
                          .n_new = n_new,
                          .samples = s.n_computed + n_new == s.n_total});
   chunks_.push_back(&s);
+  s.request.n_imported = 0;
 }
 
 // What decodes has one token each.
@@ -237,8 +252,7 @@ void Scheduler::plan_decoding(StepRun& run) {
 }
 
 void Scheduler::admit_waiting(StepRun& run) {
-  const std::int32_t n_running_max = std::min(limits_.sequences_max, limits_.step_tokens_max);
-  while (!waiting_.empty() && n_running() < n_running_max && run.n_tokens() < limits_.step_tokens_max) {
+  while (!waiting_.empty() && has_place() && run.n_tokens() < limits_.step_tokens_max) {
     if (next_ == nullptr) next_ = &choose_waiting();
     if (!admit(*next_)) return;
     add_chunk(run, *std::exchange(next_, nullptr));
@@ -253,13 +267,16 @@ void Scheduler::plan(StepRun& run) {
   run.n_past = 0;
   chunks_.clear();
   if (!policy_.prompts_alone) plan_decoding(run);
-  for (Sequence* s : prompts_) add_chunk(run, *s);
+  for (Sequence* s : prompts_) {
+    // What was imported came beside a prompt that may take the whole budget.
+    if (run.n_tokens() < limits_.step_tokens_max) add_chunk(run, *s);
+  }
   if (run.preempted.empty()) admit_waiting(run);
   run.pauses = policy_.prompts_alone && !run.prompts.empty();
   if (policy_.prompts_alone && !run.pauses) plan_decoding(run);
   if (!run.preempted.empty() && next_ == nullptr) next_ = &choose_waiting();
   if (run.prompts.empty() && run.n_decoding == 0) {
-    CHECK(idle());
+    CHECK(idle() || !reserved_.empty() || !stayed_.empty());
     run.n_steps = 0;
   } else if (!run.prompts.empty() || (!run.preempted.empty() && has_room(*next_))) {
     run.n_steps = 1;
@@ -318,7 +335,8 @@ void Scheduler::complete_run(const StepRun& run, std::vector<TokenEvent>& events
   for (Sequence* s : ended_) erase(*s);
 }
 
-void Scheduler::finished(const Sequence& s) {
+void Scheduler::finished(Sequence& s) {
+  s.stays = s.request.stays;
   ++counters_.finished;
   next_ = nullptr;
   if (s.request.deadline != TimePoint::max()) deadlines_.erase({s.request.deadline, s.request.id});

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <span>
 #include <unordered_map>
@@ -51,8 +52,9 @@ struct SchedulerCounters {
 
 class Scheduler {
  public:
-  // Requires every limit >= 1.
-  Scheduler(Limits limits, KvPool kv, Policy policy = {});
+  // Requires every limit >= 1. secret: what tokens are named with in the prefix cache; nothing that comes out
+  // depends on it.
+  Scheduler(Limits limits, KvPool kv, Policy policy = {}, SipKey secret = {});
   // An independent copy, to ask what would happen next. Requires that no step is open.
   Scheduler(const Scheduler& other);
   Scheduler& operator=(const Scheduler&) = delete;
@@ -61,6 +63,11 @@ class Scheduler {
   // TooLong: n_prompt + 1 > context_max (n_gen_max is cut to what fits). NeverFits: needs more
   // blocks than exist.
   Admission submit(Request request);
+  // Sets aside place and KV for a request that will be submitted with n_imported > 0, which then never waits.
+  // false: no room now, or others wait for it; nothing changed. Requires that the request fits the pool alone.
+  bool reserve(const Request& request);
+  // Frees the KV of a sequence that has ended and stayed. false: there is none.
+  bool release(SeqId seq);
   // Ends the sequence now and frees its KV, or, if it is in the open step, when that completes (the
   // step's spans stay valid). The event is given out by the next complete() or take_cancelled().
   // false: unknown or already finished.
@@ -71,8 +78,8 @@ class Scheduler {
   // The last events of sequences cut short since they were last given out.
   std::vector<TokenEvent> take_cancelled();
 
-  // What to run next; no items if nothing can run, which is so only when idle. A step with items
-  // must be followed by complete() before the next schedule().
+  // What to run next; no items if nothing can run: when idle, or when what has stayed or is set aside leaves no
+  // room for anybody. A step with items must be followed by complete() before the next schedule().
   Step schedule();
   void schedule(Step& step);  // the same, reusing the step's memory
   // What came of it: `sampled` has one token for each item that samples, in order. Items whose
@@ -81,7 +88,7 @@ class Scheduler {
   void complete(const Step& step, std::span<const TokenId> sampled,
                 std::vector<TokenEvent>& events);  // appends
 
-  // The steps that come next, as sums. n_steps = 0 only when idle; otherwise hold_run() and
+  // The steps that come next, as sums. n_steps = 0 if nothing can run, as above; otherwise hold_run() and
   // complete_run() must follow. Requires sequences without token values, and with a prefix cache that steps are
   // never asked for by items.
   void schedule_run(StepRun& run);
@@ -95,12 +102,16 @@ class Scheduler {
   const Policy& policy() const { return policy_; }
   std::int32_t n_running() const { return static_cast<std::int32_t>(running_.size()); }
   std::int32_t n_waiting() const { return static_cast<std::int32_t>(waiting_.size()); }
+  std::int32_t n_reserved() const { return static_cast<std::int32_t>(reserved_.size()); }
   const KvPool& kv() const { return kv_; }
   // Blocks in use in each of the first n_steps steps of the run that is held, summed over them.
   // Requires that it is, and n_steps <= run.n_steps.
   std::int64_t kv_blocks_sum(const StepRun& run, std::int64_t n_steps) const;
   const SchedulerCounters& counters() const { return counters_; }
   const Limits& limits() const { return limits_; }
+  // All that its future depends on: equal for schedulers that will do the same whatever comes. Requires that no step
+  // is open.
+  std::vector<std::uint64_t> state() const;
   // CHECKs the laws of a serving box: submitted = refused + finished + cancelled + live; blocks
   // conserved, none held twice; nothing computed beyond its blocks; running, then waiting ones are
   // in order of submission.
@@ -130,14 +141,18 @@ class Scheduler {
   Sequence& choose_waiting() const;
   bool has_room(const Sequence& s, const PrefixCache::Match& found) const;
   bool has_room(const Sequence& s) const { return has_room(s, match(s, PrefixCache::kRoot)); }
+  bool has_place() const;
   bool admit(Sequence& s);
+  void begin_imported(Sequence& s);
+  void occupy(Sequence& s, std::int32_t slot_idx);
+  void start(Sequence& s);
   void plan(StepRun& run);
   void plan_decoding(StepRun& run);
   void admit_waiting(StepRun& run);
   void add_chunk(StepRun& run, Sequence& s);
   void add_item(Step& step, Sequence& s, std::int32_t n_past, std::int32_t n_new, bool samples);
   TokenEvent accept(Sequence& s, TokenId token);
-  void finished(const Sequence& s);
+  void finished(Sequence& s);
   void complete_chunk(Sequence& s, const PromptChunk& chunk, TokenId token, std::vector<TokenEvent>& events);
   void take_cancelled(std::vector<TokenEvent>& events);
   void erase(Sequence& s);
@@ -146,6 +161,7 @@ class Scheduler {
   Limits limits_;
   KvPool kv_;
   Policy policy_;
+  SipKey secret_;
   DecodeGroup group_;
   std::unordered_map<SeqId, Sequence> sequences_;  // owns; its nodes do not move
   std::vector<Sequence*> running_;                 // by rank
@@ -156,6 +172,8 @@ class Scheduler {
   Sequence* next_ = nullptr;
   Service service_;                                // if the policy is fair
   std::set<std::pair<TimePoint, SeqId>> deadlines_;
+  std::map<SeqId, std::int64_t> reserved_;         // KV blocks set aside for what is to be imported
+  std::set<SeqId> stayed_;
   std::vector<Slot> slots_;                        // if the policy has some and a cache
   std::int64_t n_slot_uses_ = 0;
   std::vector<Sequence*> chunks_;      // of the open step's prompts, in order

@@ -73,12 +73,7 @@ bool Scheduler::admit(Sequence& s) {
   if (!has_room(s, found)) return false;
   const std::int64_t n = n_needed(s);
   s.node = kv_.cache().acquire(root, s.keys, found.n_blocks);
-  if (slot_idx >= 0) {
-    Slot& slot = slots_[static_cast<std::size_t>(slot_idx)];
-    kv_.drop(root, slot.keys);
-    slot.busy = true;
-    s.slot = slot_idx;
-  }
+  occupy(s, slot_idx);
   CHECK(kv_.promise(n - found.n_blocks));
   s.n_held = n;
   s.n_shared = found.n_blocks;
@@ -88,8 +83,22 @@ bool Scheduler::admit(Sequence& s) {
     counters_.prefix_tokens += s.n_total;
     counters_.prefix_hit_tokens += s.n_computed;
   }
-  s.was_admitted = true;
   waiting_.erase(s);
+  start(s);
+  return true;
+}
+
+// The slot forgets what was left there, but for what s has found.
+void Scheduler::occupy(Sequence& s, std::int32_t slot_idx) {
+  if (slot_idx < 0) return;
+  Slot& slot = slots_[static_cast<std::size_t>(slot_idx)];
+  kv_.drop(slot.root, slot.keys);
+  slot.busy = true;
+  s.slot = slot_idx;
+}
+
+void Scheduler::start(Sequence& s) {
+  s.was_admitted = true;
   s.state = Sequence::State::Prompt;
   for (std::vector<Sequence*>* by_rank : {&running_, &prompts_}) {
     if (by_rank->empty() || by_rank->back()->rank() < s.rank()) {  // in order of arrival
@@ -98,7 +107,6 @@ bool Scheduler::admit(Sequence& s) {
       by_rank->insert(std::ranges::upper_bound(*by_rank, s.rank(), {}, &Sequence::rank), &s);
     }
   }
-  return true;
 }
 
 }  // namespace tinderbox

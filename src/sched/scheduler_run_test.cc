@@ -1,6 +1,6 @@
 // Many steps at once are the steps one by one: the same sums in each step, the same events, the same
 // memory, over random workloads that preempt, wait, chunk, share beginnings, have priorities, keys and
-// deadlines and are cancelled, under every policy.
+// deadlines, are cancelled, stay and come from elsewhere, under every policy.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -64,16 +64,39 @@ struct Pair {
     ASSERT_EQ(by_steps.next_deadline(), by_runs.next_deadline());
   }
 
-  void run(Random& random) {
+  bool reserve(const Request& request) {
+    const bool reserved = by_steps.reserve(request);
+    EXPECT_EQ(by_runs.reserve(request), reserved);
+    return reserved;
+  }
+  bool release(SeqId seq) {
+    const bool released = by_steps.release(seq);
+    EXPECT_EQ(by_runs.release(seq), released);
+    return released;
+  }
+
+  // The sequences that have ended.
+  std::vector<SeqId> run(Random& random) {
+    std::vector<TokenEvent> events;
+    run(random, events);
+    std::erase_if(events, [](const TokenEvent& e) { return e.finish != FinishReason::Length; });
+    std::vector<SeqId> ended;
+    for (const TokenEvent& e : events) ended.push_back(e.seq);
+    return ended;
+  }
+
+  void run(Random& random, std::vector<TokenEvent>& events) {
     StepRun run;
     by_runs.schedule_run(run);
-    if (run.n_steps == 0) return;
+    if (run.n_steps == 0) {
+      ASSERT_TRUE(by_steps.schedule().items.empty());
+      return;
+    }
     by_runs.hold_run(run, random.range(1, run.n_steps));
     const std::int32_t n_free = by_runs.kv().n_free();
     std::vector<std::int64_t> blocks_sums;
     for (std::int64_t i = 0; i <= run.n_steps; ++i) blocks_sums.push_back(by_runs.kv_blocks_sum(run, i));
     ASSERT_EQ(blocks_sums.front(), 0);
-    std::vector<TokenEvent> events;
     by_runs.complete_run(run, events);
     std::vector<TokenEvent> step_events;
     for (std::int64_t i = 0; i < run.n_steps; ++i) {
@@ -161,6 +184,79 @@ TEST(SchedulerRun, IsItsStepsOneByOne) {
   EXPECT_GT(n_preemptions, 1000);
   EXPECT_GT(n_hit_tokens, 10'000);
   EXPECT_GT(n_expired, 1000);
+}
+
+// Some boxes read prompts and keep them until they are sent, others have theirs sent, whoever is to come has room.
+TEST(SchedulerRun, IsItsStepsOneByOneOfWhatIsSentFromBoxToBox) {
+  std::int64_t n_imported = 0, n_refused = 0, n_released = 0, n_preemptions = 0, n_stalled = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed, Stream::Test);
+    const auto draw = [&](std::int64_t low, std::int64_t high) {
+      return static_cast<std::int32_t>(random.range(low, high));
+    };
+    const std::int32_t block_tokens = draw(1, 17);
+    Pair pair({.step_tokens_max = draw(1, 40), .sequences_max = draw(1, 12), .queue_max = 1000},
+              KvPool(90 / block_tokens + draw(1, 20), block_tokens), draw_policy(random));
+    std::vector<Request> coming;
+    std::vector<SeqId> staying;
+    SeqId next = 1;
+    const auto settle_some = [&](std::int64_t one_in) {
+      std::erase_if(coming, [&](const Request& request) {
+        if (random.range(1, one_in) > 1) return false;
+        pair.submit(request);
+        return true;
+      });
+      n_released += static_cast<std::int64_t>(std::erase_if(
+          staying, [&](SeqId seq) { return random.range(1, one_in) == 1 && pair.release(seq); }));
+    };
+    const auto run = [&] {
+      for (const SeqId seq : pair.run(random)) {
+        if (seq % 3 == 0) staying.push_back(seq);
+      }
+      n_stalled += pair.by_runs.n_running() == 0 && !pair.by_runs.idle() ? 1 : 0;
+    };
+    for (int i = 0; i < 80 && !testing::Test::HasFailure(); ++i) {
+      for (std::int64_t n = random.range(0, 3) - 1; n > 0; --n) {
+        Request request;
+        request.id = next++;
+        request.n_prompt = draw(1, 30);
+        request.n_gen_max = draw(0, 2) == 0 ? 1 : draw(1, 60);
+        request.priority = draw(0, 3) == 0 ? draw(-1, 1) : 0;
+        request.key = static_cast<std::uint64_t>(draw(0, 2));
+        request.stays = request.id % 3 == 0;
+        draw_contents(random, request);
+        if (request.n_prompt > 1 && draw(0, 1) == 0) {
+          request.n_imported = draw(0, 3) > 0 ? request.n_prompt - 1 : draw(1, request.n_prompt - 1);
+          const bool reserved = pair.reserve(request);
+          ++(reserved ? n_imported : n_refused);
+          if (reserved) coming.push_back(request);
+        } else {
+          pair.submit(request);
+        }
+      }
+      settle_some(4);
+      if (random.range(0, 9) == 0) pair.cancel(random.range(1, next));
+      run();
+      if (HasFatalFailure()) return;
+    }
+    n_preemptions += pair.by_runs.counters().preemptions;
+    settle_some(1);
+    while (!pair.by_runs.idle() && !testing::Test::HasFailure()) {
+      run();
+      settle_some(1);
+    }
+    // Whatever happened, all of the memory is there again.
+    ASSERT_TRUE(coming.empty() && staying.empty() && pair.by_steps.idle());
+    ASSERT_EQ(pair.by_runs.kv().n_free(), pair.by_runs.kv().n_blocks());
+    pair.by_steps.verify();
+    pair.by_runs.verify();
+  }
+  EXPECT_GT(n_imported, 4000);
+  EXPECT_GT(n_refused, 1000);
+  EXPECT_GT(n_released, 3000);
+  EXPECT_GT(n_preemptions, 1000);
+  EXPECT_GT(n_stalled, 100);  // nothing runs until what has stayed goes, or what is to come is there
 }
 
 TEST(SchedulerRun, EndsWhereASequenceDoes) {

@@ -203,5 +203,51 @@ TEST(SchedulerDeathTest, MisuseIsABug) {
   EXPECT_DEATH(scheduler.complete(step, {}), "CHECK failed");
 }
 
+// The box that generates computes only the last token of a prompt whose KV was sent.
+TEST(Scheduler, ImportedTokensAreHeldButNotComputed) {
+  Scheduler scheduler({}, KvPool(4, 4));
+  Request request;
+  request.id = 7;
+  request.n_prompt = 9;
+  request.n_gen_max = 3;
+  request.n_imported = 8;
+  ASSERT_TRUE(scheduler.reserve(request));
+  EXPECT_EQ(scheduler.kv().n_free(), 1);
+  scheduler.verify();
+  Request other = request;
+  other.id = 8;
+  EXPECT_FALSE(scheduler.reserve(other));
+  EXPECT_TRUE(scheduler.schedule().items.empty());
+  ASSERT_EQ(scheduler.submit(request), Admission::Accepted);
+  const Step step = scheduler.schedule();
+  ASSERT_EQ(step.items.size(), 1u);
+  EXPECT_EQ(step.items[0].n_past, 8);
+  EXPECT_EQ(step.items[0].n_new, 1);
+  EXPECT_TRUE(step.items[0].samples);
+  EXPECT_EQ(step.items[0].blocks.size(), 3u);
+  scheduler.verify();
+}
+
+// The box that reads a prompt has no room for the next one until it is sent.
+TEST(Scheduler, WhatStaysHoldsItsMemoryUntilItIsReleased) {
+  Scheduler scheduler({}, KvPool(2, 4));
+  Request request;
+  request.n_prompt = 8;
+  request.n_gen_max = 1;
+  request.stays = true;
+  for (request.id = 1; request.id <= 2; ++request.id) {
+    ASSERT_EQ(scheduler.submit(request), Admission::Accepted);
+  }
+  const Step step = scheduler.schedule();
+  EXPECT_EQ(scheduler.complete(step, std::vector<TokenId>{5}).size(), 1u);
+  EXPECT_EQ(scheduler.kv().n_free(), 0);
+  EXPECT_TRUE(scheduler.schedule().items.empty());
+  EXPECT_FALSE(scheduler.idle());
+  EXPECT_FALSE(scheduler.release(2));
+  EXPECT_TRUE(scheduler.release(1));
+  scheduler.verify();
+  EXPECT_EQ(scheduler.schedule().items.size(), 1u);
+}
+
 }  // namespace
 }  // namespace tinderbox

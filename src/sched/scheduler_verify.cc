@@ -31,6 +31,7 @@ void Scheduler::verify() const {
         counters_.finished + counters_.cancelled + counters_.expired + n_running() + n_waiting());
   CHECK(counters_.prefix_hit_tokens <= counters_.prefix_tokens);
   CHECK(n_running() <= limits_.sequences_max && n_running() <= limits_.step_tokens_max);
+  CHECK(n_running() + n_reserved() <= std::min(limits_.sequences_max, limits_.step_tokens_max));
 
   std::int64_t n_private = 0, n_settled = 0;
   std::size_t n_prompts = 0;
@@ -38,6 +39,15 @@ void Scheduler::verify() const {
     n_private += n_held(s) - s.n_shared;
     n_settled += std::max<std::int64_t>(0, std::ssize(s.blocks) - s.n_shared);
   };
+  for (const auto& [seq, n_blocks] : reserved_) {
+    CHECK(!sequences_.contains(seq));
+    n_private += n_blocks;
+  }
+  for (const SeqId seq : stayed_) {
+    const Sequence& s = sequences_.at(seq);
+    CHECK(s.stays && s.state == State::Ended && !s.in_step);
+    see(s);
+  }
   const Sequence* before = nullptr;
   for (const Sequence* s : running_) {
     CHECK(s->state == State::Prompt || s->state == State::Decoding);
@@ -64,11 +74,43 @@ void Scheduler::verify() const {
     ++n_ended;
     see(*s);
   }
-  CHECK(sequences_.size() == running_.size() + static_cast<std::size_t>(n_waiting_seen) + n_ended);
+  CHECK(sequences_.size() == running_.size() + static_cast<std::size_t>(n_waiting_seen) + n_ended + stayed_.size());
   const std::int64_t n_used = kv_.cache().n_used();
   CHECK(n_private + n_used == kv_.n_blocks() - kv_.n_free());
   const std::int64_t n_nameless = by_runs_ ? n_used + kv_.cache().n_idle() : 0;
   CHECK(n_private - n_settled + n_nameless == kv_.n_promised());
+}
+
+std::vector<std::uint64_t> Scheduler::state() const {
+  CHECK(open_.empty() && !run_open_ && cancelled_.empty());
+  std::vector<std::uint64_t> words;
+  const auto add = [&](std::int64_t word) { words.push_back(static_cast<std::uint64_t>(word)); };
+  const auto add_keys = [&](const std::vector<KeyRun>& keys) {
+    add(std::ssize(keys));
+    for (const KeyRun& run : keys) words.insert(words.end(), {run.key.high, run.key.low});
+    add(n_blocks(keys));
+  };
+  const auto see = [&](const Sequence& s) {
+    const std::int32_t lag = group_.lag(s);
+    for (const std::int64_t word : {s.request.id, std::int64_t{s.n_total} + lag, std::int64_t{s.n_computed} + lag,
+                                    n_held(s), s.n_shared, std::ssize(s.blocks), std::int64_t{s.slot}})
+      add(word);
+    add(static_cast<std::int64_t>(s.state));
+    add_keys(s.keys);
+  };
+  add(n_running());
+  for (const Sequence* s : running_) see(*s);
+  waiting_.for_each(see);
+  add(next_ == nullptr ? -1 : next_->request.id);
+  service_.for_each_key([&](std::uint64_t key) { add(service_.of(key, group_.step())); });
+  for (const Slot& slot : slots_) {
+    add(slot.busy);
+    add(std::ranges::count_if(slots_, [&](const Slot& other) { return other.last_used < slot.last_used; }));
+    add_keys(slot.keys);
+  }
+  add(kv_.n_free());
+  kv_.cache().append_state(words);
+  return words;
 }
 
 }  // namespace tinderbox

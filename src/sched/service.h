@@ -19,6 +19,10 @@ class Service {
   void generates(std::uint64_t key, std::int64_t n_tokens) {
     accounts_[key].charged += kGenerated * n_tokens;
   }
+  template <typename F>
+  void for_each_key(F&& f) const {
+    for (const auto& [key, account] : accounts_) f(key);
+  }
   // A sequence generates one token in each step from here on, until it stops.
   void begins(std::uint64_t key, std::int64_t step);
   void ends(std::uint64_t key, std::int64_t began, std::int64_t step);

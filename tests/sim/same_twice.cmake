@@ -1,0 +1,10 @@
+# cmake -DSIM=... -P same_twice.cmake: the simulation prints the same twice.
+foreach(i 1 2)
+  execute_process(COMMAND ${SIM} --seeds=150 --hash OUTPUT_VARIABLE out_${i} RESULT_VARIABLE rc)
+  if(NOT rc EQUAL 0)
+    message(FATAL_ERROR "${SIM} failed: ${rc}")
+  endif()
+endforeach()
+if(NOT out_1 STREQUAL out_2 OR NOT out_1 MATCHES "hash [0-9a-f]+")
+  message(FATAL_ERROR "not the same twice:\n${out_1}${out_2}")
+endif()
