@@ -128,6 +128,17 @@ void add_simulation(CLI::App& verb, SimulateOptionsCli& o) {
   verb.add_option("--boxes", o.boxes, "So many boxes behind a router")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  auto* roles = verb.add_option("--disaggregate", o.disaggregate,
+                                "P:D instead: P boxes read prompts and send their KV to D that generate")
+                    ->excludes("--boxes");
+  verb.add_option("--decode-machine", o.decode_machine, "Those that generate are of this kind (needs --kv-bandwidth)")
+      ->needs(roles);
+  verb.add_option("--kv-bandwidth", o.kv_bandwidth,
+                   "How fast KV travels between them: \"10 Gb/s\" (default: the machine's measured link, see --link)")
+      ->needs(roles);
+  verb.add_option("--faulty-boxes", o.faulty_boxes, "Faults befall only the first so many boxes (default: all)")
+      ->check(CLI::Range(1, 100000))
+      ->needs("--fault");
 }
 
 void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
@@ -135,17 +146,6 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
       "simulate", "Replays traffic in virtual time: TTFT, TPOT, ITL, E2E percentiles, goodput");
   SimulateOptionsCli& o = a.simulate;
   add_simulation(*verb, o);
-  auto* roles = verb->add_option("--disaggregate", o.disaggregate,
-                                 "P:D instead: P boxes read prompts and send their KV to D that generate")
-                    ->excludes("--boxes");
-  verb->add_option("--decode-machine", o.decode_machine, "Those that generate are of this kind (needs --kv-bandwidth)")
-      ->needs(roles);
-  verb->add_option("--kv-bandwidth", o.kv_bandwidth,
-                   "How fast KV travels between them: \"10 Gb/s\" (default: the machine's measured link, see --link)")
-      ->needs(roles);
-  verb->add_option("--faulty-boxes", o.faulty_boxes, "Faults befall only the first so many boxes (default: all)")
-      ->check(CLI::Range(1, 100000))
-      ->needs("--fault");
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
   verb->add_option("--perfetto", o.perfetto,
                    "Write every run of steps and every request's way here, as a trace that ui.perfetto.dev opens "

@@ -1,6 +1,7 @@
 #include "cli/sweep_points.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -50,6 +51,8 @@ class Names {
     if (!o.twin.stack.empty())
       once("stack " + o.twin.stack, [&] { find_stack(context_, o.twin.stack); });
     once("router " + o.router, [&] { parse_router(o.router, "--router"); });
+    if (!o.decode_machine.empty())
+      once("machine " + o.decode_machine, [&] { find_machine(context_, o.decode_machine); });
     if (o.policy) once("policy " + *o.policy, [&] { policy_named(*o.policy, "--policy"); });
     once("prompt " + o.prompt, [&] { parse_lengths(o.prompt, "--prompt"); });
     once("gen " + o.gen, [&] { parse_lengths(o.gen, "--gen"); });
@@ -223,6 +226,8 @@ SweepRow PointRunner::run(std::int64_t point) {
     const StepModel& model = model_of(options.twin);
     SimulateOptions simulation = simulation_of(model, options, trace_of(options));
     simulation.n_threads = 1;
+    std::optional<StepModel> decode_model;
+    simulation.disaggregation = disaggregation_of(context_, options, decode_model);
     const SimulationResult result = simulate(model, simulation);
     nlohmann::ordered_json document = simulation_document(model.twin(), options, result);
     document["load_margin"] = load_margin_json(load_margin(model, simulation, result));
