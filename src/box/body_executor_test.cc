@@ -18,21 +18,6 @@ namespace {
 
 constexpr auto kForGood = TimePoint::max();
 
-Machine warm_machine() {
-  Machine machine = testing::round_machine();
-  machine.body = spark_body();
-  machine.clock_light = Hertz(2450e6);
-  return machine;
-}
-
-StepModel model_on(Machine machine) {
-  return StepModel({.machine = std::move(machine),
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
-}
-
 TimePoint at(double seconds) { return TimePoint(to_duration(Seconds(seconds))); }
 
 Fault with(Handicap handicap, std::string name = "f") {
@@ -61,7 +46,7 @@ SimulateOptions traffic(std::uint64_t seed) {
 }
 
 TEST(BodyExecutor, RunsEqualStepsToTheLastBitWhateverGoesWrong) {
-  const StepModel model = model_on(warm_machine());
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   std::int64_t n_cancelled = 0;
   double down = 0;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
@@ -83,7 +68,7 @@ TEST(BodyExecutor, RunsEqualStepsToTheLastBitWhateverGoesWrong) {
 }
 
 TEST(BodyExecutor, SlowMemorySlowsWhatItTouches) {
-  const StepModel model = model_on(warm_machine());
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   SimulateOptions options;
   options.workload = {.requests = 1, .prompt = 64, .gen = 400, .seed = 1};
   options.body = BodyOptions{};
@@ -97,7 +82,7 @@ TEST(BodyExecutor, SlowMemorySlowsWhatItTouches) {
 }
 
 TEST(BodyExecutor, ABoxThatGoesOffForGoodLosesWhatItHadAndAnswersNobody) {
-  const StepModel model = model_on(warm_machine());
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   SimulateOptions options;
   options.workload = {
       .requests = 100, .rate = 0.1, .burstiness = INFINITY, .prompt = 64, .gen = 64, .seed = 1};
@@ -110,7 +95,7 @@ TEST(BodyExecutor, ABoxThatGoesOffForGoodLosesWhatItHadAndAnswersNobody) {
 }
 
 TEST(BodyExecutor, WhatWaitsOutAnOutageIsAnsweredAfterIt) {
-  const StepModel model = model_on(warm_machine());
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   SimulateOptions options;
   options.workload = {
       .requests = 50, .rate = 0.05, .burstiness = INFINITY, .prompt = 64, .gen = 4, .seed = 1};
@@ -124,7 +109,7 @@ TEST(BodyExecutor, WhatWaitsOutAnOutageIsAnsweredAfterIt) {
 }
 
 TEST(BodyExecutor, BooksBalance) {
-  const StepModel model = model_on(warm_machine());
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   SimulateOptions options = traffic(7);
   options.body->faults.clear();
   const SimulationResult result = simulate(model, options);
@@ -142,11 +127,11 @@ TEST(BodyExecutor, AMachineWithoutABodyAndALinkFaultOfOneBoxAreRefused) {
   SimulateOptions options;
   options.workload = {.requests = 1, .seed = 1};
   options.body = BodyOptions{};
-  EXPECT_THROW(simulate(model_on(testing::round_machine()), options), Error);
+  EXPECT_THROW(simulate(testing::fp8_twin_on(testing::round_machine()), options), Error);
   Fault fault = with({});
   fault.link = "rail";
   options.body->faults = {{TimePoint{}, kForGood, fault}};
-  EXPECT_THROW(simulate(model_on(warm_machine()), options), Error);
+  EXPECT_THROW(simulate(testing::fp8_twin_on(round_machine_with_body()), options), Error);
 }
 
 }  // namespace

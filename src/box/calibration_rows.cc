@@ -15,7 +15,10 @@ namespace {
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
-std::string run_key(const Csv& csv, std::size_t i) { return csv.at(i, "source") + "#" + csv.at(i, "locator"); }
+// Where a run was published; rows of files that do not say are runs of their own.
+std::string run_key(const Csv& csv, std::size_t i) {
+  return csv.at(i, "source") + "#" + csv.at(i, csv.has("locator") ? "locator" : "id");
+}
 
 // Output tokens a second of each run whose requests came when they came, by where it was published.
 std::map<std::string, double> output_rates(const Csv& csv) {

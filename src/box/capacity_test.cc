@@ -10,19 +10,10 @@
 namespace tinderbox {
 namespace {
 
-const StepModel& twin() {
-  static const StepModel model({.machine = testing::round_machine(),
-                                .stack = testing::round_stack(),
-                                .model = testing::dense_model(),
-                                .weights = testing::all_in(DType::FP8),
-                                .kv = DType::F16});
-  return model;
-}
-
 double alone_ttft() {
   SimulateOptions one;
   one.workload = {.requests = 1, .prompt = 100, .gen = 20, .seed = 1};
-  return simulate(twin(), one).report.ttft.mean.value();
+  return simulate(testing::fp8_twin(), one).report.ttft.mean.value();
 }
 
 CapacityOptions within(double times_alone) {
@@ -35,33 +26,33 @@ CapacityOptions within(double times_alone) {
 
 TEST(Capacity, TheLoadItFindsHoldsAndOneALittleLargerDoesNot) {
   const CapacityOptions options = within(5);
-  const Capacity c = capacity(twin(), options);
+  const Capacity c = capacity(testing::fp8_twin(), options);
   ASSERT_TRUE(c.reachable);
   EXPECT_LE(c.low, c.load);
   EXPECT_LE(c.load, c.high);
   EXPECT_GE(c.curve.back().good_share, options.share);
   SimulateOptions more = options.simulation;
   more.workload.rate = 1.05 * c.curve.back().load;
-  const Report r = simulate(twin(), more).report;
+  const Report r = simulate(testing::fp8_twin(), more).report;
   EXPECT_LT(static_cast<double>(r.good), options.share * static_cast<double>(r.submitted));
   for (std::size_t i = 1; i < c.curve.size(); ++i) EXPECT_GT(c.curve[i].load, c.curve[i - 1].load);
 }
 
 TEST(Capacity, LooserPromisesAndMoreBoxesHoldMore) {
-  const double tight = capacity(twin(), within(3)).load;
-  const double loose = capacity(twin(), within(10)).load;
+  const double tight = capacity(testing::fp8_twin(), within(3)).load;
+  const double loose = capacity(testing::fp8_twin(), within(10)).load;
   EXPECT_GT(loose, tight);
   CapacityOptions two = within(3);
   two.simulation.boxes = 2;
   two.simulation.routing = RouterPolicy::LeastLoaded;
-  const double both = capacity(twin(), two).load;
+  const double both = capacity(testing::fp8_twin(), two).load;
   EXPECT_GT(both, 1.7 * tight);
 }
 
 TEST(Capacity, UsersAreCounted) {
   CapacityOptions options = within(6);
   options.kind = LoadKind::Users;
-  const Capacity c = capacity(twin(), options);
+  const Capacity c = capacity(testing::fp8_twin(), options);
   ASSERT_TRUE(c.reachable);
   EXPECT_EQ(c.load, std::round(c.load));
   EXPECT_GE(c.load, 1);
@@ -69,30 +60,30 @@ TEST(Capacity, UsersAreCounted) {
 
 TEST(Capacity, BoxesNeededHoldWhereOneFewerDoesNot) {
   CapacityOptions options = within(4);
-  const double one = capacity(twin(), options).load;
+  const double one = capacity(testing::fp8_twin(), options).load;
   options.simulation.workload.rate = 3.5 * one;
   options.simulation.routing = RouterPolicy::LeastLoaded;
-  const std::int64_t n = boxes_needed(twin(), options, 64);
+  const std::int64_t n = boxes_needed(testing::fp8_twin(), options, 64);
   EXPECT_GE(n, 3);
   EXPECT_LE(n, 5);
-  EXPECT_EQ(boxes_needed(twin(), options, 2), 0);
+  EXPECT_EQ(boxes_needed(testing::fp8_twin(), options, 2), 0);
 }
 
 TEST(Capacity, AnImpossiblePromiseIsSaidToBe) {
-  const Capacity c = capacity(twin(), within(0.5));
+  const Capacity c = capacity(testing::fp8_twin(), within(0.5));
   EXPECT_FALSE(c.reachable);
   EXPECT_NE(capacity_table(within(0.5), c).find("cannot be kept"), std::string::npos);
   CapacityOptions none = within(1);
   none.simulation.slo = {};
-  EXPECT_THROW(capacity(twin(), none), Error);
+  EXPECT_THROW(capacity(testing::fp8_twin(), none), Error);
   CapacityOptions odd = within(5);
   odd.share = 2;
-  EXPECT_THROW(capacity(twin(), odd), Error);
+  EXPECT_THROW(capacity(testing::fp8_twin(), odd), Error);
 }
 
 TEST(Capacity, ItsChartHasACurveForEachNumberOfBoxes) {
   const CapacityOptions options = within(5);
-  const Capacity c = capacity(twin(), options);
+  const Capacity c = capacity(testing::fp8_twin(), options);
   Capacity two = c;
   two.boxes = 2;
   const std::string svg = time_chart_svg(capacity_chart(options, {c, two}, "made up"));

@@ -31,13 +31,6 @@ std::vector<Command> CappedArrivals::take(TimePoint now) {
   return out;
 }
 
-bool CappedArrivals::wait(Clock& clock) {
-  const TimePoint at = next();
-  if (at == TimePoint::max()) return false;
-  clock.wait_until(at);
-  return true;
-}
-
 void CappedArrivals::frees(SeqId seq, TimePoint now) {
   if (sent_.erase(seq) > 0) places_.push_back(now);
 }

@@ -18,7 +18,6 @@ class CappedArrivals final : public Arrivals, public Observer {
   CappedArrivals(Arrivals& source, std::int64_t in_flight_max);
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
-  bool wait(Clock& clock) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
 

@@ -75,13 +75,6 @@ std::vector<Command> ConversationArrivals::take(TimePoint now) {
   return commands;
 }
 
-bool ConversationArrivals::wait(Clock& clock) {
-  const TimePoint at = next();
-  if (at == TimePoint::max()) return false;
-  clock.wait_until(at);
-  return true;
-}
-
 void ConversationArrivals::go_on(Conversation conversation, TimePoint now) {
   if (ends(conversation)) {
     if (!closed_) return;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <queue>
+#include <span>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
@@ -101,7 +102,6 @@ class Disaggregated {
 
   FleetBox& reader(std::size_t i) { return *boxes_[i]; }
   FleetBox& generator(std::size_t i) { return *boxes_[prefill_.n_boxes + i]; }
-  bool step_one(std::size_t n_boxes, TimePoint until);
   void send_in(Request request, TimePoint now);
   void admitted(const Request& request, std::size_t box, Admission admission, TimePoint now);
   void is_read(const TokenEvent& event, std::size_t box, TimePoint now);
@@ -135,26 +135,6 @@ class Disaggregated {
   Durations on_link_, waited_;
 };
 
-// The box that is furthest behind, no further than the next one or `until`. false: all have come so
-// far.
-bool Disaggregated::step_one(std::size_t n_boxes, TimePoint until) {
-  FleetBox* first = nullptr;
-  TimePoint next = TimePoint::max(), second = TimePoint::max();
-  for (std::size_t i = 0; i < n_boxes; ++i) {
-    const TimePoint t = boxes_[i]->next();
-    if (t < next) {
-      second = next;
-      next = t;
-      first = boxes_[i].get();
-    } else {
-      second = std::min(second, t);
-    }
-  }
-  if (first == nullptr || next >= until) return false;
-  first->advance_once(std::min(until, std::max(second, next + Duration(1))));
-  return true;
-}
-
 void Disaggregated::run(const std::function<void(std::int64_t)>& progress) {
   std::int64_t n_come = 0;
   for (;;) {
@@ -162,7 +142,7 @@ void Disaggregated::run(const std::function<void(std::int64_t)>& progress) {
     const TimePoint at = std::min(source_.next(), event);
     // What generates matters to the others only if somebody waits for a place, or for an answer.
     const bool together = listener_ != nullptr || !unplaced_.empty();
-    if (step_one(together ? boxes_.size() : prefill_.n_boxes, at)) continue;
+    if (advance_last(std::span(boxes_).first(together ? boxes_.size() : prefill_.n_boxes), at)) continue;
     if (!together) {
       for (std::size_t i = prefill_.n_boxes; i < boxes_.size(); ++i) boxes_[i]->advance(at);
     }

@@ -1,23 +1,18 @@
 // Boxes of two roles: some read prompts, the others generate, and the KV of a prompt travels
 // between them.
 //
-//   prompt    goes to a box that reads, by the router. Its first token is sampled there and given
-//   out when the prompt
+//   prompt    goes to a box that reads, by the router. Its first token is sampled there and given out when the prompt
 //             is in, as ever: that is its TTFT
-//   place     the box that generates, has room for the whole prompt and has fewest requests
-//   (running, waiting or on
-//             their way) sets it aside. Whoever has been read first is placed first; until then his
-//             KV stays where it was read, so that boxes that read wait when nobody can take what
-//             they have
-//   transfer  KV and recurrent state of the prompt, whole, once it is in: nothing of it is hidden
-//   below the prefill.
-//             A box sends one at a time and receives one at a time; of those whose both ends are
-//             free, the first one that got its place goes. Time is that of one message over the
-//             link's measured curve (twin/collective.h), or latency + bytes / bandwidth. Of a model
-//             that several machines share, each sends its part over a link of its own
-//   decode    with the first token, as soon as all is there; the sender's KV is then free. The
-//   first gap between tokens
-//             has place and transfer in it, and so has the TPOT
+//   place     the box that generates, has room for the whole prompt and has fewest requests (running, waiting or on
+//             their way) sets it aside. Whoever has been read first is placed first; until then his KV stays where it
+//             was read, so that boxes that read wait when nobody can take what they have
+//   transfer  KV and recurrent state of the prompt, whole, once it is in: nothing of it is hidden below the prefill.
+//             A box sends one at a time and receives one at a time; of those whose both ends are free, the first one
+//             that got its place goes. Time is that of one message over the link's measured curve
+//             (twin/collective.h), or latency + bytes / bandwidth. Of a model that several machines share, each sends
+//             its part over a link of its own
+//   decode    with the first token, as soon as all is there; the sender's KV is then free. The first gap between
+//             tokens has place and transfer in it, and so has the TPOT
 //
 // A sequence that is preempted reads its prompt again where it generates. An answer of one token
 // goes nowhere. All in one thread: boxes look at one another.

@@ -22,14 +22,6 @@ namespace {
 
 const BytesPerSecond kAtOnce(1e30);
 
-StepModel twin() {
-  return StepModel({.machine = testing::round_machine(),
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
-}
-
 SimulateOptions traffic(std::uint64_t seed, const StepModel& model) {
   Random random(seed, Stream::Test);
   SimulateOptions options;
@@ -59,7 +51,7 @@ SimulateOptions traffic(std::uint64_t seed, const StepModel& model) {
 }
 
 TEST(Disaggregate, LosesNobodyAndIsTheSameByStepsAndForAnyNumberOfThreads) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   std::int64_t n_sent = 0, n_expired = 0, n_preempted = 0, n_hit = 0;
   double waited = 0;
   for (std::uint64_t seed = 0; seed < 150; ++seed) {
@@ -94,7 +86,7 @@ TEST(Disaggregate, LosesNobodyAndIsTheSameByStepsAndForAnyNumberOfThreads) {
 // What is computed is what boxes that do both compute, each token of a prompt once, each but the
 // last of an answer once; the first token comes with the prompt.
 TEST(Disaggregate, DoesTheWorkOfBoxesThatDoBoth) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     SimulateOptions options = traffic(seed, model);
     options.workload.timeout = std::numeric_limits<double>::infinity();
@@ -120,7 +112,7 @@ TEST(Disaggregate, DoesTheWorkOfBoxesThatDoBoth) {
 }
 
 TEST(Disaggregate, ATransferCostsWhatTheLinkSaysBetweenTheFirstTwoTokens) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   SimulateOptions options;
   options.workload = {.requests = 1, .rate = 1, .prompt = 200, .gen = 10};
   const Report joined = simulate(model, options).report;
@@ -147,7 +139,7 @@ TEST(Disaggregate, ATransferCostsWhatTheLinkSaysBetweenTheFirstTwoTokens) {
 
 // Two that send to one take turns at its link.
 TEST(Disaggregate, ALinkCarriesOneTransferAtATime) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   SimulateOptions options;
   options.workload = {.requests = 20, .rate = 1e6, .prompt = 50, .gen = 2};
   const Bytes size = kv_of_sequence(model.footprint(), 50);
@@ -166,7 +158,7 @@ TEST(Disaggregate, ALinkCarriesOneTransferAtATime) {
 // One that generates has room for one: prompts pile up where they were read, until that is full
 // too.
 TEST(Disaggregate, WhoReadsWaitsUntilSomebodyHasRoom) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   SimulateOptions options;
   options.workload = {.requests = 12, .rate = 1e6, .prompt = 64, .gen = 32};
   options.kv_tokens = 200;  // of each box: two prompts, or one and its answer
@@ -181,7 +173,7 @@ TEST(Disaggregate, WhoReadsWaitsUntilSomebodyHasRoom) {
 }
 
 TEST(Disaggregate, RefusesWhatCanNeverBe) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   SimulateOptions options;
   options.workload = {.requests = 3, .prompt = 64, .gen = 32};
   options.disaggregation = Disaggregation{};

@@ -7,23 +7,16 @@
 #include "base/random.h"
 #include "box/paced_executor.h"
 #include "box/twin_executor.h"
+#include "box/test_engine.h"
 #include "box/workload.h"
-#include "model/gguf.h"
 #include "twin/test_models.h"
 
 namespace tinderbox {
 namespace {
 
-constexpr EngineOptions kEngine = {.n_threads = 1,
-                                   .kv_blocks = 64,
-                                   .kv_block_tokens = 4,
-                                   .step_tokens_max = 64,
-                                   .sequences_max = 8};
+using testing::kTinyEngine;
 
-Engine tiny_engine() {
-  const auto path = std::string(TINDERBOX_SOURCE_DIR) + "/data/tiny/tinderbox-tiny.gguf";
-  return Engine(std::make_shared<const Gguf>(Gguf::open(path)), kEngine);
-}
+Engine tiny_engine() { return Engine(testing::tiny_model(), kTinyEngine); }
 
 std::vector<Request> requests_for(const Engine& engine) {
   Random random(5, Stream::Test);
@@ -59,8 +52,8 @@ struct Answers final : public Observer {
 };
 
 Answers run(std::vector<Request> requests, Executor& executor, Clock& clock, Limits limits,
-            std::int32_t n_blocks = kEngine.kv_blocks, Policy policy = {}) {
-  Scheduler scheduler(limits, KvPool(n_blocks, kEngine.kv_block_tokens), policy);
+            std::int32_t n_blocks = kTinyEngine.kv_blocks, Policy policy = {}) {
+  Scheduler scheduler(limits, KvPool(n_blocks, kTinyEngine.kv_block_tokens), policy);
   TraceArrivals arrivals(std::move(requests));
   Answers answers;
   run_loop(scheduler, executor, arrivals, clock, answers);
@@ -107,7 +100,7 @@ TEST(EngineExecutor, AnAnswerIsTheSameWithAPrefixCache) {
   const auto expected = run(requests, executor, clock, one_by_one).tokens;
   for (const Policy& policy : policies()) {
     for (const Limits& limits : {one_by_one, few}) {
-      for (const std::int32_t n_blocks : {kEngine.kv_blocks, 16}) {
+      for (const std::int32_t n_blocks : {kTinyEngine.kv_blocks, 16}) {
         const Answers answers = run(requests, executor, clock, limits, n_blocks, policy);
         EXPECT_EQ(answers.tokens, expected) << policy.name;
         if (policy.prefix_cache && limits.sequences_max == 1) {
@@ -128,11 +121,7 @@ TEST(EngineExecutor, InVirtualTimeAStepTakesNone) {
 
 // Real tokens, modelled times.
 TEST(EngineExecutor, PacedByTheTwinItGivesItsTokensAtTheTwinsTimes) {
-  const StepModel model({.machine = testing::round_machine(),
-                         .stack = testing::round_stack(),
-                         .model = testing::dense_model(),
-                         .weights = testing::all_in(DType::FP8),
-                         .kv = DType::F16});
+  const StepModel& model = testing::fp8_twin();
   const Limits limits = {.step_tokens_max = 64, .sequences_max = 4};
   Engine engine = tiny_engine();
   const std::vector<Request> requests = requests_for(engine);

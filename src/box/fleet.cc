@@ -115,22 +115,7 @@ FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
   std::int64_t n_come = 0;
   for (;;) {
     const TimePoint at = source.next();
-    FleetBox* first = nullptr;
-    TimePoint next = TimePoint::max(), second = TimePoint::max();
-    for (const auto& box : boxes) {
-      const TimePoint t = box->next();
-      if (t < next) {
-        second = next;
-        next = t;
-        first = box.get();
-      } else {
-        second = std::min(second, t);
-      }
-    }
-    if (first != nullptr && next < at) {
-      first->advance_once(std::min(at, std::max(second, next + Duration(1))));
-      continue;
-    }
+    if (advance_last(boxes, at)) continue;
     if (at == TimePoint::max()) break;
     for (Command& command : source.take(at)) {
       auto& request = std::get<Request>(command);

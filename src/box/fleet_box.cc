@@ -16,12 +16,6 @@ std::vector<Command> Inbox::take(TimePoint now) {
   return out;
 }
 
-bool Inbox::wait(Clock& clock) {
-  if (size() == 0) return false;
-  clock.wait_until(next());
-  return true;
-}
-
 FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh,
                    const FleetOptions& options, std::optional<BodyOptions> body, Observer* source,
                    Observer* recording, const std::vector<BoxWatch*>& watches)
@@ -57,7 +51,7 @@ TimePoint FleetBox::next() const {
 BoxView FleetBox::view(TimePoint now) {
   const KvPool& kv = scheduler_.kv();
   BoxView view{.requests = scheduler_.n_running() + scheduler_.n_waiting() +
-                           scheduler_.n_reserved() + static_cast<std::int64_t>(inbox_.size()),
+                           scheduler_.n_reserved() + static_cast<std::int64_t>(inbox_.size()) + loop_.n_held(),
                .kv_blocks = kv.n_blocks() - kv.n_free()};
   if (!body_) return view;
   const BodyExecutor::Vitals vitals = body_->vitals(now);
@@ -65,6 +59,24 @@ BoxView FleetBox::view(TimePoint now) {
   view.to_slowdown = vitals.to_slowdown.value();
   view.answers = vitals.answers;
   return view;
+}
+
+bool advance_last(std::span<const std::unique_ptr<FleetBox>> boxes, TimePoint until) {
+  FleetBox* first = nullptr;
+  TimePoint next = TimePoint::max(), second = TimePoint::max();
+  for (const auto& box : boxes) {
+    const TimePoint t = box->next();
+    if (t < next) {
+      second = next;
+      next = t;
+      first = box.get();
+    } else {
+      second = std::min(second, t);
+    }
+  }
+  if (first == nullptr || next >= until) return false;
+  first->advance_once(std::min(until, std::max(second, next + Duration(1))));
+  return true;
 }
 
 FleetResult result_of(const FleetBoxes& boxes, const FleetOptions& options) {

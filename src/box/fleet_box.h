@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,6 @@ class Inbox final : public Arrivals {
   TimePoint next() const override {
     return size() == 0 ? TimePoint::max() : commands_[n_taken_].at;
   }
-  bool wait(Clock& clock) override;
 
  private:
   struct Timed {
@@ -84,6 +84,9 @@ class FleetBox {
 };
 
 using FleetBoxes = std::vector<std::unique_ptr<FleetBox>>;
+// One step or run of steps of the box that is furthest behind, no further than the next one or `until`. false: all
+// have come so far.
+bool advance_last(std::span<const std::unique_ptr<FleetBox>> boxes, TimePoint until);
 FleetResult result_of(const FleetBoxes& boxes, const FleetOptions& options);
 
 }  // namespace tinderbox

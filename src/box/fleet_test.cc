@@ -13,14 +13,6 @@
 namespace tinderbox {
 namespace {
 
-StepModel twin() {
-  return StepModel({.machine = testing::round_machine(),
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
-}
-
 SimulateOptions traffic(std::uint64_t seed) {
   Random random(seed, Stream::Test);
   SimulateOptions options;
@@ -44,7 +36,7 @@ std::string text(const SimulationResult& result) { return report_json(result.rep
 
 // One box behind a router is that box.
 TEST(Fleet, OfOneBoxIsTheBox) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const SimulateOptions options = traffic(seed);
     const SimulationResult alone = simulate(model, options);
@@ -70,7 +62,7 @@ TEST(Fleet, OfOneBoxIsTheBox) {
 }
 
 TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   for (std::uint64_t seed = 0; seed < 15; ++seed) {
     SimulateOptions options = traffic(seed);
     options.boxes = 1 + static_cast<std::int64_t>(seed % 5) + 1;
@@ -95,7 +87,7 @@ TEST(Fleet, IsTheSameForAnyNumberOfThreadsAndByStepsAndLosesNobody) {
 
 // Boxes that take turns are boxes by themselves, each with its part of the requests.
 TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     SimulateOptions options = traffic(seed);
     options.users = 0;
@@ -123,7 +115,7 @@ TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
 }
 
 TEST(Fleet, LookingAtTheBoxesIsNoWorseThanChance) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   double blind = 0, looking = 0;
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     SimulateOptions options;
@@ -139,7 +131,7 @@ TEST(Fleet, LookingAtTheBoxesIsNoWorseThanChance) {
 }
 
 TEST(Fleet, PrefixesAreFoundWhereTheyWere) {
-  const StepModel model = twin();
+  const StepModel& model = testing::fp8_twin();
   std::int64_t aware = 0, random = 0;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     SimulateOptions options;

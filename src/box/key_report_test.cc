@@ -52,11 +52,7 @@ TEST(KeyTimes, OfManyTheEndsAreShown) {
 // Whatever the number of boxes and threads, the rows of all keys are the report's requests and
 // tokens.
 TEST(KeyTimes, SumsAreTheReports) {
-  const StepModel model({.machine = testing::round_machine(),
-                         .stack = testing::round_stack(),
-                         .model = testing::dense_model(),
-                         .weights = testing::all_in(DType::FP8),
-                         .kv = DType::F16});
+  const StepModel& model = testing::fp8_twin();
   SimulateOptions options{
       .workload = {.requests = 300, .rate = 2, .prompt = 100, .gen = 30, .range_ratio = 0.5}};
   options.workload.keys = 7;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <numeric>
 #include <string>
 
 #include "base/error.h"
@@ -116,6 +118,19 @@ Lengths parse_lengths(std::string_view text, std::string_view name) {
   }
   verify(lengths, name);
   return lengths;
+}
+
+double mean_length(const Lengths& lengths) {
+  switch (lengths.kind) {
+    case Lengths::Kind::Uniform:
+      return static_cast<double>(lengths.low + lengths.high) / 2;
+    case Lengths::Kind::LogNormal:
+      return lengths.mean;
+    case Lengths::Kind::Empirical:
+      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) /
+             static_cast<double>(lengths.values.size());
+  }
+  std::abort();
 }
 
 }  // namespace tinderbox

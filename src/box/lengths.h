@@ -20,6 +20,9 @@ struct Lengths {
   std::int32_t draw(Random& random) const;
 };
 
+// Tokens; of LogNormal before draws are cut off.
+double mean_length(const Lengths& lengths);
+
 // Throws Error::Invalid, beginning with `name`, unless 1 <= low <= high <= kLengthMax and the rest fits the kind.
 void verify(const Lengths& lengths, std::string_view name);
 

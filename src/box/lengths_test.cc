@@ -73,5 +73,18 @@ TEST(Lengths, RefuseWhatIsNoLength) {
   EXPECT_NE(problem("log-normal:5,1").find("lognormal"), std::string::npos);
 }
 
+// The mean of many draws, where none is cut off.
+TEST(Lengths, MeanIsThatOfDraws) {
+  const Lengths kinds[] = {{.low = 100, .high = 300},
+                           {.kind = Lengths::Kind::LogNormal, .low = 1, .high = kLengthMax, .mean = 400, .spread = 0.4},
+                           {.kind = Lengths::Kind::Empirical, .low = 1, .high = 9, .values = {1, 3, 9}}};
+  Random random(5, Stream::Test);
+  for (const Lengths& lengths : kinds) {
+    double sum = 0;
+    for (int i = 0; i < 20'000; ++i) sum += lengths.draw(random);
+    EXPECT_NEAR(sum / 20'000, mean_length(lengths), 0.02 * mean_length(lengths));
+  }
+}
+
 }  // namespace
 }  // namespace tinderbox

@@ -14,17 +14,8 @@
 namespace tinderbox {
 namespace {
 
-const StepModel& twin() {
-  static const StepModel model({.machine = testing::round_machine(),
-                                .stack = testing::round_stack(),
-                                .model = testing::dense_model(),
-                                .weights = testing::all_in(DType::FP8),
-                                .kv = DType::F16});
-  return model;
-}
-
 LoadMargin margin_of(const SimulateOptions& options) {
-  return load_margin(twin(), options, simulate(twin(), options));
+  return load_margin(testing::fp8_twin(), options, simulate(testing::fp8_twin(), options));
 }
 
 SimulateOptions traffic(double rate, std::int64_t requests) {
@@ -36,14 +27,14 @@ SimulateOptions traffic(double rate, std::int64_t requests) {
 }
 
 double mean_queue(double rate, std::int64_t requests) {
-  return simulate(twin(), traffic(rate, requests)).report.queue.mean.value();
+  return simulate(testing::fp8_twin(), traffic(rate, requests)).report.queue.mean.value();
 }
 
 // One request a step and one at a time: saturated when each follows the other.
 TEST(LoadMargin, OfOneAtATimeIsTheServiceTime) {
   SimulateOptions options{.workload = {.requests = 50, .rate = 1, .prompt = 100, .gen = 1},
                           .sequences_max = 1};
-  const double service = simulate(twin(), options).report.busy.value() / 50;
+  const double service = simulate(testing::fp8_twin(), options).report.busy.value() / 50;
   const LoadMargin m = margin_of(options);
   EXPECT_NEAR(m.saturation, 1 / service, 1e-6 / service);
   EXPECT_NEAR(m.saturation_high - m.saturation_low, 0, 1e-6 / service);  // all requests are alike
@@ -94,7 +85,7 @@ TEST(LoadMargin, VerdictsNameTheSideOfTheRun) {
 TEST(LoadMargin, AgreesWithCapacity) {
   CapacityOptions options{.simulation = traffic(1, 6000), .share = 0.9, .seeds = 1};
   options.simulation.slo.ttft = 600;
-  const double found = capacity(twin(), options).load;
+  const double found = capacity(testing::fp8_twin(), options).load;
   const double saturation = margin_of(options.simulation).saturation;
   EXPECT_NEAR(found, saturation, 0.1 * saturation);
 }

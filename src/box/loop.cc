@@ -57,6 +57,13 @@ void Loop::apply_held() {
   held_.clear();
 }
 
+void Loop::expire() {
+  if (scheduler_.next_deadline() > now_) return;
+  told_end_ = true;
+  scheduler_.expire(now_);
+  for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
+}
+
 TimePoint Loop::take() {
   told_end_ = false;
   apply_held();
@@ -68,12 +75,11 @@ TimePoint Loop::take() {
       if (!held) apply_held();
     }
   }
-  if (scheduler_.next_deadline() <= now_) {
-    told_end_ = true;
-    scheduler_.expire(now_);
-    for (const TokenEvent& event : scheduler_.take_cancelled()) observer_.on_token(event, now_);
+  expire();
+  if (scheduler_.idle() && !held_.empty()) {
+    apply_held();
+    expire();
   }
-  if (scheduler_.idle()) apply_held();
   if (!held_.empty()) return now_;  // for one step
   // Whoever was given up may ask anew: what comes next is known only now.
   return std::min(arrivals_.next(), scheduler_.next_deadline());
@@ -141,7 +147,7 @@ void Loop::advance(TimePoint until) {
 }
 
 TimePoint Loop::next() const {
-  if (!scheduler_.idle()) return now_;
+  if (!scheduler_.idle() || !held_.empty()) return now_;
   const TimePoint next = arrivals_.next();
   return next == TimePoint::max() ? next : std::max(now_, next);
 }

@@ -19,8 +19,13 @@ class Arrivals {
   virtual std::vector<Command> take(TimePoint now) = 0;
   // Nothing arrives before then unless a sequence ends first.
   virtual TimePoint next() const { return TimePoint::min(); }
-  // Returns when more may have arrived; false: never again.
-  virtual bool wait(Clock& clock) = 0;
+  // Returns when more may have arrived; false: never again. As it stands, for sources that know what comes next.
+  virtual bool wait(Clock& clock) {
+    const TimePoint at = next();
+    if (at == TimePoint::max()) return false;
+    clock.wait_until(at);
+    return true;
+  }
   // Takes nothing until then: returns at that time, or with false if this box is not to run again before.
   virtual bool pause(Clock& clock, TimePoint until) {
     if (until == TimePoint::max()) return false;
@@ -78,6 +83,8 @@ class Loop {
   // it, because whoever is told may do something about it. false: there is none.
   bool advance_once(TimePoint until);
   TimePoint now() const { return now_; }
+  // Have come, and are not yet the scheduler's.
+  std::int64_t n_held() const { return std::ssize(held_); }
   // When something is to be done next; TimePoint::max(): nothing that is known of.
   TimePoint next() const;
 
@@ -85,6 +92,7 @@ class Loop {
   // Takes what has arrived, ends what is past its deadline; returns when there is more of either.
   TimePoint take();
   void apply_held();
+  void expire();
   // One step, or a run of them up to `until`: when it was over; nothing if there is nothing to run.
   std::optional<TimePoint> step(TimePoint until);
 

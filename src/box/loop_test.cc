@@ -100,6 +100,42 @@ TEST(Loop, ACommandDuringAStepActsAtItsBoundary) {
   EXPECT_EQ(scheduler.kv().n_free(), 100);
 }
 
+// Of a policy that schedules ahead: the step after the one that runs is already made when a request comes.
+TEST(Loop, ARequestThatComesDuringAStepMissesTheNext) {
+  for (const bool ahead : {false, true}) {
+    Scheduler scheduler({}, KvPool(100, 16), {.ahead = ahead});
+    FixedCostExecutor executor(Duration(1000), Duration(0));
+    Script arrivals({{at(0), sized(1, at(0), 5, 6)}, {at(1500), sized(2, at(1500), 5, 1)}});
+    VirtualClock clock;
+    Log log;
+    run_loop(scheduler, executor, arrivals, clock, log);
+    ASSERT_EQ(log.tokens.size(), 7u);
+    const auto second = std::ranges::find(log.tokens, SeqId{2}, &TokenEvent::seq) - log.tokens.begin();
+    EXPECT_EQ(log.times[static_cast<std::size_t>(second)], at(ahead ? 4000 : 3000));
+  }
+}
+
+// Nothing runs: nothing is ahead. What has waited past its deadline is not begun, nor what ends while it is held.
+TEST(Loop, ARequestThatIsHeldIsNotBegunTooLate) {
+  Scheduler scheduler({}, KvPool(100, 16), {.ahead = true});
+  FixedCostExecutor executor(Duration(1000), Duration(0));
+  Request late = sized(2, at(100), 5, 3), cancelled = sized(3, at(1500), 5, 3), alone = sized(4, at(9000), 5, 1);
+  late.deadline = at(900);
+  Script arrivals({{at(0), sized(1, at(0), 5, 1)},  // ends when the late one is taken in
+                   {at(100), late},
+                   {at(1500), cancelled},
+                   {at(1600), Cancel{3}},
+                   {at(9000), alone}});
+  VirtualClock clock;
+  Log log;
+  run_loop(scheduler, executor, arrivals, clock, log);
+  for (const auto& [seq, past, n_new] : log.shapes) EXPECT_NE(seq, 2);
+  EXPECT_EQ(scheduler.counters().expired, 1);
+  EXPECT_EQ(scheduler.counters().cancelled, 1);
+  EXPECT_EQ(log.times.back(), at(10'000));
+  EXPECT_TRUE(scheduler.idle());
+}
+
 TEST(Loop, RefusalsAreTold) {
   Scheduler scheduler({.context_max = 8}, KvPool(100, 16));
   FixedCostExecutor executor;

@@ -161,7 +161,8 @@ TEST(Question, OpenLoopRowsAskForARun) {
   EXPECT_EQ(w.prompt, 600);
   EXPECT_EQ(w.gen, 200);
   EXPECT_EQ(w.range_ratio, 0.9);
-  EXPECT_EQ(m.open_loop->sequences_max, 16);  // what the client keeps in flight
+  EXPECT_EQ(m.open_loop->sequences_max, 25);
+  EXPECT_EQ(m.open_loop->in_flight_max, 16);  // the client keeps the others back
   EXPECT_EQ(metric_of(measured(with(row, {{"metric", "tpot_ms"}, {"concurrency", "1"}}))),
             Metric::DecodeBatch);
   for (const char* column : {"num_requests"}) {

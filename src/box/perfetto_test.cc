@@ -20,15 +20,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-const StepModel& twin() {
-  static const StepModel model({.machine = testing::round_machine(),
-                                .stack = testing::round_stack(),
-                                .model = testing::dense_model(),
-                                .weights = testing::all_in(DType::FP8),
-                                .kv = DType::F16});
-  return model;
-}
-
 struct Traced {
   SimulationResult result;
   std::vector<std::string> pieces = {std::string(PerfettoTrace::kBegin)};
@@ -50,7 +41,7 @@ Traced traced(SimulateOptions options, const std::string& name = "m",
   PerfettoTrace trace([&](std::string_view piece) { out.pieces.emplace_back(piece); }, name,
                       bytes_max);
   options.watch = [&](std::int64_t box) { return std::vector<BoxWatch*>{trace.box(box)}; };
-  out.result = simulate(twin(), options);
+  out.result = simulate(testing::fp8_twin(), options);
   trace.finish();
   out.n_events = trace.n_events();
   out.n_bytes = trace.n_bytes();
@@ -176,7 +167,7 @@ TEST(Perfetto, CountsWhatTheReportCounts) {
 TEST(Perfetto, WatchingChangesNothing) {
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     const SimulateOptions options = draw(seed);
-    EXPECT_EQ(simulation_json(traced(options).result), simulation_json(simulate(twin(), options)));
+    EXPECT_EQ(simulation_json(traced(options).result), simulation_json(simulate(testing::fp8_twin(), options)));
   }
 }
 
@@ -212,14 +203,7 @@ TEST(Perfetto, NamesAreEscaped) {
 
 // What a fault cancels ends in the trace too, and a body has counters.
 TEST(Perfetto, BodiesHaveCountersAndLoseRequests) {
-  Machine machine = testing::round_machine();
-  machine.body = spark_body();
-  machine.clock_light = Hertz(2450e6);
-  const StepModel model({.machine = machine,
-                         .stack = testing::round_stack(),
-                         .model = testing::dense_model(),
-                         .weights = testing::all_in(DType::FP8),
-                         .kv = DType::F16});
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
   const auto at = [](double s) { return TimePoint(to_duration(Seconds(s))); };
   SimulateOptions options{.workload = {.requests = 60, .rate = 1, .prompt = 300, .gen = 40}};
   const Fault off{.name = "off", .what = "", .ends = "", .sources = "", .handicap = {.off = true}};

@@ -10,16 +10,7 @@
 namespace tinderbox {
 namespace {
 
-StepModel warm_twin() {
-  Machine machine = testing::round_machine();
-  machine.body = spark_body();
-  machine.clock_light = Hertz(2450e6);
-  return StepModel({.machine = std::move(machine),
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
-}
+StepModel warm_twin() { return testing::fp8_twin_on(round_machine_with_body()); }
 
 SimulateOptions fleet(double rate, RouterPolicy routing) {
   SimulateOptions options;

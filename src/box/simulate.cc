@@ -144,30 +144,17 @@ BodyReport all_of(const std::vector<BodyReport>& bodies) {
   return all;
 }
 
-double mean_of(const Lengths& lengths) {
-  switch (lengths.kind) {
-    case Lengths::Kind::Uniform:
-      return static_cast<double>(lengths.low + lengths.high) / 2;
-    case Lengths::Kind::LogNormal:
-      return lengths.mean;
-    case Lengths::Kind::Empirical:
-      return std::accumulate(lengths.values.begin(), lengths.values.end(), 0.0) /
-             static_cast<double>(lengths.values.size());
-  }
-  CHECK(false);
-}
-
 // Of requests of mean length.
 std::int64_t knee(const StepModel& model, const WorkloadOptions& workload, const Limits& limits) {
-  double prompt = mean_of(prompt_lengths(workload)), gen = mean_of(gen_lengths(workload));
+  double prompt = mean_length(prompt_lengths(workload)), gen = mean_length(gen_lengths(workload));
   if (workload.trace && !workload.trace->requests.empty()) {
     const std::vector<Request>& all = workload.trace->requests;
-    const auto mean = [&](std::int32_t Request::* what) {
+    const auto mean_of = [&](std::int32_t Request::* what) {
       return std::accumulate(all.begin(), all.end(), 0.0, [&](double sum, const Request& r) { return sum + r.*what; }) /
              static_cast<double>(all.size());
     };
-    prompt = mean(&Request::n_prompt);
-    gen = mean(&Request::n_gen_max);
+    prompt = mean_of(&Request::n_prompt);
+    gen = mean_of(&Request::n_gen_max);
   }
   const auto whole = [](double n) { return std::max<std::int64_t>(1, std::llround(n)); };
   return knee_of(model, whole(prompt), whole(gen), limits.sequences_max);

@@ -14,11 +14,7 @@ namespace tinderbox {
 namespace {
 
 TEST(SimulateRuns, EqualItsStepsToTheLastBit) {
-  const StepModel model({.machine = testing::round_machine(),
-                         .stack = testing::round_stack(),
-                         .model = testing::dense_model(),
-                         .weights = testing::all_in(DType::FP8),
-                         .kv = DType::F16});
+  const StepModel& model = testing::fp8_twin();
   std::int64_t n_preemptions = 0, n_large = 0, n_hit_tokens = 0, n_expired = 0;
   for (std::uint64_t seed = 0; seed < 120; ++seed) {
     Random random(seed, Stream::Test);

@@ -22,23 +22,13 @@
 namespace tinderbox {
 namespace {
 
-// 8 B parameters in FP8 on a machine of round numbers; about 80 ms a decode step.
-const StepModel& twin() {
-  static const StepModel model({.machine = testing::round_machine(),
-                                .stack = testing::round_stack(),
-                                .model = testing::dense_model(),
-                                .weights = testing::all_in(DType::FP8),
-                                .kv = DType::F16});
-  return model;
-}
-
 std::string json(const SimulateOptions& options) {
-  return simulation_json(simulate(twin(), options)).dump(2);
+  return simulation_json(simulate(testing::fp8_twin(), options)).dump(2);
 }
 
 Seconds prefill_price(std::int32_t n_prompt) {
   const std::vector<Segment> alone = {{.n_past = 0, .n_new = n_prompt, .samples = true}};
-  return twin().price(alone).time;
+  return testing::fp8_twin().price(alone).time;
 }
 
 TEST(Simulate, SameSeedSameBytes) {
@@ -52,7 +42,7 @@ TEST(Simulate, SameSeedSameBytes) {
 
 TEST(Simulate, EveryRequestFinishesWithEveryToken) {
   const SimulationResult r = simulate(
-      twin(),
+      testing::fp8_twin(),
       {.workload = {.requests = 200, .rate = 20, .prompt = 300, .gen = 40}, .kv_tokens = 4000});
   EXPECT_EQ(r.report.submitted, 200);
   EXPECT_EQ(r.report.finished, 200);
@@ -67,7 +57,7 @@ TEST(Simulate, EveryRequestFinishesWithEveryToken) {
 // Alone, a request waits for nothing but its own prompt.
 TEST(Simulate, AtLowRateTtftIsThePriceOfThePrefill) {
   const Report r =
-      simulate(twin(), {.workload = {.requests = 100, .rate = 1e-6, .prompt = 300, .gen = 3}})
+      simulate(testing::fp8_twin(), {.workload = {.requests = 100, .rate = 1e-6, .prompt = 300, .gen = 3}})
           .report;
   EXPECT_NEAR(r.ttft.p99.value(), prefill_price(300).value(), 2e-9);
   EXPECT_NEAR(r.ttft.mean.value(), prefill_price(300).value(), 2e-9);
@@ -78,8 +68,8 @@ TEST(Simulate, ClientsWaitForTheRequestItself) {
   Stack stack = testing::round_stack();
   stack.price.request_time = 0.25;
   const SimulateOptions options{.workload = {.requests = 50, .rate = 2, .prompt = 300, .gen = 5}};
-  const Report before = simulate(twin(), options).report;
-  const Report after = simulate(twin().with_stack(stack), options).report;
+  const Report before = simulate(testing::fp8_twin(), options).report;
+  const Report after = simulate(testing::fp8_twin().with_stack(stack), options).report;
   EXPECT_NEAR(after.ttft.mean.value(), before.ttft.mean.value() + 0.25, 1e-9);
   EXPECT_NEAR(after.e2e.p99.value(), before.e2e.p99.value() + 0.25, 1e-9);
   EXPECT_EQ(after.tpot.mean, before.tpot.mean);
@@ -88,7 +78,7 @@ TEST(Simulate, ClientsWaitForTheRequestItself) {
 
 TEST(Simulate, NothingIsFasterThanItsOwnPrefill) {
   const Report r =
-      simulate(twin(), {.workload = {.requests = 300, .rate = 3, .prompt = 300, .gen = 3}}).report;
+      simulate(testing::fp8_twin(), {.workload = {.requests = 300, .rate = 3, .prompt = 300, .gen = 3}}).report;
   EXPECT_GE(r.ttft.mean, prefill_price(300));
   EXPECT_GE(r.ttft.p50, prefill_price(300));
   EXPECT_GE(r.ttft.mean, r.queue.mean + prefill_price(300));
@@ -100,7 +90,7 @@ TEST(Simulate, NothingIsFasterThanItsOwnPrefill) {
 TEST(Simulate, OneAtATimeIsAnMD1Queue) {
   const Seconds service = prefill_price(100);
   const double rho = 0.5;
-  const Report r = simulate(twin(), {.workload = {.requests = 40'000,
+  const Report r = simulate(testing::fp8_twin(), {.workload = {.requests = 40'000,
                                                   .rate = rho / service.value(),
                                                   .prompt = 100,
                                                   .gen = 1,
@@ -115,9 +105,10 @@ TEST(Simulate, OneAtATimeIsAnMD1Queue) {
 // The same of an open loop, of those who run and of those who wait; whoever comes within a step is seen at its end.
 TEST(Simulate, OpenLoopObeysLittlesLaw) {
   for (const std::int64_t boxes : {1, 3}) {
-    const Report r = simulate(twin(), {.workload = {.requests = 2000, .rate = 0.4, .prompt = 64, .gen = 32},
-                                       .sequences_max = 4,
-                                       .boxes = boxes})
+    const Report r = simulate(testing::fp8_twin(),
+                              {.workload = {.requests = 2000, .rate = 0.4, .prompt = 64, .gen = 32},
+                               .sequences_max = 4,
+                               .boxes = boxes})
                          .report;
     const double rate = r.request_rate.value(), running = rate * (r.e2e.mean - r.queue.mean).value();
     EXPECT_NEAR(r.mean_running, running, 1e-9 * running) << boxes;
@@ -132,7 +123,7 @@ TEST(Simulate, OpenLoopObeysLittlesLaw) {
 // Little's law: what is in the box on average = rate of arrival * time spent there.
 TEST(Simulate, ClosedLoopObeysLittlesLaw) {
   const Report r =
-      simulate(twin(), {.workload = {.requests = 400, .prompt = 64, .gen = 32}, .users = 8}).report;
+      simulate(testing::fp8_twin(), {.workload = {.requests = 400, .prompt = 64, .gen = 32}, .users = 8}).report;
   EXPECT_EQ(r.finished, 400);
   EXPECT_NEAR(static_cast<double>(r.finished) * r.e2e.mean.value() / r.duration.value(), 8, 0.2);
   EXPECT_LE(r.mean_batch, 8);
@@ -141,7 +132,7 @@ TEST(Simulate, ClosedLoopObeysLittlesLaw) {
 TEST(Simulate, RefusesWhatCannotRunAndSaysWhy) {
   const auto message = [](const SimulateOptions& options) -> std::string {
     try {
-      simulate(twin(), options);
+      simulate(testing::fp8_twin(), options);
     } catch (const Error& e) {
       return e.what();
     }
@@ -179,11 +170,11 @@ TEST(Simulate, ThePrefixCacheSparesWhatWasSaid) {
   options.on_finished = [&](const RequestTimes& t) {
     n_said += t.n_prompt == 480 ? 320 : (t.n_prompt - 160 - 1) / 16 * 16;
   };
-  const Report with = simulate(twin(), options).report;
+  const Report with = simulate(testing::fp8_twin(), options).report;
   EXPECT_EQ(with.prefix_hit_tokens, n_said);
   options.on_finished = {};
   options.prefix_cache = false;
-  const Report without = simulate(twin(), options).report;
+  const Report without = simulate(testing::fp8_twin(), options).report;
   EXPECT_EQ(without.prefix_hit_tokens, 0);
   EXPECT_LT(with.ttft.mean.value(), 0.5 * without.ttft.mean.value());
   EXPECT_EQ(with.finished, 300);
@@ -208,16 +199,16 @@ TEST(Simulate, FindsThePrefixesThatATracePublishes) {
     n_expected += std::min<std::int64_t>(n_there, r.n_prompt - 1) / 16 * 16;
   }
   ASSERT_GT(n_expected, 10'000);
-  EXPECT_EQ(simulate(twin(), options).report.prefix_hit_tokens, n_expected);
+  EXPECT_EQ(simulate(testing::fp8_twin(), options).report.prefix_hit_tokens, n_expected);
 }
 
 // Their state is not in KV blocks.
 TEST(Simulate, RecurrentModelsKeepNothingUnlessTold) {
-  TwinModel hybrid = twin().twin();
+  TwinModel hybrid = testing::fp8_twin().twin();
   hybrid.model = load_config(TINDERBOX_SOURCE_DIR "/data/models/qwen3-next-80b-a3b.json");
   EXPECT_TRUE(has_recurrent_state(hybrid.model));
   EXPECT_FALSE(serving_policy(hybrid).prefix_cache);
-  EXPECT_TRUE(serving_policy(twin().twin()).prefix_cache);
+  EXPECT_TRUE(serving_policy(testing::fp8_twin().twin()).prefix_cache);
 }
 
 TEST(Simulate, UrgentRequestsWaitLess) {
@@ -225,7 +216,7 @@ TEST(Simulate, UrgentRequestsWaitLess) {
   options.workload.priorities = 2;
   std::map<SeqId, Duration> queue;
   options.on_finished = [&](const RequestTimes& t) { queue[t.id] = t.queue; };
-  simulate(twin(), options);
+  simulate(testing::fp8_twin(), options);
   RequestGenerator generator(options.workload);
   std::array<double, 2> sum{}, n{};
   while (const auto request = generator.next()) {
@@ -240,17 +231,17 @@ TEST(Simulate, WhatIsLateIsGivenUp) {
   options.workload.timeout = 30;
   std::int64_t n_late = 0;
   options.on_finished = [&](const RequestTimes& t) { n_late += t.e2e > std::chrono::seconds(30); };
-  const Report r = simulate(twin(), options).report;
+  const Report r = simulate(testing::fp8_twin(), options).report;
   EXPECT_GT(r.expired, 10);
   EXPECT_EQ(r.finished + r.expired, 400);
   EXPECT_LE(n_late, 4) << "only those that end in the very step of their deadline";
   options.workload.timeout = 1e6;
-  EXPECT_EQ(simulate(twin(), options).report.expired, 0);
+  EXPECT_EQ(simulate(testing::fp8_twin(), options).report.expired, 0);
 }
 
 TEST(Simulate, TellsItsProgress) {
   std::int64_t n_calls = 0, last = 0;
-  simulate(twin(), {.workload = {.requests = 500, .prompt = 10, .gen = 2}},
+  simulate(testing::fp8_twin(), {.workload = {.requests = 500, .prompt = 10, .gen = 2}},
            [&](std::int64_t n, std::int64_t of) {
              ++n_calls;
              EXPECT_GT(n, last);
@@ -264,7 +255,7 @@ TEST(Simulate, TellsItsProgress) {
 // Tokens of a weightless answer depend on the request and the position, not on who shares the
 // batch.
 TEST(TwinExecutor, PlaceholdersDependOnSeedAndPositionOnly) {
-  TwinExecutor executor(twin(), {.n_ids = 1000});
+  TwinExecutor executor(testing::fp8_twin(), {.n_ids = 1000});
   SamplingParams one, two;
   one.seed = 1;
   two.seed = 2;
@@ -297,7 +288,7 @@ TEST(TwinExecutor, TimeSaturates) {
 
 // The whole output. UPDATE_GOLDEN=1 rewrites it; the laws above say whether a change can be right.
 TEST(Simulate, Golden) {
-  const SimulationResult result = simulate(twin(), {.workload = {.requests = 50,
+  const SimulationResult result = simulate(testing::fp8_twin(), {.workload = {.requests = 50,
                                                                  .rate = 0.08,
                                                                  .prompt = 400,
                                                                  .gen = 60,

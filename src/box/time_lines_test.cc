@@ -12,16 +12,7 @@ namespace tinderbox {
 namespace {
 
 StepModel twin(bool with_body = false) {
-  Machine machine = testing::round_machine();
-  if (with_body) {
-    machine.body = spark_body();
-    machine.clock_light = Hertz(2450e6);
-  }
-  return StepModel({.machine = machine,
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
+  return testing::fp8_twin_on(with_body ? round_machine_with_body() : testing::round_machine());
 }
 
 SimulationResult simulate_with(TimeLines& lines, const StepModel& model, SimulateOptions options) {

@@ -170,12 +170,6 @@ std::vector<Command> GeneratedArrivals::take(TimePoint now) {
 
 TimePoint GeneratedArrivals::next() const { return next_ ? next_->arrival : TimePoint::max(); }
 
-bool GeneratedArrivals::wait(Clock& clock) {
-  if (!next_) return false;
-  clock.wait_until(next_->arrival);
-  return true;
-}
-
 TraceArrivals::TraceArrivals(std::vector<Request> requests) {
   for (Request& request : requests) requests_.emplace(request.arrival, std::move(request));
 }
@@ -190,12 +184,6 @@ std::vector<Command> TraceArrivals::take(TimePoint now) {
 
 TimePoint TraceArrivals::next() const {
   return requests_.empty() ? TimePoint::max() : requests_.begin()->first;
-}
-
-bool TraceArrivals::wait(Clock& clock) {
-  if (requests_.empty()) return false;
-  clock.wait_until(requests_.begin()->first);
-  return true;
 }
 
 }  // namespace tinderbox

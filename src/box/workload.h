@@ -89,7 +89,6 @@ class GeneratedArrivals final : public Arrivals {
   explicit GeneratedArrivals(const WorkloadOptions& options);
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
-  bool wait(Clock& clock) override;
 
  private:
   RequestGenerator generator_;
@@ -106,7 +105,6 @@ class ConversationArrivals final : public Arrivals, public Observer {
   ConversationArrivals(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max);
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
-  bool wait(Clock& clock) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
 
@@ -144,7 +142,6 @@ class TraceArrivals final : public Arrivals {
   explicit TraceArrivals(std::vector<Request> requests);
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
-  bool wait(Clock& clock) override;
 
  private:
   std::multimap<TimePoint, Request> requests_;  // not yet taken

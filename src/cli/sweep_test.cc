@@ -120,7 +120,7 @@ TEST(SweepPoints, ValuesAreCheckedAsTheCommandLineDoes) {
       {"[grid]\nrate = [0, 1]", {"s.toml:5: --rate"}},
       {"[grid]\nrate = [1, true]", {"s.toml:5: ", "--rate"}},
       {"[grid]\nrate = [[1, 2]]", {"--rate"}},
-      {"[grid]\nrequests = [1.5]", {"s.toml:", "--requests"}},
+      {"[grid]\nturns = [1.5]", {"s.toml:", "--turns"}},
       {"[grid]\nprefix_cache = [\"on\", \"maybe\"]", {"s.toml:5", "maybe"}},
       {"fair = true\n[grid]\nrate = [1]", {"--fair requires --keys"}},
       {"[grid]\nmodel = [\"a\"]", {"s.toml:5", "line 2 already"}},

@@ -9,22 +9,15 @@
 #include <set>
 
 #include "sched/scheduler.h"
+#include "sched/test_explored.h"
 
 namespace tinderbox {
 namespace {
 
-struct Size {
-  std::int32_t n_prompt, n_gen;
-};
+using namespace explored;
 
 struct Config {
   std::int32_t n_blocks, block_tokens, step_tokens_max, sequences_max;
-};
-
-// What an observer of the scheduler's inputs and outputs knows of one request.
-struct Seen {
-  enum Status : std::uint8_t { Unborn, Waiting, Running, Gone } status = Unborn;
-  std::int32_t n_computed = 0, n_generated = 0;
 };
 
 class Explorer {
@@ -61,13 +54,13 @@ class Explorer {
   void visit(const Node& node) {
     if (testing::Test::HasFailure() || next_.contains(key(node))) return;
     next_[key(node)] = 0;
-    check_counters(node);
+    check_counters(node.scheduler, node.seen);
     // Inside a step, nothing happens, or one request is cancelled, or the next one arrives.
     const int n = static_cast<int>(node.seen.size());
     next_[key(node)] = step(node, [](Node&) {});
     for (int i = 0; i < n; ++i) {
       const auto status = node.seen[static_cast<std::size_t>(i)].status;
-      if (status == Seen::Waiting || status == Seen::Running) {
+      if (node.seen[static_cast<std::size_t>(i)].lives()) {
         step(node, [&](Node& open) { cancel(open, i); });
         Node next = node;
         cancel(next, i);
@@ -154,7 +147,7 @@ class Explorer {
           sizes_[static_cast<std::size_t>(item.seq)].n_prompt + s.n_generated;
       ASSERT_GT(item.seq, last) << "served out of order";
       last = item.seq;
-      ASSERT_TRUE(s.status == Seen::Waiting || s.status == Seen::Running);
+      ASSERT_TRUE(s.lives());
       ASSERT_EQ(item.n_past, s.n_computed);
       ASSERT_GE(item.n_new, 1);
       ASSERT_LE(item.n_past + item.n_new, n_total);
@@ -194,21 +187,6 @@ class Explorer {
       ASSERT_TRUE(!budget_left || n_running == config_.sequences_max || !room)
           << "room, but not admitted";
     }
-  }
-
-  void check_counters(const Node& node) {
-    const SchedulerCounters& c = node.scheduler.counters();
-    std::int64_t n_submitted = 0, n_live = 0;
-    for (const Seen& s : node.seen) {
-      n_submitted += s.status != Seen::Unborn;
-      n_live += s.status == Seen::Waiting || s.status == Seen::Running;
-    }
-    ASSERT_EQ(c.submitted, n_submitted);
-    ASSERT_EQ(c.submitted, c.finished + c.cancelled + c.refused + n_live);
-    if (n_live == 0) {
-      ASSERT_EQ(node.scheduler.kv().n_free(), config_.n_blocks);
-    }
-    node.scheduler.verify();
   }
 
   // Steps alone bring every state to rest: no cycle.

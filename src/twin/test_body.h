@@ -6,6 +6,7 @@
 #include "base/mapped_file.h"
 #include "machine/machine.h"
 #include "twin/body.h"
+#include "twin/test_models.h"
 
 namespace tinderbox {
 
@@ -16,6 +17,14 @@ inline const BodyFacts& spark_body() {
            "dgx-spark")
            .body;
   return body;
+}
+
+// A machine of round numbers with that body.
+inline Machine round_machine_with_body() {
+  Machine machine = testing::round_machine();
+  machine.body = spark_body();
+  machine.clock_light = Hertz(2450e6);
+  return machine;
 }
 
 // Large dense products in 16 bits, as at the light clock.

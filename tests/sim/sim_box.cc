@@ -9,10 +9,10 @@
 #include "box/mailbox.h"
 #include "box/outages.h"
 #include "box/paced_executor.h"
+#include "box/test_engine.h"
 #include "box/twin_executor.h"
 #include "http/metrics.h"
 #include "http/openai.h"
-#include "model/gguf.h"
 #include "sim_answers.h"
 #include "sim_clients.h"
 #include "sim_clock.h"
@@ -22,26 +22,8 @@
 namespace tinderbox::sim {
 namespace {
 
-constexpr EngineOptions kEngine = {.n_threads = 1,
-                                   .kv_blocks = 64,
-                                   .kv_block_tokens = 4,
-                                   .step_tokens_max = 64,
-                                   .sequences_max = 8};
-
-Machine machine_of(bool body) {
-  Machine machine = testing::round_machine();
-  if (!body) return machine;
-  machine.body = spark_body();
-  machine.clock_light = Hertz(2450e6);
-  return machine;
-}
-
 StepModel model_of(bool body) {
-  return StepModel({.machine = machine_of(body),
-                    .stack = testing::round_stack(),
-                    .model = testing::dense_model(),
-                    .weights = testing::all_in(DType::FP8),
-                    .kv = DType::F16});
+  return testing::fp8_twin_on(body ? round_machine_with_body() : testing::round_machine());
 }
 
 // Energy is the sum of power over time, whatever goes in is stored or given to the room, and
@@ -302,11 +284,6 @@ class TraceArrivals final : public Arrivals {
   TimePoint next() const override {
     return n_ == trace_.size() ? TimePoint::max() : trace_[n_].first;
   }
-  bool wait(Clock& clock) override {
-    if (n_ == trace_.size()) return false;
-    clock.wait_until(next());
-    return true;
-  }
 
  private:
   const Trace& trace_;
@@ -318,9 +295,8 @@ class TraceArrivals final : public Arrivals {
 Workshop::Workshop()
     : plain_(model_of(false)),
       warm_(model_of(true)),
-      file_(std::make_shared<const Gguf>(
-          Gguf::open(TINDERBOX_SOURCE_DIR "/data/tiny/tinderbox-tiny.gguf"))),
-      engine_(file_, kEngine),
+      file_(testing::tiny_model()),
+      engine_(file_, testing::kTinyEngine),
       codec_(
           std::make_unique<TokenizerCodec>(Tokenizer::from_gguf(*file_), ChatTemplate::chatml())) {}
 

@@ -271,7 +271,11 @@ void Laws::on_step(const Step& step, TimePoint start, const StepResult& result,
   }
   const std::int64_t n_preempted = scheduler.counters().preemptions - n_preemptions_;
   n_preemptions_ = scheduler.counters().preemptions;
-  if (n_preempted > 0) turns_.clear();
+  if (n_preempted > 0) {
+    // Whoever is waited for is chosen anew, those who were put back among them.
+    turns_.clear();
+    if (const Live* next = least_served()) turns_.insert(next->request.id);
+  }
   require(n_lost == n_preempted, "whoever runs has a token in every step",
           [&] { return format("{} left out, {} preempted", n_lost, n_preempted); });
   require(n_tokens == step.n_tokens && n_tokens <= plan_.limits.step_tokens_max,
