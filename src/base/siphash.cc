@@ -1,6 +1,7 @@
 #include "base/siphash.h"
 
 #include <bit>
+#include <cstring>
 
 namespace tinderbox {
 namespace {
@@ -36,6 +37,10 @@ struct State {
 // Little-endian, of at most eight bytes.
 std::uint64_t word_of(std::span<const std::byte> bytes) {
   std::uint64_t word = 0;
+  if (bytes.size() == sizeof word && std::endian::native == std::endian::little) {
+    std::memcpy(&word, bytes.data(), sizeof word);
+    return word;
+  }
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     word |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);
   }

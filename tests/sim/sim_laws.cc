@@ -263,10 +263,13 @@ void Laws::on_step(const Step& step, TimePoint start, const StepResult& result,
   for (const SeqId id : in_step) live_.at(id).runs = true;
   log_.note("step", start, {(result.end - start).count(), std::ssize(step.items), n_tokens});
   std::int64_t n_lost = 0;  // they ran and do not
+  Rank kept{-1, 0}, lost{std::numeric_limits<std::int32_t>::max(), 0};
   for (auto& [id, s] : live_) {
+    if (s.runs && in_step.contains(id)) kept = std::max(kept, s.rank);
     if (!s.runs || in_step.contains(id)) continue;
     if (plan_.policy.prompts_alone && prompts) continue;
     s.runs = false;
+    lost = std::min(lost, s.rank);
     ++n_lost;
   }
   const std::int64_t n_preempted = scheduler.counters().preemptions - n_preemptions_;
@@ -278,6 +281,7 @@ void Laws::on_step(const Step& step, TimePoint start, const StepResult& result,
   }
   require(n_lost == n_preempted, "whoever runs has a token in every step",
           [&] { return format("{} left out, {} preempted", n_lost, n_preempted); });
+  require(n_lost == 0 || kept < lost, "the last of the least urgent give way");
   require(n_tokens == step.n_tokens && n_tokens <= plan_.limits.step_tokens_max,
           "a step keeps to its budget");
   require(std::ssize(step.items) <= plan_.limits.sequences_max, "a step keeps to its sequences");

@@ -19,7 +19,9 @@ struct Draw {
   bool with(double probability) { return random.uniform() < probability; }
   // 0 half the time: the feature is off.
   double feature() { return one_in(2) ? random.uniform() : 0.0; }
-  Duration within(Duration most) { return Duration(random.range(0, most.count())); }
+  // On a grid in some seeds, so that things happen at the same time.
+  Duration within(Duration most) { return Duration(random.range(0, most.count() / grid) * grid); }
+  std::int64_t grid = 1;  // ns
 };
 
 // How often each kind of thing happens in this seed.
@@ -163,6 +165,7 @@ void draw_body(Plan& plan, Draw& draw) {
 
 Plan draw_plan(std::uint64_t seed) {
   Draw draw{Random(seed, Stream::Test)};
+  if (draw.one_in(2)) draw.grid = 50'000;
   Plan plan;
   plan.seed = seed;
   const std::int32_t kind = draw.of(1, 20);
