@@ -63,7 +63,7 @@ MemoryOutcome read_off(const TwinModel& twin, const MemoryPlan& plan, MemoryRead
       return predicted(twin.stack.memory.host +
                        (twin.stack.memory.maps_weights ? plan.weights : Bytes(0)));
     case MemoryReading::Process:
-      return predicted(plan.total - plan.host);
+      return predicted(plan.total - host_memory(twin.machine, twin.stack.memory));
   }
   std::abort();
 }

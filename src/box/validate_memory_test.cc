@@ -66,6 +66,14 @@ TEST(ValidateMemory, InUseAndFreeAddUp) {
   }
 }
 
+// What one process of the program holds is what is in use without the system and the other processes: its share.
+TEST(ValidateMemory, AProcessHoldsItsShare) {
+  const double all = predict_line("a,dgx-spark,1,vllm,llama-3.1-8b,fp8,,,1,used,util 0.85").value_gb;
+  const double process = predict_line("a,dgx-spark,1,vllm,,,,,1,EngineCore,util 0.85").value_gb;
+  EXPECT_NEAR(process, 0.85 * 121.69 * kGiB / 1e9, 1e-6);
+  EXPECT_GT(all, process + 5);
+}
+
 // 235 B parameters in 4 bits with a 16-bit scale for each 128, halved over two boxes: 62.5 GB; a source
 // read 61.9.
 TEST(ValidateMemory, WeightsAreSplitOverTheNodes) {

@@ -21,9 +21,10 @@ configuration) has the median of its rows; figures are over groups, so that a pr
 another. A row that cannot be predicted is refused with a reason, which lowers the coverage; it is never a guess.
 
 *In sample*: by the stacks and machines as they are, fitted to all rows that calibration uses. *Model left out*,
-*source left out*: by fits that have not seen any row of that model or of that source. Rows that these fits do not use
-(memory, open-loop load, speculative decoding) have one prediction, which stands in all three. Rows with speculative
-decoding count apart: how many drafted tokens were accepted is fitted to those rows themselves.
+*source left out*: by fits that have not seen any row of that model or of that source. Runs whose requests came when
+they came are simulated by each of these fits, which use their times per token at the load that was measured. Rows that
+no fit uses (memory, speculative decoding, such runs on other machines) have one prediction, which stands in all three.
+Rows with speculative decoding count apart: how many drafted tokens were accepted is fitted to those rows themselves.
 
 )";
 

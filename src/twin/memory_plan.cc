@@ -168,18 +168,13 @@ Bytes activations_of(const TwinModel& twin, const Footprint& model, const Memory
   return peak * (policy.activation_size / kGraphElement);
 }
 
-// What the operating system and the stack's processes hold of the memory that the model is in.
-Bytes of_host(const Machine& machine, const MemoryPolicy& policy) {
-  return machine.memory_dedicated ? Bytes(0) : machine.memory_system + policy.host;
-}
-
 // pool = share * of - less, for the stack's rule.
 struct PoolLine {
   Bytes of, less;
 };
 PoolLine pool_line(const TwinModel& twin, const MemoryPlan& plan) {
   const MemoryPolicy& policy = twin.stack.memory;
-  const Bytes outside = of_host(twin.machine, policy);
+  const Bytes outside = host_memory(twin.machine, policy);
   switch (policy.pool) {
     case PoolRule::None:
       break;
@@ -214,7 +209,7 @@ void fill_phases(const TwinModel& twin, Bytes kv, MemoryPlan& plan) {
   PhaseMemory load;
   load.phase = Phase::Load;
   load.runtime = policy.runtime;
-  load.host = of_host(twin.machine, policy);
+  load.host = host_memory(twin.machine, policy);
   load.weights = plan.weights * (1 + policy.load_layers / n_layers);
   if (policy.maps_weights && !twin.machine.memory_dedicated) {
     load.page_cache = std::clamp(plan.visible - load.total(), Bytes(0), plan.weights);
@@ -287,9 +282,13 @@ const PhaseMemory& first_above(const MemoryPlan& plan, Bytes limit) {
   return found == plan.phases.end() ? plan.phases.back() : *found;
 }
 
+Bytes host_memory(const Machine& machine, const MemoryPolicy& policy) {
+  return machine.memory_dedicated ? Bytes(0) : machine.memory_system + policy.host;
+}
+
 Bytes in_use_of_share(const Machine& machine, const MemoryPolicy& policy, double share) {
   CHECK(policy.pool == PoolRule::OfTotal);
-  return machine.memory_visible * share + of_host(machine, policy);
+  return machine.memory_visible * share + host_memory(machine, policy);
 }
 
 Footprint footprint(const ModelConfig& model, const WeightFormat& weights, DType kv) {
@@ -344,7 +343,6 @@ MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const Memo
   const Bytes kv_sequence = kv_of_sequence(model, held) / ranks_of_kv(twin.model, demand.ranks);
 
   MemoryPlan plan;
-  plan.host = of_host(machine, policy);
   plan.safe = machine.memory_safe;
   plan.freeze = machine.memory_freeze;
   plan.visible = machine.memory_visible;
@@ -352,7 +350,7 @@ MemoryPlan plan_memory(const TwinModel& twin, const Footprint& model, const Memo
   plan.kv = kv_sequence * streams;
   plan.kv_per_token = kv_sequence / static_cast<double>(held);
   plan.activations = activations_of(twin, model, demand, static_cast<double>(held) * streams);
-  plan.runtime = plan.host + policy.runtime + policy.graphs;
+  plan.runtime = host_memory(machine, policy) + policy.runtime + policy.graphs;
   size_pool(twin, demand, plan);
 
   const Bytes kept = policy.pool == PoolRule::None ? plan.kv : std::max(plan.kv, plan.pool);

@@ -58,7 +58,6 @@ struct MemoryPlan {
   double share = 0;             // of the pool rule; 0: no pool
   Bytes pool;                   // what the stack would take for KV; kv where it has no pool
   Bytes kv_per_token;           // of one sequence, all layers; windowed layers only within their window
-  Bytes host;  // of the operating system and the stack's processes, where they share the memory
   Bytes safe, freeze, visible;
   Fit fit = Fit::Fits;             // Tight also if kv exceeds the pool
   std::int64_t kv_tokens_max = 0;  // tokens of KV that stay within the pool, or within `safe`
@@ -104,6 +103,9 @@ double share_for_pool(const TwinModel& twin, const MemoryPlan& plan, Bytes pool,
 
 // The first phase that takes more than `limit`; the last if none does.
 const PhaseMemory& first_above(const MemoryPlan& plan, Bytes limit);
+
+// What the operating system and the stack's processes hold of the memory that the model is in; 0 of a card's own.
+Bytes host_memory(const Machine& machine, const MemoryPolicy& policy);
 
 // In use by a stack whose pool is a share of all memory (PoolRule::OfTotal), whatever it serves.
 // Requires such a stack.

@@ -91,6 +91,25 @@ TEST(MemoryPlan, PartsSumAndVerdictFollowsTheTotal) {
   }
 }
 
+// A card's own memory holds no processes of the host and none of their pages; a box's one memory does.
+TEST(MemoryPlan, CardsHoldNothingOfTheHost) {
+  TwinModel twin = round_twin();
+  twin.machine.memory_system = Bytes(3e9);
+  twin.stack.memory.host = Bytes(2e9);
+  twin.stack.memory.maps_weights = true;
+  const MemoryPlan box = plan_memory(twin, 1024, 4);
+  EXPECT_DOUBLE_EQ(host_memory(twin.machine, twin.stack.memory).value(), 5e9);
+  twin.machine.memory_dedicated = true;
+  const MemoryPlan card = plan_memory(twin, 1024, 4);
+  EXPECT_DOUBLE_EQ((box.total - card.total).value(), 5e9);
+  EXPECT_GT(card.kv_tokens_max, box.kv_tokens_max);
+  for (const PhaseMemory& phase : card.phases) EXPECT_EQ((phase.host + phase.page_cache).value(), 0);
+  EXPECT_GT(box.phases.front().page_cache.value(), 0);
+  twin.stack.memory.pool = PoolRule::OfTotal;
+  EXPECT_DOUBLE_EQ(in_use_of_share(twin.machine, twin.stack.memory, 0.5).value(),
+                   0.5 * twin.machine.memory_visible.value());
+}
+
 // kv_tokens_max is the edge: so many tokens fit in `safe`, a block more does not.
 TEST(MemoryPlan, KvTokensMaxIsTheEdge) {
   const TwinModel twin = round_twin();
