@@ -88,7 +88,9 @@ TEST(Sweep, EveryCellMeetsTheSameDrawsAndSeeds) {
     b["model"] = "a";
     EXPECT_EQ(a, b) << i;
     EXPECT_EQ(a.at("seed"), i % 2 == 0 ? "40" : "41");
-    if (i % 2 == 1) EXPECT_EQ(a.at("rate"), at(sweep, i - 1).at("rate"));
+    if (i % 2 == 1) {
+      EXPECT_EQ(a.at("rate"), at(sweep, i - 1).at("rate"));
+    }
     const double rate = parse_double(a.at("rate")).value();
     EXPECT_TRUE(rate >= 0.5 && rate <= 8) << rate;
     below += rate < 2 ? 1 : 0;  // the middle of the logarithm

@@ -204,8 +204,8 @@ Found explore_pools(Config config, bool more) {
 class EveryPolicy : public testing::TestWithParam<std::string_view> {};
 
 INSTANTIATE_TEST_SUITE_P(Exhaustive, EveryPolicy, testing::Values("vllm", "llama.cpp", "sglang"),
-                         [](const auto& info) {
-                           std::string name(info.param);
+                         [](const auto& policy) {
+                           std::string name(policy.param);
                            std::erase(name, '.');
                            return name;
                          });

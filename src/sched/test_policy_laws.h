@@ -60,7 +60,9 @@ class PolicyLaws {
     ASSERT_LE(n_tokens, config_.step_tokens_max);
     check_kv(node, step);
     check_preempted(node, in_step, config_.policy.prompts_alone && prompts, n_preempted);
-    if (n_preempted > 0) ASSERT_TRUE(admitted.empty());
+    if (n_preempted > 0) {
+      ASSERT_TRUE(admitted.empty());
+    }
     for (const std::size_t i : in_step) node.seen[i].status = Seen::Running;
     const std::int32_t n_running = static_cast<std::int32_t>(
         std::ranges::count(node.seen, Seen::Running, [](const Seen& s) { return s.status; }));
