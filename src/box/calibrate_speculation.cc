@@ -62,7 +62,7 @@ double implied(const Row& row) {
 }
 
 bool depends_on_acceptance(const Measured& m) {
-  return !m.spec.empty() && !m.accepted && !m.open_loop && metric_of(m) != Metric::Ttft &&
+  return !m.spec.empty() && !m.accepted && !m.presumed && !m.open_loop && metric_of(m) != Metric::Ttft &&
          m.reading != Reading::PrefillRate;
 }
 

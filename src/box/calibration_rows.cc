@@ -56,8 +56,8 @@ CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner) {
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
     const Question q = questioner.question(cells);
-    // Speculation has a fit of its own; saturated boxes and devices that share a model test this one.
-    if (!q.measured || !q.measured->spec.empty()) continue;
+    // Speculation has a fit of its own; saturated boxes, devices that share a model and what is presumed test this one.
+    if (!q.measured || !q.measured->spec.empty() || q.measured->presumed) continue;
     if (q.measured->saturated || !q.measured->device.empty()) continue;
     CalibrationRow row{.index = i,
                        .id = csv.at(i, "id"),

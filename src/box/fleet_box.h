@@ -49,12 +49,15 @@ class FleetBox {
            Observer* recording = nullptr, const std::vector<BoxWatch*>& watches = {});
 
   void take(Request request) { inbox_.push(request.arrival, Command(std::move(request))); }
+  void take(TimePoint at, Request request) { inbox_.push(at, Command(std::move(request))); }
   void take(TimePoint at, Release release) { inbox_.push(at, release); }
   std::size_t n_inbox() const { return inbox_.size(); }
   void advance(TimePoint until) {
     loop_.advance(until);
     stalled_ = false;
   }
+  // Does nothing before then.
+  void resume(TimePoint at) { loop_.resume(at); }
   // One step or run of steps that begins before `until`, if there is one.
   void advance_once(TimePoint until) { stalled_ = !loop_.advance_once(until); }
   // When it has something to do next. One that found nothing it can do waits for what is sent, or a

@@ -1,6 +1,7 @@
 // The whole product's control flow: one thread, one scheduler, one executor, one clock.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -83,6 +84,8 @@ class Loop {
   // it, because whoever is told may do something about it. false: there is none.
   bool advance_once(TimePoint until);
   TimePoint now() const { return now_; }
+  // It was not this one's turn before.
+  void resume(TimePoint at) { now_ = std::max(now_, at); }
   // Have come, and are not yet the scheduler's.
   std::int64_t n_held() const { return std::ssize(held_); }
   // When something is to be done next; TimePoint::max(): nothing that is known of.

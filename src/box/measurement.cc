@@ -28,8 +28,8 @@ constexpr const char* kCapped = "power or clock cap";
 constexpr const char* kMissing = "missing column";
 constexpr const char* kTooBig = "weights beyond the memory";  // the rest runs elsewhere, as no row says
 
-// Lengths that a source does not state, where a rate barely depends on them.
-constexpr std::int64_t kGenUnstated = 128;
+// What a source does not state, where a rate barely depends on it: lengths; requests of a run that keeps up with them.
+constexpr std::int64_t kGenUnstated = 128, kPromptUnstated = 128, kRequestsUnstated = 1000;
 
 struct MetricReading {
   std::string_view test, metric;
@@ -81,7 +81,8 @@ Point point_of(const Cells& cells) {
 const char* read_open_loop(const Cells& cells, Measured& measured) {
   SimulateOptions& options = measured.open_loop.emplace();
   WorkloadOptions& workload = options.workload;
-  workload.requests = cells.count("num_requests").value_or(0);
+  measured.presumed = !cells.has("num_requests");
+  workload.requests = cells.count("num_requests").value_or(kRequestsUnstated);
   workload.rate = *cells.number("arrival_req_per_s");
   workload.burstiness = cells.number("burstiness").value_or(1);
   workload.prompt = cells.count("prompt_mean").value_or(measured.point.prompt);
@@ -97,6 +98,12 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
   const bool complete = workload.requests > 0 && workload.rate > 0 && workload.prompt > 0 &&
                         workload.gen > 0 && (cells.has("gen_tokens") || cells.has("gen_mean"));
   return complete ? nullptr : kMissing;
+}
+
+// Rates of answers, by so many streams: a prompt of usual length takes as long as a few tokens of them.
+bool barely_depends_on_prompts(const Cells& cells, Reading reading) {
+  return cells.text("test") == "serve" && cells.has("concurrency") &&
+         (reading == Reading::OutputRate || reading == Reading::OutputStreamRate);
 }
 
 // A documented reading: of a box that its source fed until it gave no more.
@@ -117,6 +124,10 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
     point.prompt = 0;
     measured.alone = true;
     return point.gen > 0 ? nullptr : kMissing;
+  }
+  if (point.prompt == 0 && barely_depends_on_prompts(cells, measured.reading)) {
+    point.prompt = kPromptUnstated;
+    measured.presumed = true;
   }
   if (point.prompt == 0) return kMissing;
   // Streams at once are not stated where requests came as they came, or as fast as the box took them.

@@ -81,6 +81,9 @@ struct Measured {
   bool saturated = false;
   bool alone = false;  // decode after the prompts, which are in the cache already
   bool server_clock = false;  // the server's own rate: n tokens over the time of n - 1
+  // A length of prompts or a number of requests that the source does not state, where it matters little: such rows
+  // are predicted, and do not calibrate.
+  bool presumed = false;
   Reading reading{};
   double scale = 1;  // from base units to the row's: 1000 for ms
 

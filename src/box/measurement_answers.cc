@@ -12,6 +12,7 @@ namespace tinderbox {
 namespace {
 
 constexpr const char* kContext = "context exceeded";
+constexpr const char* kMissing = "missing column";
 constexpr const char* kMemory = "context or memory exceeded";
 
 std::optional<double> read_off(const Report& report, Reading reading) {
@@ -37,6 +38,11 @@ std::optional<double> read_off(const Report& report, Reading reading) {
       return std::nullopt;
   }
   std::abort();
+}
+
+// Then queues grow as long as requests come, and everything depends on how many there were.
+bool falls_behind(const Report& report, const WorkloadOptions& workload) {
+  return report.request_rate.value() < 0.9 * workload.rate;
 }
 
 // Clients ask for a number of tokens, but most let the model end its answer before: with answers of
@@ -104,6 +110,7 @@ Answer Answers::answer(const StepModel& model, const Measured& m) {
       if (found == reports_.end()) {
         found = reports_.emplace(key, simulate(model, *m.open_loop).report).first;
       }
+      if (m.presumed && falls_behind(found->second, m.open_loop->workload)) return {.refused = kMissing};
       value = read_off(found->second, m.reading);
     } else {
       auto found = predictions_.find(key);

@@ -88,6 +88,11 @@ void Recorder::see_start(SeqId seq, TimePoint start) {
 void Recorder::on_run(const StepRun& run, TimePoint start, const RunTimes& times,
                       const Scheduler& scheduler) {
   by_runs_ = true;
+  if (!paused_ && start > ran_to_) {  // others had the device
+    paused_ = true;
+    pause_ = ran_to_;
+  }
+  if (run.n_steps > 0) ran_to_ = times.end;
   sums_.steps += run.n_steps;
   n_items_ += run.n_steps * (run.n_decoding + std::ssize(run.prompts));
   n_step_tokens_ += run.n_steps * run.n_tokens();
@@ -318,9 +323,11 @@ std::string report_table(const Report& r) {
   counts.add({"mean batch", human_number(r.mean_batch)});
   counts.add({"requests inside",
               format("{} running, {} waiting on average", about(r.mean_running), about(r.mean_waiting))});
-  counts.add({"KV in use", percent(r.mean_kv_share) + " on average"});
-  counts.add({"KV peak", format("{} of {} blocks ({})", r.kv_blocks_peak, r.kv_blocks,
-                                percent(peak_kv_share(r)))});
+  if (r.kv_blocks > 0) {
+    counts.add({"KV in use", percent(r.mean_kv_share) + " on average"});
+    counts.add({"KV peak", format("{} of {} blocks ({})", r.kv_blocks_peak, r.kv_blocks,
+                                  percent(peak_kv_share(r)))});
+  }
   counts.add({"preemptions", format("{}", r.preemptions)});
   if (r.expired > 0) counts.add({"past deadline", format("{} requests", r.expired)});
   if (r.prefix_hit_tokens > 0) {

@@ -118,7 +118,9 @@ class Recorder final : public Observer {
   Wide running_ns_ = 0, waiting_ns_ = 0, kv_block_ns_ = 0;
   TimePoint first_ = TimePoint::max(), last_{};
   bool by_runs_ = false;
-  // Of runs in which decoding pauses: since when, and the first tokens of those who have joined since.
+  TimePoint ran_to_{};  // the end of the last run
+  // Of runs in which decoding pauses, or before which it did: since when, and the first tokens of those who have
+  // joined since.
   bool paused_ = false;
   TimePoint pause_{};
   std::vector<std::pair<SeqId, TimePoint>> joined_;

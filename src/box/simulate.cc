@@ -109,11 +109,14 @@ Policy policy_of(const TwinModel& twin, const SimulateOptions& options) {
   return policy;
 }
 
+constexpr std::int64_t kFleetMax = 100'000;
+
 }  // namespace
 
-namespace {
-
-constexpr std::int64_t kBoxesMax = 100'000;
+Scheduler scheduler_of(const StepModel& model, const SimulateOptions& options) {
+  const Limits limits = limits_of(model, options);
+  return {limits, pool_of(model, options, limits), policy_of(model.twin(), options)};
+}
 
 bool reacts(const SimulateOptions& options) {
   return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
@@ -123,6 +126,8 @@ ConversationArrivals conversations(const SimulateOptions& options, std::int32_t 
   const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
   return {options.workload, users, context_max};
 }
+
+namespace {
 
 // Of boxes that are alike: their sums, and the worst of them.
 BodyReport all_of(const std::vector<BodyReport>& bodies) {
@@ -160,12 +165,14 @@ std::int64_t knee(const StepModel& model, const WorkloadOptions& workload, const
   return knee_of(model, whole(prompt), whole(gen), limits.sequences_max);
 }
 
+}  // namespace
+
 FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits) {
   if (options.routing == RouterPolicy::PowerAware && !options.body) {
     throw_invalid("--router power-aware looks at the power and heat of the boxes: ask for them with --body, or choose "
                   "least-loaded");
   }
-  return {.n_boxes = static_cast<std::size_t>(in_range("boxes", options.boxes, kBoxesMax)),
+  return {.n_boxes = static_cast<std::size_t>(in_range("boxes", options.boxes, kFleetMax)),
           .routing = options.routing,
           .seed = options.workload.seed,
           .n_threads = options.n_threads,
@@ -181,6 +188,16 @@ FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, co
           .by_steps = options.by_steps};
 }
 
+std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests) {
+  if (!progress) return {};
+  const std::int64_t every = std::max<std::int64_t>(1, n_requests / 100);
+  return [&progress, n_requests, every](std::int64_t n) {
+    if (n % every == 0) progress(n, n_requests);
+  };
+}
+
+namespace {
+
 SimulationResult result_of(FleetResult of, const Scheduler& scheduler, const WorkloadOptions& workload) {
   SimulationResult result{.report = of.report,
                           .limits = scheduler.limits(),
@@ -194,23 +211,14 @@ SimulationResult result_of(FleetResult of, const Scheduler& scheduler, const Wor
   return result;
 }
 
-std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests) {
-  if (!progress) return {};
-  const std::int64_t every = std::max<std::int64_t>(1, n_requests / 100);
-  return [&progress, n_requests, every](std::int64_t n) {
-    if (n % every == 0) progress(n, n_requests);
-  };
-}
-
 SimulationResult simulate_roles(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
                                 const Progress& progress) {
   const WorkloadOptions& workload = options.workload;
   const Disaggregation& roles = *options.disaggregation;
   const StepModel& decode_model = roles.decode != nullptr ? *roles.decode : model;
-  const Limits limits = limits_of(decode_model, options);
-  const Scheduler decode(limits, pool_of(decode_model, options, limits), policy_of(decode_model.twin(), options));
+  const Scheduler decode = scheduler_of(decode_model, options);
   const auto n_boxes = [](std::string_view name, std::int64_t n) {
-    return static_cast<std::size_t>(in_range(name, n, kBoxesMax));
+    return static_cast<std::size_t>(in_range(name, n, kFleetMax));
   };
   const FleetRole reading{model, scheduler, n_boxes("boxes that read", roles.n_prefill)};
   const FleetRole generating{decode_model, decode, n_boxes("boxes that generate", roles.n_decode)};
@@ -224,7 +232,8 @@ SimulationResult simulate_roles(const StepModel& model, const Scheduler& schedul
     return result;
   };
   if (reacts(options)) {
-    ConversationArrivals source = conversations(options, std::min(scheduler.limits().context_max, limits.context_max));
+    ConversationArrivals source =
+        conversations(options, std::min(scheduler.limits().context_max, decode.limits().context_max));
     return run(source, &source);
   }
   GeneratedArrivals source(workload);
@@ -254,8 +263,8 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
     throw_invalid("--in-flight: at least 1, for one box and requests that depend on no answers; without --boxes, "
                   "--users and --turns");
   }
-  const Limits limits = limits_of(model, options);
-  Scheduler scheduler(limits, pool_of(model, options, limits), policy_of(model.twin(), options));
+  Scheduler scheduler = scheduler_of(model, options);
+  const Limits& limits = scheduler.limits();
   if (options.disaggregation && (options.watch || options.in_flight_max || workload.keys > 1)) {
     throw_invalid("--disaggregate: --perfetto, --svg, --in-flight and --keys are of boxes that do both; "
                   "leave them out");

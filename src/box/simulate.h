@@ -68,6 +68,15 @@ using Progress = std::function<void(std::int64_t n_over, std::int64_t n_requests
 SimulationResult simulate(const StepModel& model, const SimulateOptions& options,
                           const Progress& progress = {});
 
+// A new box's scheduler, limits, KV and policy as the options and the stack have them. Throws as simulate() does.
+Scheduler scheduler_of(const StepModel& model, const SimulateOptions& options);
+FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits);
+// Of requests that depend on answers: users, or conversations.
+bool reacts(const SimulateOptions& options);
+ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max);
+// Tells progress about every hundredth request; nothing if there is nobody to tell.
+std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests);
+
 // Keys of report_json() and the limits, in one flat object; the table for people.
 nlohmann::ordered_json simulation_json(const SimulationResult& result);
 std::string simulation_table(const SimulationResult& result);

@@ -85,6 +85,16 @@ void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
   add_body(verb, o.body);
 }
 
+void add_pool(CLI::App& verb, SimulateOptionsCli& o) {
+  verb.add_option("--mix", o.mix, "Of --model a,b (several in one memory): their shares of the requests, as 2,1");
+  verb.add_option("--pin", o.pins, "... these are there from the beginning and stay")->delimiter(',');
+  verb.add_option("--keep-alive", o.keep_alive,
+                  "... one that rests so many seconds is unloaded (default: when its room is needed)")
+      ->check(CLI::Range(1e-9, 1e9));
+  verb.add_option("--load-rate", o.load_rate,
+                  "... how fast weights are loaded: \"3 GB/s\" (default: what the machine's drive reads)");
+}
+
 }  // namespace
 
 void add_capacity(CLI::App& app, Arguments& a, const Context& context) {
@@ -153,6 +163,7 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--svg", o.svg,
                    "Draw rates, queues, KV, TTFT and TPOT over time here; with --body also watts, heat and clock");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
+  add_pool(*verb, o);
   add_sweep(*verb, a.sweep);
   verb->callback([&, verb] {
     a.action = [&, verb] {

@@ -102,6 +102,8 @@ TEST(App, SimulateTakesTrafficOfEveryKind) {
   EXPECT_EQ(simulate({"--users", "4", "--think", "2", "--turns", "3", "--shared-prefix", "100"}), 0);
   EXPECT_EQ(simulate({"--policy", "sglang", "--prefix-cache", "off", "--keys", "3", "--fair"}), 0);
   EXPECT_EQ(simulate({"--priorities", "2", "--timeout", "5", "--prefix-cache", "on"}), 0);
+  EXPECT_EQ(simulate({"--mix", "2,1"}), 2);  // of one model?
+  EXPECT_EQ(simulate({"--keep-alive", "5"}), 2);
   EXPECT_EQ(simulate({"--policy", "best"}), 2);
   EXPECT_EQ(simulate({"--prefix-cache", "maybe"}), 2);
   EXPECT_EQ(simulate({"--fair"}), 2);  // between whom?
@@ -113,6 +115,35 @@ TEST(App, SimulateTakesTrafficOfEveryKind) {
   EXPECT_EQ(simulate({"--slo-ttft", "0"}), 2);
   EXPECT_EQ(simulate({"--turns", "0"}), 2);
   EXPECT_EQ(simulate({"--strict"}), 2);  // of what?
+}
+
+TEST(App, SimulateSharesOneMemoryBetweenModels) {
+  const auto simulate = [](std::vector<const char*> more) {
+    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b,qwen3-8b", "--requests", "40", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    ::testing::internal::CaptureStdout();
+    const int code = run(all);
+    const std::string out = ::testing::internal::GetCapturedStdout();
+    return code == 0 ? nlohmann::json::parse(out) : nlohmann::json(code);
+  };
+  const nlohmann::json json = simulate({"--mix", "3,1", "--weights", "bf16,fp8", "--pin", "qwen3-8b"});
+  EXPECT_EQ(json["finished"], 40);
+  ASSERT_EQ(json["models"].size(), 2u);
+  EXPECT_EQ(json["models"][1]["model"], "qwen3-8b");
+  EXPECT_EQ(json["models"][1]["weights"], "fp8");
+  EXPECT_EQ(json["models"][1]["pinned"], true);
+  EXPECT_GT(json["models"][0]["finished"], json["models"][1]["finished"]);
+  EXPECT_LE(json["pool_bytes_peak"], json["pool_bytes"]);
+  EXPECT_GT(simulate({"--keep-alive", "0.5", "--rate", "0.1"})["models"][0]["expiries"], 5);
+  EXPECT_EQ(simulate({"--mix", "1"}), 2);
+  EXPECT_EQ(simulate({"--mix", "1,x"}), 2);
+  EXPECT_EQ(simulate({"--weights", "bf16,bf16,bf16"}), 2);
+  EXPECT_EQ(simulate({"--pin", "llama-3.1-8b"}), 2);
+  EXPECT_EQ(simulate({"--load-rate", "fast"}), 2);
+  EXPECT_EQ(simulate({"--boxes", "2"}), 2);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1"}), 2);
+  EXPECT_EQ(simulate({"--svg", "/tmp/never.svg"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b,", "--requests", "4"}), 2);
 }
 
 TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {

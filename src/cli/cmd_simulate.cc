@@ -91,6 +91,11 @@ nlohmann::ordered_json simulation_document(const TwinModel& twin, const Simulate
 }
 
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
+  if (options.twin.model.find(',') != std::string::npos) return cmd_simulate_pool(context, options);
+  if (!options.mix.empty() || !options.pins.empty() || options.keep_alive || !options.load_rate.empty()) {
+    throw_invalid("--mix, --pin, --keep-alive and --load-rate are of several models in one memory: name them as "
+                  "--model a,b");
+  }
   const StepModel step_model(make_twin(context, options.twin));
   require_one_replica(step_model.twin());
   SimulateOptions simulation = simulation_of(step_model, options);

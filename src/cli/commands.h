@@ -112,6 +112,10 @@ struct SimulateOptionsCli {
   std::optional<std::int64_t> faulty_boxes;
   std::string disaggregate, decode_machine, kv_bandwidth;  // "1:2"; empty: every box does both
   bool strict = false, json = false;
+  // Of several models ("a,b" as --model, --weights, --stack, --kv) in one memory.
+  std::string mix, load_rate;     // "2,1"; "3 GB/s"
+  std::vector<std::string> pins;  // of the models
+  std::optional<double> keep_alive;
 };
 // --disaggregate and what belongs to it. decode: filled if another machine generates.
 std::optional<Disaggregation> disaggregation_of(const Context& context, const SimulateOptionsCli& options,
@@ -123,6 +127,7 @@ SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& 
 nlohmann::ordered_json simulation_document(const TwinModel& twin, const SimulateOptionsCli& options,
                                            const SimulationResult& result);
 int cmd_simulate(const Context& context, const SimulateOptionsCli& options);
+int cmd_simulate_pool(const Context& context, const SimulateOptionsCli& options);
 
 // simulate --sweep: many simulations in one file of results.
 struct SweepOptionsCli {
