@@ -92,7 +92,12 @@ function startTime() {
 }
 
 const rows = await engineRows();
-rows.push(['simulated requests (512 + 128 tokens, one core)', `${digits(rate('sim_bench', 'simulated_requests/8$', 'requests_per_s'))} requests/s`, '']);
+const simulated = (what, filter, counter = 'requests_per_s') =>
+  rows.push([what, `${digits(rate('sim_bench', filter, counter))} requests/s`, '']);
+simulated('10,000,000 simulated requests (Poisson 10/s, 512 + 128 tokens, one core)', '^ten_million_requests');
+simulated('1,000,000 with prefix cache, preemption, priorities, deadlines, fairness (one core)', '^million_requests_with_everything/0');
+simulated('... with heat and power, too', '^million_requests_with_everything/1');
+simulated('1,000 boxes, 1157 requests a second, two cores', '^a_thousand_boxes/2');
 rows.push(['predictions (loaded; prompt 2048, gen 32, one core)', `${digits(rate('twin_bench', 'BM_Predict/2048/32/1$', 'items_per_second'))} predictions/s`, '']);
 rows.push(['process start (`tinderbox --version`)', `${startTime().toFixed(1)} ms`, '']);
 

@@ -138,6 +138,7 @@ TEST(Calibrate, OpenLoopsGiveTheirTimePerTokenAndAreSimulated) {
   rows.push_back(with(open, {{"id", "tpot"}}));
   rows.push_back(with(open, {{"id", "rate"}, {"metric", "tok_per_s"}, {"value", "0.4"}}));
   rows.push_back(with(open, {{"id", "other"}, {"locator", "run 2"}}));
+  rows.push_back(with(open, {{"id", "presumed"}, {"num_requests", ""}}));  // calibrates nothing
   const Calibration calibration = fit(csv_of(rows), LeaveOut::Source);
   EXPECT_EQ(calibration.stacks.at(0).n_rows, static_cast<std::int64_t>(n) + 1);
   ASSERT_EQ(calibration.rows.size(), n + 3);  // none twice

@@ -100,10 +100,11 @@ const char* read_open_loop(const Cells& cells, Measured& measured) {
   return complete ? nullptr : kMissing;
 }
 
-// Rates of answers, by so many streams: a prompt of usual length takes as long as a few tokens of them.
-bool barely_depends_on_prompts(const Cells& cells, Reading reading) {
-  return cells.text("test") == "serve" && cells.has("concurrency") &&
-         (reading == Reading::OutputRate || reading == Reading::OutputStreamRate);
+// Rates of answers, by so many streams: a prompt of usual length takes as long as a few tokens of answers that are not
+// shorter.
+bool barely_depends_on_prompts(const Cells& cells, const Measured& measured) {
+  return cells.text("test") == "serve" && cells.has("concurrency") && measured.point.gen >= kPromptUnstated &&
+         (measured.reading == Reading::OutputRate || measured.reading == Reading::OutputStreamRate);
 }
 
 // A documented reading: of a box that its source fed until it gave no more.
@@ -125,7 +126,7 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
     measured.alone = true;
     return point.gen > 0 ? nullptr : kMissing;
   }
-  if (point.prompt == 0 && barely_depends_on_prompts(cells, measured.reading)) {
+  if (point.prompt == 0 && barely_depends_on_prompts(cells, measured)) {
     point.prompt = kPromptUnstated;
     measured.presumed = true;
   }

@@ -128,5 +128,21 @@ TEST(Answers, RefuseWhatTheModelCannotHold) {
   EXPECT_STREQ(answers.answer(model, m).refused, "unsupported test or metric");
 }
 
+// Of a run that falls behind its requests everything depends on how many there were.
+TEST(Answers, RunsOfAnUnknownLengthMustKeepUp) {
+  const StepModel model(round_twin());
+  Answers answers;
+  Measured m;
+  m.presumed = true;
+  m.reading = Reading::Tpot;
+  m.open_loop.emplace();
+  m.open_loop->workload = {.requests = 1000, .rate = 0.01, .prompt = 100, .gen = 10};
+  EXPECT_EQ(answers.answer(model, m).refused, nullptr);
+  m.open_loop->workload.rate = 1000;
+  EXPECT_STREQ(answers.answer(model, m).refused, "missing column");
+  m.presumed = false;
+  EXPECT_EQ(answers.answer(model, m).refused, nullptr);
+}
+
 }  // namespace
 }  // namespace tinderbox

@@ -165,10 +165,27 @@ TEST(Question, OpenLoopRowsAskForARun) {
   EXPECT_EQ(m.open_loop->in_flight_max, 16);  // the client keeps the others back
   EXPECT_EQ(metric_of(measured(with(row, {{"metric", "tpot_ms"}, {"concurrency", "1"}}))),
             Metric::DecodeBatch);
-  for (const char* column : {"num_requests"}) {
-    EXPECT_STREQ(question(with(row, {{column, ""}})).refused, "missing column") << column;
-  }
+  EXPECT_FALSE(m.presumed);
+  const Measured unstated = measured(with(row, {{"num_requests", ""}}));
+  EXPECT_EQ(unstated.open_loop->workload.requests, 1000);
+  EXPECT_TRUE(unstated.presumed);
   EXPECT_STREQ(question(with(row, {{"gen_mean", ""}, {"gen_tokens", ""}})).refused, "missing column");
+}
+
+TEST(Question, RatesOfAnswersDoNotNeedThePrompt) {
+  const RowText row = serve_row({{"prompt_tokens", ""}, {"metric", "tok_per_s"}, {"concurrency", "4"}});
+  for (const char* metric : {"tok_per_s", "tok_per_s_per_stream"}) {
+    const Measured m = measured(with(row, {{"metric", metric}}));
+    EXPECT_TRUE(m.presumed);
+    EXPECT_EQ(m.point.prompt, 128);
+  }
+  for (const char* metric : {"ttft_ms", "tpot_ms", "total_tok_per_s", "req_per_s"}) {
+    EXPECT_STREQ(question(with(row, {{"metric", metric}})).refused, "missing column") << metric;
+  }
+  EXPECT_STREQ(question(with(row, {{"concurrency", ""}})).refused, "missing column");
+  EXPECT_STREQ(question(with(row, {{"gen_tokens", "50"}})).refused, "missing column");  // then it matters
+  EXPECT_EQ(measured(with(row, {{"gen_tokens", ""}})).point.gen, 128);
+  EXPECT_FALSE(measured(with(row, {{"prompt_tokens", "128"}})).presumed);
 }
 
 TEST(Question, KeysTellTwinsAndLoadsApart) {

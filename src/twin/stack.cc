@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -157,8 +159,30 @@ void read_intervals(SourcedFile& file, Stack& stack) {
   }
 }
 
+// "0.8.5", "v0.11.0rc1" -> {0, 8}, {0, 11}: the first two numbers; nothing if it does not begin with two.
+std::optional<std::pair<int, int>> points_of(std::string_view version) {
+  const std::size_t v = version.starts_with('v') ? 1 : 0;
+  const std::size_t point = version.find('.');
+  if (point == std::string_view::npos) return std::nullopt;
+  std::size_t end = point + 1;
+  while (end < version.size() && std::isdigit(static_cast<unsigned char>(version[end])) != 0) ++end;
+  const auto major = parse_int(version.substr(v, point - v));
+  const auto minor = parse_int(version.substr(point + 1, end - point - 1));
+  constexpr std::int64_t kMost = 1'000'000;
+  if (!major || !minor || *major < 0 || *major > kMost || *minor > kMost) return std::nullopt;
+  return std::pair(static_cast<int>(*major), static_cast<int>(*minor));
+}
+
 void read_scheduler(SourcedFile& file, Stack& stack) {
   stack.policy = file.text("scheduler.policy");
+  if (file.has("scheduler.older_policy")) {
+    stack.older_policy = file.text("scheduler.older_policy");
+    stack.older_before = file.text("scheduler.older_before");
+    if (!points_of(stack.older_before)) {
+      throw_invalid(format("{}: '{}' is no version with points, as \"0.14\"", file.where("scheduler.older_before"),
+                           stack.older_before));
+    }
+  }
   stack.step_tokens_max = static_cast<int>(file.count("scheduler.n_step_tokens", 1, 1 << 20));
   stack.sequences_max = static_cast<int>(file.count("scheduler.n_sequences", 1, 1 << 16));
   stack.block_tokens = static_cast<int>(file.count("scheduler.n_block_tokens", 1, 1 << 16));
@@ -286,6 +310,10 @@ Stack with_path(Stack stack, std::string_view kernel_path, std::string_view vers
   }
   for (const KernelPath& path : paths) {
     if (names(kernel_path, path.name)) take(path);
+  }
+  const auto points = points_of(version);
+  if (points && !stack.older_before.empty() && *points < *points_of(stack.older_before)) {
+    stack.policy = stack.older_policy;
   }
   return stack;
 }

@@ -124,6 +124,7 @@ struct Stack {
   int sequences_max = 0;
   int block_tokens = 0;
   std::string policy = "vllm";  // a name of sched/policy.h
+  std::string older_policy, older_before;  // of versions before this one ("0.14"); empty: they are not different
   MemoryPolicy memory;
   std::vector<Fact> facts;
   std::vector<Source> sources;
@@ -141,7 +142,8 @@ struct Stack {
 Stack parse_stack(std::string_view toml, std::string_view name);
 
 // The stack as a build runs it: the path asked for (any of "marlin+triton-attn"; unknown names
-// change nothing), else those that the version's build number, "b7941" or "(7941)", has by itself.
+// change nothing), else those that the version's build number, "b7941" or "(7941)", has by itself. Versions with
+// points ("0.8.5", "v0.11.0rc1") that are old enough schedule as old ones do.
 Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version);
 
 // The numbers that calibrate fits, by their keys in the file ("kernels.bf16.memory_share",

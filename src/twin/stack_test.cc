@@ -224,6 +224,17 @@ TEST(WithPath, TakesTheKernelsAskedFor) {
   }
 }
 
+TEST(WithPath, OldVersionsScheduleAsTheyDid) {
+  const Stack vllm = load("vllm");
+  for (const char* old : {"0.8.5", "v0.13.0", "0.11.1rc2.dev3+g12", "0.9"}) {
+    EXPECT_EQ(with_path(vllm, "", old).policy, "cached") << old;
+  }
+  for (const char* other : {"", "0.14.0", "0.26.1rc1.dev608+g99a10304d", "1.0", "nightly", "25.09-py3", "v", ".", "0.",
+                            ".5", "-1.2", "0.99999999999999999999", "a.b"}) {
+    EXPECT_EQ(with_path(vllm, "", other).policy, "vllm") << other;
+  }
+}
+
 TEST(WithPath, TakesWhatTheBuildHasByItself) {
   const Stack llama = load("llama.cpp");
   const auto of = [&](const char* path, const char* version) {
