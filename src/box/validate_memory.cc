@@ -39,7 +39,8 @@ const char* set_model(TwinModel& twin, const Csv& csv, std::size_t row,
     twin.model = parse_config(resources.models.text(model), model);
     trying = "unknown weights format";
     twin.weights =
-        weight_format(weights.empty() ? twin.stack.weights_default : weights, twin.stack.file, kind_of(twin.model));
+        weight_format(weights.empty() ? usual_weights(twin.model, twin.stack) : weights, twin.stack.file,
+                      kind_of(twin.model));
     trying = "unknown kv format";
     twin.kv = kv_format(kv.empty() ? twin.stack.kv_default : kv);
   } catch (const Error& error) {

@@ -272,7 +272,8 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
                                 "Catalogue id, config.json, its folder, or a .gguf file");
   if (model_required) model->required();
   verb.add_option("--weights", twin.weights,
-                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: the stack's)");
+                  "Weights format: bf16, fp8, nvfp4, mxfp4, q4_k_m, ... (default: those of the published checkpoint, "
+                  "or the stack's)");
   verb.add_option("--stack", twin.stack,
                   "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");

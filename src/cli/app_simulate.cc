@@ -163,6 +163,8 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--svg", o.svg,
                    "Draw rates, queues, KV, TTFT and TPOT over time here; with --body also watts, heat and clock");
   verb->add_flag("--json", o.json, "One JSON document on stdout");
+  verb->get_option("--model")->description("Catalogue id, config.json, its folder, or a .gguf file; a,b: several that "
+                                           "share the memory");
   add_pool(*verb, o);
   add_sweep(*verb, a.sweep);
   verb->callback([&, verb] {

@@ -39,7 +39,7 @@ Row compare_on(const Context& context, const std::string& name, const ModelConfi
   twin.stack = *stack;
   twin.model = model;
   twin.weights =
-      weight_format(o.weights.empty() ? stack->weights_default : o.weights, stack->file, kind_of(model));
+      weight_format(o.weights.empty() ? usual_weights(model, *stack) : o.weights, stack->file, kind_of(model));
   twin.kv = kv_format(o.kv.empty() ? stack->kv_default : o.kv);
   const Point point{.prompt = o.prompt, .gen = o.gen, .concurrency = o.concurrency};
   row.result = compare(twin, point, o.tariff);

@@ -93,12 +93,12 @@ Stack find_stack(const Context& context, const std::string& name) {
 TwinModel make_twin(const Context& context, const TwinOptions& options) {
   TwinModel twin;
   twin.machine = find_machine(context, options.machine);
-  const std::string named = options.weights.empty() ? "bf16" : options.weights;
+  twin.model = find_model(context, options.model);
+  const std::string shipped = twin.model.shipped_weights.empty() ? "bf16" : twin.model.shipped_weights;
+  const std::string named = options.weights.empty() ? shipped : options.weights;
   twin.stack = find_stack(
       context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
-  twin.model = find_model(context, options.model);
-  const std::string weights =
-      options.weights.empty() ? twin.stack.weights_default : options.weights;
+  const std::string weights = options.weights.empty() ? usual_weights(twin.model, twin.stack) : options.weights;
   twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);
   twin.kv = kv_format(options.kv.empty() ? twin.stack.kv_default : options.kv);

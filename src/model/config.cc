@@ -132,6 +132,23 @@ json parse_json(std::string_view text, std::string_view name) {
   }
 }
 
+// What `quantization_config` says of the checkpoint that the config comes with. Methods that are not known here do not
+// make a config unreadable: it is the shape that counts.
+std::string shipped_weights(const Fields& f) {
+  const auto quantization = f.object("quantization_config");
+  if (!quantization) return "";
+  const auto text = [](const Fields& of, std::string_view key) { return of.string(key).value_or(""); };
+  const std::string method = text(*quantization, "quant_method"), layout = text(*quantization, "format");
+  if (method == "mxfp4" || layout == "mxfp4-pack-quantized") return "mxfp4";
+  if (layout == "nvfp4-pack-quantized") return "nvfp4";
+  if (layout == "pack-quantized") return "int4";
+  if (method.ends_with("fp8") || layout == "float-quantized") {
+    const bool fp4_experts = text(f, "expert_dtype") == "fp4" || text(*quantization, "expert_dtype") == "fp4";
+    return fp4_experts ? "fp8_mxfp4exp" : "fp8";
+  }
+  return "";
+}
+
 }  // namespace
 }  // namespace config
 
@@ -151,6 +168,8 @@ ModelConfig parse_config(std::string_view text, std::string_view name) {
   if (!family) outer.fail("model_type", "the name of the model's family");
   ModelConfig model = read_config(f, *family, outer.boolean("tie_word_embeddings").value_or(false));
   read_vision(outer, model);
+  model.shipped_weights = shipped_weights(outer);
+  if (model.shipped_weights.empty() && nested) model.shipped_weights = shipped_weights(*nested);
   model.id = name;
   return model;
 }

@@ -161,6 +161,8 @@ struct LinearConfig {
 struct ModelConfig {
   std::string id;      // catalogue id ("llama-3.1-8b") or the GGUF's general.name
   std::string family;  // model_type of Hugging Face: "llama", "qwen3_moe", "gpt_oss", ...
+  // Format of the published checkpoint, a name of weight_format(): "mxfp4", "fp8"; empty: 16 bits, or not known here.
+  std::string shipped_weights;
   int n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0;
   int d_model = 0, d_ff = 0, n_vocab = 0, n_ctx = 0;
   double norm_eps = 1e-5;

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -163,6 +167,19 @@ TEST(Config, MutatedFilesNeverCrash) {
   }
   EXPECT_GT(accepted, 100);
   EXPECT_LT(accepted, 2900);
+}
+
+TEST(Config, TheCheckpointSaysWhatItsWeightsAre) {
+  for (const auto& [id, shipped] : std::vector<std::pair<std::string, std::string>>{
+           {"gpt-oss-20b", "mxfp4"}, {"deepseek-r1", "fp8"}, {"deepseek-v4-flash", "fp8_mxfp4exp"},
+           {"deepseek-v4.1-flash", "fp8_mxfp4exp"}, {"kimi-k2.6", "int4"}, {"kimi-k3", "mxfp4"}, {"qwen3-8b", ""}}) {
+    EXPECT_EQ(model(id).shipped_weights, shipped) << id;
+  }
+  nlohmann::json config = nlohmann::json::parse(read_file(kModels / "qwen3-8b.json", 1 << 20));
+  config["quantization_config"] = {{"quant_method", "of tomorrow"}};
+  EXPECT_EQ(parse_config(config.dump(), "m").shipped_weights, "");
+  config["quantization_config"] = {{"quant_method", 4}};
+  EXPECT_THROW(parse_config(config.dump(), "m"), Error);
 }
 
 }  // namespace

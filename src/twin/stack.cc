@@ -341,6 +341,11 @@ std::vector<StackParameter> parameters(Machine& machine) {
   return out;
 }
 
+std::string usual_weights(const ModelConfig& model, const Stack& stack) {
+  const std::string& shipped = model.shipped_weights;
+  return !shipped.empty() && exists_as(shipped, stack.file) ? shipped : stack.weights_default;
+}
+
 std::string_view default_stack(std::string_view weights_name) {
   const std::string name = lower(weights_name);
   const auto begins = [&](std::string_view prefix, std::size_t at) {

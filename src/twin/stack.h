@@ -160,4 +160,8 @@ std::vector<StackParameter> parameters(Machine& machine);
 // mxfp4, "mlx", "ds4" and "exl3" for their own, else "vllm".
 std::string_view default_stack(std::string_view weights_name);
 
+// The format to take for a model if none is asked for: that of its published checkpoint, if files of the stack's kind
+// come in it, else the stack's default.
+std::string usual_weights(const ModelConfig& model, const Stack& stack);
+
 }  // namespace tinderbox

@@ -224,6 +224,16 @@ TEST(WithPath, TakesTheKernelsAskedFor) {
   }
 }
 
+TEST(UsualWeights, AreThoseOfTheCheckpointWhereThereAreSuchFiles) {
+  ModelConfig model;
+  EXPECT_EQ(usual_weights(model, load("vllm")), load("vllm").weights_default);
+  model.shipped_weights = "fp8";
+  EXPECT_EQ(usual_weights(model, load("vllm")), "fp8");
+  EXPECT_EQ(usual_weights(model, load("llama.cpp")), load("llama.cpp").weights_default);  // no GGUF has it
+  model.shipped_weights = "mxfp4";
+  EXPECT_EQ(usual_weights(model, load("llama.cpp")), "mxfp4");
+}
+
 TEST(WithPath, OldVersionsScheduleAsTheyDid) {
   const Stack vllm = load("vllm");
   for (const char* old : {"0.8.5", "v0.13.0", "0.11.1rc2.dev3+g12", "0.9"}) {
