@@ -42,7 +42,8 @@ std::optional<double> read_off(const Report& report, Reading reading) {
 
 // Then queues grow as long as requests come, and everything depends on how many there were.
 bool falls_behind(const Report& report, const WorkloadOptions& workload) {
-  return report.request_rate.value() < 0.9 * workload.rate;
+  constexpr double kKeepsUp = 0.9;  // of the rate at which requests come; the last ones end after the last has come
+  return report.request_rate.value() < kKeepsUp * workload.rate;
 }
 
 // Clients ask for a number of tokens, but most let the model end its answer before: with answers of

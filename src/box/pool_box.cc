@@ -24,11 +24,10 @@ class Box {
     FleetOptions of_each = options;
     of_each.body = {};
     for (std::size_t i = 0; i < members_.size(); ++i) {
-      const auto watches = options.watch ? options.watch(static_cast<std::int64_t>(i)) : std::vector<BoxWatch*>{};
       Seat& seat = seats_[i];
       seat.table = std::make_unique<StepTable>(*members_[i].model);
       seat.box = std::make_unique<FleetBox>(*members_[i].model, *seat.table, members_[i].scheduler, of_each,
-                                            std::nullopt, listener, nullptr, watches);
+                                            std::nullopt, listener);
     }
   }
 

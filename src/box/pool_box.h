@@ -37,7 +37,7 @@ struct PoolResult {
 };
 
 // Whose a request is, is drawn by the shares and options.seed. listener: told of what happens, if not null. Of options,
-// n_boxes, routing, threads and bodies play no part. Requires what ModelPool does.
+// n_boxes, routing, threads, bodies and watches play no part. Requires what ModelPool does.
 PoolResult run_pool(std::vector<PoolMember> members, std::int64_t bytes, Duration keep_alive,
                     const FleetOptions& options, Arrivals& source, Observer* listener,
                     const std::function<void(std::int64_t)>& progress = {});

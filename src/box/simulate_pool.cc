@@ -125,14 +125,13 @@ PoolSimulation simulate_pool(const Models& models, const SimulateOptions& option
     member.memory = {.bytes = whole(needs[i].fixed + needs[i].kv_of(simulation.kv_tokens[i])),
                      .load = to_duration(models[i]->footprint().weights / rate),
                      .pinned = !pool.pinned.empty() && pool.pinned[i]};
-    simulation.limits.push_back(member.scheduler.limits());
     context = std::min<std::int64_t>(context, member.scheduler.limits().context_max);
     members.push_back(std::move(member));
   }
   const auto bytes = static_cast<std::int64_t>(room.value());
   require_room(members, bytes);
   const Duration keep_alive = pool.keep_alive ? to_duration(*pool.keep_alive) : Duration::max();
-  const FleetOptions fleet = fleet_of(*models.front(), options, simulation.limits.front());
+  const FleetOptions fleet = fleet_of(*models.front(), options, members.front().scheduler.limits());
   const auto come = told_of(progress, n_requests(options.workload));
   if (reacts(options)) {
     ConversationArrivals source = conversations(options, static_cast<std::int32_t>(context));

@@ -20,8 +20,7 @@ struct PoolOptions {
 
 struct PoolSimulation {
   PoolResult result;
-  std::vector<Limits> limits = {};  // of each model
-  std::vector<std::int64_t> kv_tokens = {};
+  std::vector<std::int64_t> kv_tokens = {};  // of each model
 };
 
 // All on one machine by their stacks. KV of each: options.kv_tokens, if given; otherwise, if all fit at once with a

@@ -66,6 +66,15 @@ int run(std::vector<const char*> arguments) {
   return run_app(static_cast<int>(arguments.size()), arguments.data());
 }
 
+// What it prints, or its exit code if that is not 0.
+nlohmann::json document(std::vector<const char*> arguments, const std::vector<const char*>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  ::testing::internal::CaptureStdout();
+  const int code = run(arguments);
+  const std::string out = ::testing::internal::GetCapturedStdout();
+  return code == 0 ? nlohmann::json::parse(out) : nlohmann::json(code);
+}
+
 TEST(App, ExitCodes) {
   EXPECT_EQ(run({"--version"}), 0);
   EXPECT_EQ(run({"predict", "--help"}), 0);
@@ -119,12 +128,7 @@ TEST(App, SimulateTakesTrafficOfEveryKind) {
 
 TEST(App, SimulateSharesOneMemoryBetweenModels) {
   const auto simulate = [](std::vector<const char*> more) {
-    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b,qwen3-8b", "--requests", "40", "--json"};
-    all.insert(all.end(), more.begin(), more.end());
-    ::testing::internal::CaptureStdout();
-    const int code = run(all);
-    const std::string out = ::testing::internal::GetCapturedStdout();
-    return code == 0 ? nlohmann::json::parse(out) : nlohmann::json(code);
+    return document({"simulate", "--model", "qwen3-0.6b,qwen3-8b", "--requests", "40", "--json"}, more);
   };
   const nlohmann::json json = simulate({"--mix", "3,1", "--weights", "bf16,fp8", "--pin", "qwen3-8b"});
   EXPECT_EQ(json["finished"], 40);
@@ -148,12 +152,7 @@ TEST(App, SimulateSharesOneMemoryBetweenModels) {
 
 TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
   const auto simulate = [](std::vector<const char*> more) {
-    std::vector<const char*> all{"simulate", "--model", "qwen3-0.6b", "--requests", "20", "--json"};
-    all.insert(all.end(), more.begin(), more.end());
-    ::testing::internal::CaptureStdout();
-    const int code = run(all);
-    const std::string out = ::testing::internal::GetCapturedStdout();
-    return code == 0 ? nlohmann::json::parse(out) : nlohmann::json(code);
+    return document({"simulate", "--model", "qwen3-0.6b", "--requests", "20", "--json"}, more);
   };
   const nlohmann::json json = simulate({"--disaggregate", "1:2"});
   EXPECT_EQ(json["finished"], 20);
