@@ -22,6 +22,9 @@
 #include "http/http_server.h"
 #include "http/metrics.h"
 #include "http/openai.h"
+#include "http/roster.h"
+#include "http/route_table.h"
+#include "http/server_pages.h"
 #include "twin/memory_plan.h"
 
 namespace tinderbox::cli {
@@ -194,14 +197,14 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                    .as = box->served.as,
                    .weightless = box->served.weightless},
                   *box->scheduler);
-  OpenAiApi api(mailbox, *box->codec, metrics,
-                {.model = box->served,
-                 .version = TINDERBOX_VERSION,
-                 .now_unix = now_unix,
-                 .files = web_files()});
+  const Roster roster({{.info = box->served, .mailbox = &mailbox, .codec = box->codec.get()}});
+  OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});
+  RouteTable routes;
+  api.add_to(routes);
+  add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files());
   HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)},
-                    [&api](const HttpRequest& request, Wake wake) {
-                      return api.handle(request, std::move(wake));
+                    [&routes](const HttpRequest& request, Wake wake) {
+                      return routes.handle(request, std::move(wake));
                     });
   write_port(options.port_file, server.port());
   if (box->body) metrics.read_from([&] { return readings(idle_sensors(*box->shown.get(), box->clock.now())); });

@@ -16,6 +16,9 @@
 #include "box/mailbox.h"
 #include "http/metrics.h"
 #include "http/openai.h"
+#include "http/roster.h"
+#include "http/route_table.h"
+#include "http/server_pages.h"
 
 namespace tinderbox {
 
@@ -100,24 +103,24 @@ struct EchoOptions {
   std::int32_t n_blocks = 2048;
 };
 
-// The whole box behind an OpenAiApi, its loop on a thread of its own in virtual time.
+// The whole box behind an OpenAI API, its loop on a thread of its own in virtual time.
 class EchoBox {
  public:
   explicit EchoBox(EchoOptions o = {})
       : scheduler_(o.limits, KvPool(o.n_blocks, 16)),
         metrics_({.model = "echo", .version = "0.0.1", .as = "dgx-spark"}, scheduler_),
-        api_(mailbox_, codec_, metrics_,
-             {.model = {.id = "echo",
-                        .created_unix = 1600000000,
-                        .context_max = o.limits.context_max,
-                        .weightless = false,
-                        .as = "dgx-spark"},
-              .version = "0.0.1",
-              .seed = 7,
-              .now_unix = [] { return std::int64_t{1700000000}; },
-              .files = {{"index.html", "<!doctype html>", ""}, {"app.js", "let a;", ""}}}),
+        roster_({{.info = {.id = "echo",
+                           .created_unix = 1600000000,
+                           .context_max = o.limits.context_max,
+                           .as = "dgx-spark"},
+                  .mailbox = &mailbox_,
+                  .codec = &codec_}}),
+        api_(roster_, {.version = "0.0.1", .seed = 7, .now_unix = [] { return std::int64_t{1700000000}; }}),
         observers_({&metrics_, &mailbox_}),
-        thread_([this] { run_loop(scheduler_, executor_, mailbox_, clock_, observers_); }) {}
+        thread_([this] { run_loop(scheduler_, executor_, mailbox_, clock_, observers_); }) {
+    api_.add_to(routes_);
+    add_server_pages(routes_, "0.0.1", metrics_, {{"index.html", "<!doctype html>", ""}, {"app.js", "let a;", ""}});
+  }
   ~EchoBox() { close(); }
 
   // Ends the loop; afterwards the scheduler may be looked at.
@@ -130,13 +133,13 @@ class EchoBox {
 
   HttpHandler handler() {
     return [this](const HttpRequest& request, Wake wake) {
-      return api_.handle(request, std::move(wake));
+      return routes_.handle(request, std::move(wake));
     };
   }
   // The finished response.
   HttpResponse ask(std::string method, std::string path, std::string body = {}) {
     const auto ready = std::make_shared<std::counting_semaphore<>>(0);
-    HttpResponse response = api_.handle({.method = std::move(method),
+    HttpResponse response = routes_.handle({.method = std::move(method),
                                          .path = std::move(path),
                                          .query = {},
                                          .headers = {},
@@ -154,7 +157,7 @@ class EchoBox {
     return ask("POST", "/v1/completions", R"({"model":"echo",)" + fields + "}");
   }
 
-  OpenAiApi& api() { return api_; }
+  RouteTable& api() { return routes_; }
   EchoExecutor& executor() { return executor_; }
   const Scheduler& scheduler() const { return scheduler_; }  // after close()
   const Metrics& metrics() const { return metrics_; }
@@ -166,7 +169,9 @@ class EchoBox {
   VirtualClock clock_;
   ByteCodec codec_;
   Metrics metrics_;
+  Roster roster_;
   OpenAiApi api_;
+  RouteTable routes_;
   ObserverList observers_;
   std::thread thread_;
 };

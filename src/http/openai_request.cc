@@ -297,12 +297,6 @@ SamplingParams parse_sampling(const json& body) {
 
 }  // namespace
 
-RequestError::RequestError(int status, std::string message, std::string param, std::string code)
-    : Error(status == 404 ? Code::NotFound : Code::Invalid, std::move(message)),
-      status_(status),
-      param_(std::move(param)),
-      code_(std::move(code)) {}
-
 CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body_text) {
   const json body = parse_body(body_text);
   CompletionRequest request;

@@ -10,24 +10,11 @@
 #include <variant>
 #include <vector>
 
-#include "base/error.h"
 #include "base/sampling.h"
+#include "http/route_table.h"
 #include "model/chat_template.h"
 
 namespace tinderbox {
-
-// A request that cannot be served, with what the OpenAI error object says beside the message.
-class RequestError : public Error {
- public:
-  RequestError(int status, std::string message, std::string param = {}, std::string code = {});
-  int status() const { return status_; }
-  const std::string& param() const { return param_; }
-  const std::string& code() const { return code_; }
-
- private:
-  int status_;
-  std::string param_, code_;
-};
 
 enum class Endpoint : std::uint8_t { Chat, Completions };
 

@@ -308,19 +308,13 @@ TEST(OpenAiApi, SeedsAreDrawnUnlessGiven) {
   const auto seeds = [](std::uint64_t api_seed, const std::string& fields) {
     Mailbox mailbox;
     const ByteCodec codec;
-    const Scheduler scheduler({}, KvPool(1, 1));
-    const Metrics metrics({}, scheduler);
-    OpenAiApi api(
-        mailbox, codec, metrics,
-        {.model =
-             {.id = "echo", .created_unix = 0, .context_max = 64, .weightless = false, .as = {}},
-         .version = "0",
-         .seed = api_seed,
-         .now_unix = [] { return std::int64_t{0}; },
-         .files = {}});
+    const Roster roster({{.info = {.id = "echo", .context_max = 64}, .mailbox = &mailbox, .codec = &codec}});
+    OpenAiApi api(roster, {.version = "0", .seed = api_seed, .now_unix = [] { return std::int64_t{0}; }});
+    RouteTable routes;
+    api.add_to(routes);
     std::vector<std::uint64_t> out;
     for (int i = 0; i < 2; ++i) {
-      api.handle({.method = "POST",
+      routes.handle({.method = "POST",
                   .path = "/v1/completions",
                   .query = {},
                   .headers = {},

@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "box/mailbox.h"
 #include "http/openai.h"
+#include "http/roster.h"
+#include "http/route_table.h"
 
 namespace tinderbox {
 namespace {
@@ -52,21 +54,17 @@ void answer(Mailbox& mailbox, const Request& request, const std::uint8_t* data, 
 void one(Endpoint endpoint, const std::uint8_t* data, std::size_t size) {
   Mailbox mailbox;
   const PlaceholderCodec codec;
-  static const Scheduler scheduler({}, KvPool(1, 1));
-  static const Metrics metrics({}, scheduler);
-  OpenAiApi api(
-      mailbox, codec, metrics,
-      {.model =
-           {.id = "m", .created_unix = 0, .context_max = kContextMax, .weightless = true, .as = {}},
-       .version = "0",
-       .seed = 0,
-       .now_unix = [] { return std::int64_t{0}; },
-       .files = {}});
+  const Roster roster({{.info = {.id = "m", .context_max = kContextMax, .weightless = true},
+                        .mailbox = &mailbox,
+                        .codec = &codec}});
+  OpenAiApi api(roster, {.version = "0", .seed = 0, .now_unix = [] { return std::int64_t{0}; }});
+  RouteTable routes;
+  api.add_to(routes);
   HttpRequest http;
   http.method = "POST";
   http.path = endpoint == Endpoint::Chat ? "/v1/chat/completions" : "/v1/completions";
   http.body.assign(reinterpret_cast<const char*>(data), size);
-  HttpResponse response = api.handle(http);
+  HttpResponse response = routes.handle(http);
   if (response.stream) {
     for (const Command& command : mailbox.take({})) {
       if (const auto* request = std::get_if<Request>(&command))

@@ -13,6 +13,9 @@
 #include "box/twin_executor.h"
 #include "http/metrics.h"
 #include "http/openai.h"
+#include "http/roster.h"
+#include "http/route_table.h"
+#include "http/server_pages.h"
 #include "sim_answers.h"
 #include "sim_clients.h"
 #include "sim_clock.h"
@@ -310,13 +313,15 @@ Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Lo
   Scheduler scheduler = scheduler_of(plan);
   Mailbox mailbox;
   Metrics metrics({.model = "sim", .version = "0", .as = "sim"}, scheduler);
-  OpenAiApi api(
-      mailbox, answerer.codec(), metrics,
-      {.model = {.id = "sim", .context_max = std::max(2, plan.limits.context_max), .as = "sim"},
-       .version = "0",
-       .seed = plan.seed,
-       .now_unix = [&] { return date + clock.now().time_since_epoch() / std::chrono::seconds(1); },
-       .files = {}});
+  const Roster roster({{.info = {.id = "sim", .context_max = std::max(2, plan.limits.context_max), .as = "sim"},
+                        .mailbox = &mailbox,
+                        .codec = &answerer.codec()}});
+  OpenAiApi api(roster, {.version = "0", .seed = plan.seed, .now_unix = [&] {
+                           return date + clock.now().time_since_epoch() / std::chrono::seconds(1);
+                         }});
+  RouteTable routes;
+  api.add_to(routes);
+  add_server_pages(routes, "0", metrics, {});
   Door door(mailbox, clock, scheduler, saboteur);
   Laws laws(
       plan, clock, door.n_takes(),
@@ -325,7 +330,7 @@ Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Lo
       },
       log);
   Books books(laws, scheduler);
-  Clients clients(plan, clock, {mailbox, api, answerer.codec(), laws, books.shown()}, log, at_once);
+  Clients clients(plan, clock, {mailbox, routes, answerer.codec(), laws, books.shown()}, log, at_once);
   door.meet(laws, clients);
   plan_jumps(plan, clock, date);
   if (plan.closes_early) clock.at(plan.closes, [&] { door.close(); });

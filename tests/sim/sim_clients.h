@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "box/mailbox.h"
-#include "http/openai.h"
+#include "http/http.h"
+#include "http/route_table.h"
 #include "sim_clock.h"
 #include "sim_laws.h"
 
@@ -25,7 +26,7 @@ class Clients {
  public:
   struct Box {
     Mailbox& mailbox;
-    OpenAiApi& api;
+    RouteTable& api;
     const TextCodec& codec;
     Laws& laws;
     const Shown& shown;

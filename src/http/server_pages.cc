@@ -1,0 +1,36 @@
+#include "http/server_pages.h"
+
+#include <memory>
+#include <utility>
+
+namespace tinderbox {
+
+void add_server_pages(RouteTable& routes, const std::string& version, const Metrics& metrics,
+                      std::vector<StaticFile> files) {
+  routes.add({.method = "GET", .path = "/health", .answer = [](const Call&) {
+                HttpResponse response;
+                response.body = R"({"status":"ok"})";
+                return response;
+              }});
+  routes.add({.method = "GET", .path = "/version", .answer = [version](const Call&) {
+                HttpResponse response;
+                response.body = R"({"version":)";
+                append_json_string(response.body, version);
+                response.body += '}';
+                return response;
+              }});
+  routes.add({.method = "GET", .path = "/metrics", .answer = [&metrics](const Call&) {
+                HttpResponse response;
+                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+                response.body = metrics.text();
+                return response;
+              }});
+  routes.otherwise([held = std::make_shared<const StaticFiles>(std::move(files))](const Call& call) {
+    if (std::optional<HttpResponse> file = held->find(call.request)) return std::move(*file);
+    HttpResponse nothing;
+    nothing.status = 0;
+    return nothing;
+  });
+}
+
+}  // namespace tinderbox
