@@ -46,51 +46,94 @@ Sensors idle_sensors(Body body, TimePoint now) {
 }
 
 BodyExecutor::BodyExecutor(Executor& inner, const StepModel& model, BodyOptions options)
-    : inner_(inner),
-      model_(model),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       body_(facts_of(model.twin().machine), options_.surroundings, options_.clock_cap),
       window_length_(kWindow),
       clock_(std::min(model.twin().machine.clock_light,
                       options_.clock_cap.value_or(model.twin().machine.clock_light))) {
-  prepare_links();
-  for (const FaultEvent& event : options_.faults) {
-    const Handicap& h = event.fault.handicap;
-    if (h.off || h.frozen) outages_.push_back({event.begin, event.end});
-  }
+  also(inner, model);
+  find_outages();
   sums_.gpu_max = body_.temperature(body_.facts().gpu);
   sums_.zone_max = body_.hottest_zone();
   apply_faults();
 }
 
-void BodyExecutor::prepare_links() {
+Executor& BodyExecutor::also(Executor& inner, const StepModel& model) {
+  if (!seats_.empty()) {
+    const TwinModel& first = seats_.front().model.twin();
+    CHECK(model.twin().machine.id == first.machine.id && model.twin().parallel.boxes() == first.parallel.boxes());
+  }
+  seats_.emplace_back(*this, inner, model);
+  prepare_links(seats_.back());
+  return seats_.back();
+}
+
+void BodyExecutor::inject(FaultEvent event) {
+  options_.faults.push_back(std::move(event));
+  try {
+    for (Seat& seat : seats_) prepare_links(seat);
+  } catch (const Error&) {
+    options_.faults.pop_back();
+    throw;
+  }
+  // Steps that were met before have no price yet on a link that is new, and links are told by their order.
+  choose_link(TimePoint(window_ * window_length_));
+  for (Seat& seat : seats_) {
+    seat.index.clear();
+    seat.last_sums = {.n_decoding = -1};
+  }
+  find_outages();
+  faults_change_ = TimePoint{};
+}
+
+bool BodyExecutor::clear(const std::string& fault, TimePoint now) {
+  bool found = false;
+  for (FaultEvent& event : options_.faults) {
+    if (event.fault.name != fault || event.end <= now) continue;
+    found = true;
+    event.end = std::max(event.begin, now);
+  }
+  find_outages();
+  faults_change_ = TimePoint{};
+  return found;
+}
+
+void BodyExecutor::find_outages() {
+  outages_.clear();
   for (const FaultEvent& event : options_.faults) {
-    if (event.fault.link.empty() || links_.contains(event.fault.link)) continue;
-    if (model_.twin().parallel.boxes() == 1) {
+    const Handicap& h = event.fault.handicap;
+    if ((h.off || h.frozen) && event.begin < event.end) outages_.push_back({event.begin, event.end});
+  }
+}
+
+void BodyExecutor::prepare_links(Seat& seat) {
+  for (const FaultEvent& event : options_.faults) {
+    if (event.fault.link.empty() || seat.links.contains(event.fault.link)) continue;
+    if (seat.model.twin().parallel.boxes() == 1) {
       throw_invalid(
           format("fault '{}' is one of the link between boxes, and there is one box; ask for more "
                  "with --nodes",
                  event.fault.name));
     }
-    TwinModel twin = model_.twin();
+    TwinModel twin = seat.model.twin();
     twin.link = event.fault.link;
-    links_.emplace(event.fault.link, StepModel(std::move(twin)));
+    seat.links.emplace(event.fault.link, StepModel(std::move(twin)));
   }
 }
 
 // The first of its kind is priced, explained, for what it draws.
-BodyExecutor::Kind& BodyExecutor::kind_of(const Sums& sums) {
-  if (sums == last_sums_) return kinds_[last_kind_];
-  last_sums_ = sums;
+BodyExecutor::Kind& BodyExecutor::kind_of(Seat& seat, const Sums& sums) {
+  if (sums == seat.last_sums) return kinds_[seat.last_kind];
+  seat.last_sums = sums;
   std::uint64_t key = sums.samples ? 1 : 0;
   for (const auto& [n, ratio] :
        {std::pair{sums.n_decoding, kSequencesRatio}, std::pair{sums.past, kPastRatio},
         std::pair{sums.prompt_tokens, kTokensRatio}, std::pair{sums.prompt_past, kPastRatio}}) {
     key = key * 1024 + static_cast<std::uint64_t>(step_of(n, ratio));
   }
-  const auto [found, is_new] = index_.try_emplace(key, kinds_.size());
-  last_kind_ = found->second;
-  if (!is_new) return kinds_[last_kind_];
+  const auto [found, is_new] = seat.index.try_emplace(key, kinds_.size());
+  seat.last_kind = found->second;
+  if (!is_new) return kinds_[seat.last_kind];
   segments_.assign(static_cast<std::size_t>(rounded(sums.n_decoding, kSequencesRatio)),
                    Segment{.n_past = static_cast<std::int32_t>(rounded(sums.past, kPastRatio)),
                            .n_new = 1,
@@ -102,9 +145,9 @@ BodyExecutor::Kind& BodyExecutor::kind_of(const Sums& sums) {
          .samples = sums.samples});
   }
   Kind kind;
-  kind.load = load_of(model_, model_.price(segments_, true));
-  const Seconds healthy = time_of_step(model_, segments_);
-  for (const auto& [name, model] : links_) {
+  kind.load = load_of(seat.model, seat.model.price(segments_, true));
+  const Seconds healthy = time_of_step(seat.model, segments_);
+  for (const auto& [name, model] : seat.links) {
     kind.link_speed.push_back(healthy / time_of_step(model, segments_));
   }
   kinds_.push_back(std::move(kind));
@@ -136,6 +179,12 @@ void BodyExecutor::pass(TimePoint now) {
   while (window_end() <= now) close_window();
 }
 
+void BodyExecutor::choose_link(TimePoint now) {
+  const auto& links = seats_.front().links;
+  const auto found = links.find(link_at(options_.faults, now));
+  link_ = found == links.end() ? -1 : static_cast<int>(std::distance(links.begin(), found));
+}
+
 void BodyExecutor::apply_faults() {
   const TimePoint now(window_ * window_length_);
   if (now < faults_change_) return;
@@ -144,9 +193,7 @@ void BodyExecutor::apply_faults() {
   body_.set_handicap(handicap);
   memory_ = handicap.memory;
   if (handicap.clock_max) clock_ = std::min(clock_, *handicap.clock_max);
-  const std::string link = link_at(options_.faults, now);
-  const auto found = links_.find(link);
-  link_ = found == links_.end() ? -1 : static_cast<int>(std::distance(links_.begin(), found));
+  choose_link(now);
   for (const FaultEvent& event : options_.faults) {
     for (const bool begins : {true, false}) {
       const TimePoint at = begins ? event.begin : event.end;
@@ -173,7 +220,7 @@ void BodyExecutor::close_window() {
     kinds_[i].busy = Duration(0);
   }
   used_.clear();
-  const bool link_up = model_.twin().parallel.boxes() > 1;
+  const bool link_up = seats_.front().model.twin().parallel.boxes() > 1;
   loads.emplace_back(Load{.awake = true, .link_up = link_up}, std::max(0.0, idle));
   body_.set_load(mixed(loads));
   body_.advance(window_length_);
@@ -217,8 +264,8 @@ BodyExecutor::Vitals BodyExecutor::vitals(TimePoint now) {
           .answers = !out || now < out->begin};
 }
 
-StepResult BodyExecutor::run(const Step& step, TimePoint start) {
-  StepResult result = inner_.run(step, start);
+StepResult BodyExecutor::run_of(Seat& seat, const Step& step, TimePoint start) {
+  StepResult result = seat.inner.run(step, start);
   Sums sums;
   std::int64_t past = 0;
   for (const StepItem& item : step.items) {
@@ -234,13 +281,13 @@ StepResult BodyExecutor::run(const Step& step, TimePoint start) {
   if (sums.n_decoding > 0) sums.past = past / (sums.n_decoding * kPastBlock) * kPastBlock;
   if (sums.prompt_tokens > 0) sums.prompt_past /= sums.prompt_tokens;
   pass(start);
-  Kind& kind = kind_of(sums);
+  Kind& kind = kind_of(seat, sums);
   result.end = after(start, scaled(kind, result.end - start));
   work(kind, start, result.end);
   return result;
 }
 
-void BodyExecutor::run(const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) {
+void BodyExecutor::run_of(Seat& seat, const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) {
   pass(start);
   times.pieces.clear();
   times.n_steps = 0;
@@ -248,7 +295,7 @@ void BodyExecutor::run(const StepRun& steps, TimePoint start, TimePoint until, R
   // A cool box may be somewhat faster than the healthy one of the machine file; never twice as
   // fast.
   const Duration most = until <= start ? Duration(0) : until - start;
-  inner_.run(steps, start, most > Duration::max() / 2 ? TimePoint::max() : after(start, 2 * most),
+  seat.inner.run(steps, start, most > Duration::max() / 2 ? TimePoint::max() : after(start, 2 * most),
              inner_times_);
   Sums sums{.n_decoding = steps.n_decoding};
   for (const PromptChunk& c : steps.prompts) {
@@ -264,7 +311,7 @@ void BodyExecutor::run(const StepRun& steps, TimePoint start, TimePoint until, R
     }
     for (std::int64_t left = piece.n; left > 0;) {
       if (times.n_steps > 0 && (times.end >= until || tripped_)) return;
-      Kind& kind = kind_of(sums);
+      Kind& kind = kind_of(seat, sums);
       const Duration step = scaled(kind, piece.step);
       const auto up_to = [&](TimePoint t) {  // steps of which the last ends at t or later
         if (t <= times.end || step == Duration(0)) return std::int64_t{1};
@@ -284,7 +331,7 @@ void BodyExecutor::run(const StepRun& steps, TimePoint start, TimePoint until, R
 BodyReport BodyExecutor::report(TimePoint end) {
   pass(end);
   const BodyState& state = body_.state();
-  const double boxes = model_.twin().parallel.boxes();
+  const double boxes = seats_.front().model.twin().parallel.boxes();
   BodyReport out = sums_;
   out.joules = state.joules_in * boxes;
   out.wall_joules = out.joules / body_.facts().adapter_share;

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -61,10 +62,21 @@ class BodyExecutor final : public Executor {
   // Error::Unsupported if the machine has no body, Error::Invalid for surroundings or a cap that
   // are none.
   BodyExecutor(Executor& inner, const StepModel& model, BodyOptions options);
+  // Another model of the same box: its steps, for a time when none of the others' runs. inner's and model's lifetimes
+  // as above; what is returned belongs to this. Requires the same machine and number of boxes.
+  Executor& also(Executor& inner, const StepModel& model);
 
-  StepResult run(const Step& step, TimePoint start) override;
-  bool takes_runs() const override { return inner_.takes_runs(); }
-  void run(const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) override;
+  // Box thread. What goes wrong from now on, and what no longer does: every event of this fault ends now. They tell
+  // in the next window. inject throws Error::Invalid for a fault of a link that is not there. false: no such event.
+  void inject(FaultEvent event);
+  bool clear(const std::string& fault, TimePoint now);
+  const std::vector<FaultEvent>& faults() const { return options_.faults; }
+
+  StepResult run(const Step& step, TimePoint start) override { return run_of(seats_.front(), step, start); }
+  bool takes_runs() const override { return seats_.front().inner.takes_runs(); }
+  void run(const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) override {
+    run_of(seats_.front(), steps, start, until, times);
+  }
 
   // Box thread. The time now or next during which the box answers nothing: off or frozen by a
   // fault, or tripped by heat; empty if none is known. An end of TimePoint::max(): for good.
@@ -98,8 +110,30 @@ class BodyExecutor final : public Executor {
     friend bool operator==(const Sums&, const Sums&) = default;
   };
 
-  void prepare_links();
-  Kind& kind_of(const Sums& sums);
+  // One of the models.
+  struct Seat final : Executor {
+    Seat(BodyExecutor& body_, Executor& inner_, const StepModel& model_) : body(body_), inner(inner_), model(model_) {}
+    StepResult run(const Step& step, TimePoint start) override { return body.run_of(*this, step, start); }
+    bool takes_runs() const override { return inner.takes_runs(); }
+    void run(const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times) override {
+      body.run_of(*this, steps, start, until, times);
+    }
+
+    BodyExecutor& body;
+    Executor& inner;
+    const StepModel& model;
+    std::map<std::string, StepModel> links;  // by the name of a faulty link; the same names for all models
+    std::unordered_map<std::uint64_t, std::size_t> index;  // of kinds_; looked up, never iterated
+    Sums last_sums{.n_decoding = -1};
+    std::size_t last_kind = 0;
+  };
+
+  StepResult run_of(Seat& seat, const Step& step, TimePoint start);
+  void run_of(Seat& seat, const StepRun& steps, TimePoint start, TimePoint until, RunTimes& times);
+  void prepare_links(Seat& seat);
+  void find_outages();
+  void choose_link(TimePoint now);
+  Kind& kind_of(Seat& seat, const Sums& sums);
   Duration scaled(Kind& kind, Duration step);
   void work(Kind& kind, TimePoint from, TimePoint to);
   void pass(TimePoint now);
@@ -107,17 +141,12 @@ class BodyExecutor final : public Executor {
   void apply_faults();
   TimePoint window_end() const { return TimePoint((window_ + 1) * window_length_); }
 
-  Executor& inner_;
-  const StepModel& model_;
   BodyOptions options_;
-  std::map<std::string, StepModel> links_;  // by the name of a faulty link
+  std::deque<Seat> seats_;  // the first is this executor's own; they do not move
   Body body_;
   Duration window_length_;
   std::int64_t window_ = 0;
-  std::unordered_map<std::uint64_t, std::size_t> index_;  // of kinds_; looked up, never iterated
   std::vector<Kind> kinds_;
-  Sums last_sums_{.n_decoding = -1};
-  std::size_t last_kind_ = 0;
   std::vector<std::size_t> used_;  // in this window, in the order of first use
   // In this window.
   Hertz clock_;

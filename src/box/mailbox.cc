@@ -34,6 +34,52 @@ std::vector<StreamEvent> TokenStream::wait() {
   return std::exchange(events_, {});
 }
 
+void Bell::ring() {
+  {
+    const std::lock_guard lock(mutex_);
+    ringing_ = true;
+  }
+  rung_.notify_one();
+}
+
+void Bell::wait(Clock& clock, TimePoint until) {
+  std::unique_lock lock(mutex_);
+  const auto rung = [&] { return ringing_; };
+  if (until == TimePoint::max()) {
+    rung_.wait(lock, rung);
+  } else {
+    rung_.wait_for(lock, std::max(Duration(0), until - clock.now()), rung);
+  }
+  ringing_ = false;
+}
+
+void Errands::post(std::function<void()> errand) {
+  {
+    const std::lock_guard lock(mutex_);
+    errands_.push_back(std::move(errand));
+  }
+  bell_.ring();
+}
+
+void Errands::run() {
+  std::vector<std::function<void()>> errands;
+  {
+    const std::lock_guard lock(mutex_);
+    errands.swap(errands_);
+  }
+  for (const std::function<void()>& errand : errands) errand();
+}
+
+void Mailbox::arrived() {
+  arrived_.notify_one();
+  if (bell_ != nullptr) bell_->ring();
+}
+
+bool Mailbox::closed() const {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
 SeqId Mailbox::submit(Request request, std::shared_ptr<TokenStream> stream) {
   SeqId id = 0;
   bool refused = false;
@@ -50,7 +96,7 @@ SeqId Mailbox::submit(Request request, std::shared_ptr<TokenStream> stream) {
   if (refused) {
     stream->push({.kind = StreamEvent::Kind::Refused, .admission = Admission::QueueFull});
   } else {
-    arrived_.notify_one();
+    arrived();
   }
   return id;
 }
@@ -61,7 +107,7 @@ void Mailbox::cancel(SeqId seq) {
     if (!streams_.contains(seq)) return;  // over, or never accepted
     commands_.emplace_back(Cancel{seq});
   }
-  arrived_.notify_one();
+  arrived();
 }
 
 void Mailbox::close() {
@@ -69,7 +115,7 @@ void Mailbox::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
   }
-  arrived_.notify_one();
+  arrived();
 }
 
 std::vector<Command> Mailbox::take(TimePoint now) {

@@ -62,8 +62,36 @@ class Posted {
   T value_{};
 };
 
+// Wakes the one thread that waits for any of several doors: a ring is never lost.
+class Bell {
+ public:
+  void ring();  // any thread
+  // Returns after a ring since the last return, or at `until` of the clock. One thread.
+  void wait(Clock& clock, TimePoint until);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable rung_;
+  bool ringing_ = false;
+};
+
+// Things that another thread asks the box thread to do between two steps.
+class Errands {
+ public:
+  explicit Errands(Bell& bell) : bell_(bell) {}
+  void post(std::function<void()> errand);  // any thread
+  void run();                               // box thread: all that have been posted, in order
+
+ private:
+  Bell& bell_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> errands_;
+};
+
 class Mailbox final : public Arrivals, public Observer {
  public:
+  // bell: rung when there is something to take, for a thread that has several mailboxes; it must outlive this.
+  explicit Mailbox(Bell* bell = nullptr) : bell_(bell) {}
   // Any thread. Assigns request.id and returns it. A request without an arrival arrives when the
   // loop takes it. After close(), and while the loop is far behind, it is refused through the
   // stream as QueueFull.
@@ -75,6 +103,7 @@ class Mailbox final : public Arrivals, public Observer {
 
   // Box thread.
   std::vector<Command> take(TimePoint now) override;
+  bool closed() const;  // no more will come than what take() has now
   bool wait(Clock& clock) override;
   bool pause(Clock& clock, TimePoint until) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -84,7 +113,10 @@ class Mailbox final : public Arrivals, public Observer {
   // The stream of a live sequence; forgets it if this is its last event.
   std::shared_ptr<TokenStream> stream_of(SeqId seq, bool last);
 
-  std::mutex mutex_;
+  void arrived();
+
+  Bell* bell_;
+  mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<Command> commands_;
   std::unordered_map<SeqId, std::shared_ptr<TokenStream>> streams_;

@@ -34,6 +34,8 @@ std::string_view admission_name(Admission admission) {
       return "too long for the context";
     case Admission::NeverFits:
       return "never fits the KV";
+    case Admission::Unavailable:
+      return "unavailable";
     case Admission::Duplicate:
       return "duplicate";
   }

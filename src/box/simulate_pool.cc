@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "twin/memory_plan.h"
+#include "box/pool_memory.h"
 
 namespace tinderbox {
 namespace {
@@ -38,39 +38,6 @@ void verify(const Models& models, const SimulateOptions& options, const PoolOpti
   }
 }
 
-// What a model needs beside its KV, and what that takes.
-struct Need {
-  Bytes fixed, kv_per_token;
-  std::int64_t longest = 0, sequences = 0;
-  Bytes kv_of(std::int64_t tokens) const { return kv_per_token * static_cast<double>(tokens); }
-};
-
-Need need_of(const StepModel& model, const SimulateOptions& options) {
-  const TwinModel& twin = model.twin();
-  Need need;
-  need.longest = std::min<std::int64_t>(twin.model.n_ctx, longest_request(options.workload));
-  need.sequences = std::min(options.sequences_max.value_or(twin.stack.sequences_max), n_requests(options.workload));
-  const MemoryPlan plan = plan_memory(twin, model.footprint(), need.longest, std::max<std::int64_t>(1, need.sequences));
-  need.fixed = plan.weights + plan.activations + plan.runtime - host_memory(twin.machine, twin.stack.memory);
-  need.kv_per_token = plan.kv_per_token;
-  return need;
-}
-
-// Tokens of KV that each gets of `room`.
-std::vector<std::int64_t> share_kv(const std::vector<Need>& needs, Bytes room) {
-  Bytes fixed;
-  for (const Need& n : needs) fixed += n.fixed;
-  const Bytes even = (room - fixed) / static_cast<double>(needs.size());
-  const bool together = std::ranges::all_of(needs, [&](const Need& n) { return n.kv_of(n.longest) <= even; });
-  std::vector<std::int64_t> tokens;
-  for (const Need& n : needs) {
-    const Bytes most = n.kv_of(n.longest * std::max<std::int64_t>(1, n.sequences));
-    const Bytes kv = std::min(most, together ? even : room - n.fixed);
-    tokens.push_back(static_cast<std::int64_t>(std::max(0.0, kv / n.kv_per_token)));
-  }
-  return tokens;
-}
-
 void require_room(const std::vector<PoolMember>& members, std::int64_t room) {
   std::int64_t pinned = 0;
   for (const PoolMember& m : members) pinned += m.memory.pinned ? m.memory.bytes : 0;
@@ -95,8 +62,6 @@ BytesPerSecond load_rate_of(const Machine& machine, const PoolOptions& pool) {
                        machine.id));
 }
 
-std::int64_t whole(Bytes bytes) { return static_cast<std::int64_t>(std::ceil(bytes.value())); }
-
 }  // namespace
 
 PoolSimulation simulate_pool(const Models& models, const SimulateOptions& options, const PoolOptions& pool,
@@ -105,13 +70,13 @@ PoolSimulation simulate_pool(const Models& models, const SimulateOptions& option
   verify(models, options, pool);
   const TwinModel& first = models.front()->twin();
   const BytesPerSecond rate = load_rate_of(first.machine, pool);
-  Bytes host;
-  std::vector<Need> needs;
+  std::vector<MemoryNeed> needs;
   for (const auto& model : models) {
-    host = std::max(host, host_memory(first.machine, model->twin().stack.memory));
-    needs.push_back(need_of(*model, options));
+    const std::int64_t sequences = std::min<std::int64_t>(
+        options.sequences_max.value_or(model->twin().stack.sequences_max), n_requests(options.workload));
+    needs.push_back(memory_need(*model, longest_request(options.workload), std::max<std::int64_t>(1, sequences)));
   }
-  const Bytes room = first.machine.memory_safe - host;
+  const Bytes room = memory_room(models);
   PoolSimulation simulation;
   simulation.kv_tokens = options.kv_tokens ? std::vector<std::int64_t>(models.size(), *options.kv_tokens)
                                            : share_kv(needs, room);
@@ -122,7 +87,7 @@ PoolSimulation simulate_pool(const Models& models, const SimulateOptions& option
     of_this.kv_tokens = simulation.kv_tokens[i];
     PoolMember member{.model = models[i].get(), .scheduler = scheduler_of(*models[i], of_this)};
     if (!pool.mix.empty()) member.share = pool.mix[i];
-    member.memory = {.bytes = whole(needs[i].fixed + needs[i].kv_of(simulation.kv_tokens[i])),
+    member.memory = {.bytes = needs[i].bytes_with(simulation.kv_tokens[i]),
                      .load = to_duration(models[i]->footprint().weights / rate),
                      .pinned = !pool.pinned.empty() && pool.pinned[i]};
     context = std::min<std::int64_t>(context, member.scheduler.limits().context_max);

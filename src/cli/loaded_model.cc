@@ -37,10 +37,10 @@ std::string LoadedModel::id() const {
 }
 
 KvPool LoadedModel::kv_pool() const {
-  return {engine->options().kv_blocks, engine->options().kv_block_tokens};
+  return {engine_options.kv_blocks, engine_options.kv_block_tokens};
 }
 
-LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
+LoadedModel open_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
                             std::int32_t step_tokens_max) {
   LoadedModel model;
   model.file = std::make_shared<const Gguf>(Gguf::open(options.file));
@@ -52,15 +52,21 @@ LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequen
   // KV for a handful of full contexts; more sequences share it, since few fill theirs.
   const std::int64_t full_contexts = std::min<std::int64_t>(sequences_max, 4);
   const std::int64_t blocks = full_contexts * ((context + kBlockTokens - 1) / kBlockTokens);
-  model.engine = std::make_unique<Engine>(
-      model.file, EngineOptions{.n_threads = options.threads,
-                                .kv_blocks = static_cast<std::int32_t>(blocks),
-                                .kv_block_tokens = kBlockTokens,
-                                .step_tokens_max = step_tokens_max,
-                                .sequences_max = sequences_max});
+  model.engine_options = {.n_threads = options.threads,
+                          .kv_blocks = static_cast<std::int32_t>(blocks),
+                          .kv_block_tokens = kBlockTokens,
+                          .step_tokens_max = step_tokens_max,
+                          .sequences_max = sequences_max};
   model.limits = {.step_tokens_max = step_tokens_max,
                   .sequences_max = sequences_max,
                   .context_max = static_cast<std::int32_t>(context)};
+  return model;
+}
+
+LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
+                            std::int32_t step_tokens_max) {
+  LoadedModel model = open_model_file(options, sequences_max, step_tokens_max);
+  model.engine = std::make_unique<Engine>(model.file, model.engine_options);
   return model;
 }
 

@@ -15,7 +15,8 @@ namespace tinderbox::cli {
 struct LoadedModel {
   std::shared_ptr<const Gguf> file;
   std::unique_ptr<const TextCodec> codec;
-  std::unique_ptr<Engine> engine;
+  EngineOptions engine_options;
+  std::unique_ptr<Engine> engine;  // empty: only opened
   Limits limits;
 
   std::string id() const;  // the file's name in lower case, without .gguf: general.name is often a
@@ -25,6 +26,9 @@ struct LoadedModel {
 
 // Throws Error if the file is not a model that this version runs, or if the KV of `sequences` full
 // contexts does not fit this computer. context 0: the model's, at most 8,192 tokens.
+LoadedModel open_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
+                            std::int32_t step_tokens_max);
+// The same with its engine.
 LoadedModel load_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
                             std::int32_t step_tokens_max);
 

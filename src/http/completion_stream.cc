@@ -99,6 +99,9 @@ void CompletionStream::refuse(Admission admission, HttpResponse& response) {
           "or a smaller max_tokens",
           {}, "kv_memory_exceeded");
       break;
+    case Admission::Unavailable:
+      refusal = error_response(503, "the model could not be loaded; /box/models says why", {}, "model_unavailable");
+      break;
     case Admission::Accepted:
     case Admission::Duplicate:
       CHECK(false && "a refusal without a reason");  // ids are given out by the mailbox, once each

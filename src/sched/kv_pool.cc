@@ -94,6 +94,11 @@ void KvPool::drop(PrefixCache::Node root, std::span<const KeyRun> keys) {
   take_back(cache_.drop(root, keys, returned_), n_before);
 }
 
+void KvPool::forget() {
+  const std::size_t n_before = returned_.size();
+  take_back(cache_.evict(cache_.n_idle(), returned_), n_before);
+}
+
 std::span<const BlockId> KvPool::blocks(SeqId seq) const {
   const auto it = held_.find(seq);
   if (it == held_.end()) return {};

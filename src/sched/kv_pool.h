@@ -40,6 +40,8 @@ class KvPool {
   void leave(SeqId seq, PrefixCache::Node node, std::int64_t from, std::int64_t to);
   // Forgets what nobody uses of this beginning; see PrefixCache::drop.
   void drop(PrefixCache::Node root, std::span<const KeyRun> keys);
+  // Forgets all that nobody uses: the memory behind the blocks goes.
+  void forget();
   PrefixCache& cache() { return cache_; }
   const PrefixCache& cache() const { return cache_; }
   // In order of position; valid until the sequence's next grow or release. Empty if it holds none.

@@ -56,6 +56,46 @@ void ModelPool::rest(std::size_t model, TimePoint now) {
   settle(now);
 }
 
+void ModelPool::drop(std::size_t model, TimePoint now) {
+  Entry& entry = entries_[model];
+  if (models_[model].pinned || entry.state != State::Ready) return;
+  if (entry.works) {
+    entry.state = State::Closed;
+    return;
+  }
+  ++entry.counters.evictions;
+  unload(model);
+  settle(now);
+}
+
+bool ModelPool::pin(std::size_t model, bool pinned, TimePoint now) {
+  if (models_[model].pinned == pinned) return true;
+  if (pinned) {
+    // Every other one must still fit beside all that stay.
+    std::int64_t stay = models_[model].bytes, largest = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (i == model) continue;
+      if (models_[i].pinned) {
+        stay += models_[i].bytes;
+      } else {
+        largest = std::max(largest, models_[i].bytes);
+      }
+    }
+    if (largest > bytes_ - stay) return false;
+    Entry& entry = entries_[model];
+    if (entry.state == State::Closed && !entry.wanted) {
+      entry.state = State::Ready;  // it was to go, and now is not
+    } else if (entry.state == State::Absent || entry.state == State::Closed) {
+      models_[model].pinned = true;
+      want(model, now);
+      return true;
+    }
+  }
+  models_[model].pinned = pinned;
+  settle(now);
+  return true;
+}
+
 std::vector<std::size_t> ModelPool::advance(TimePoint now) {
   std::vector<std::size_t> loaded;
   for (std::size_t i = 0; i < size(); ++i) {
@@ -142,7 +182,7 @@ void ModelPool::verify() const {
   for (std::size_t i = 0; i < size(); ++i) {
     const Entry& e = entries_[i];
     used += e.state == State::Absent ? 0 : models_[i].bytes;
-    CHECK(!models_[i].pinned || e.state == State::Ready);
+    CHECK(!models_[i].pinned || e.state == State::Ready || e.state == State::Loading || e.wanted);
     CHECK(!e.works || e.state == State::Ready || e.state == State::Closed);
     CHECK(e.works || e.state != State::Closed);
     CHECK(e.wanted == (std::ranges::count(queue_, i) == 1));

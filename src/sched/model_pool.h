@@ -4,7 +4,7 @@
 // Models are loaded in the order in which they came to be wanted, as many at a time as fit. For the first that does
 // not fit others give way, those that rest first, of these the longest unused; one that works is closed: it takes
 // nothing new, and goes when it has done what it had. Whoever is wanted is therefore loaded in the end, however busy
-// the others are. Pinned ones are there from the beginning, and stay.
+// the others are. Pinned ones are there from the beginning, or from when they are pinned, and stay.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,12 @@ class ModelPool {
   bool want(std::size_t model, TimePoint now);
   // It has done what it had.
   void rest(std::size_t model, TimePoint now);
+  // It is not to be kept: goes when it has done what it had, at once if that is nothing. Nothing happens to one that
+  // is pinned or not there, and one that is loading comes first.
+  void drop(std::size_t model, TimePoint now);
+  // Whether it stays. false: that cannot be: others that are pinned leave no room for it, or it would leave none for
+  // another; nothing changed. One that is pinned and not there is wanted.
+  bool pin(std::size_t model, bool pinned, TimePoint now);
   // Those whose load is over by then: there, and working on what waited for them, even if they are Closed at once
   // because others wait.
   std::vector<std::size_t> advance(TimePoint now);
@@ -46,6 +52,7 @@ class ModelPool {
 
   std::size_t size() const { return models_.size(); }
   State state(std::size_t model) const { return entries_[model].state; }
+  const Model& model(std::size_t model) const { return models_[model]; }
   std::int64_t bytes() const { return bytes_; }
   std::int64_t bytes_used() const { return used_; }
   std::int64_t bytes_peak() const { return peak_; }

@@ -92,6 +92,38 @@ TEST(ModelPool, WhoRestsTooLongIsUnloaded) {
   pool.verify();
 }
 
+TEST(ModelPool, WhatIsDroppedGoesWhenItIsDone) {
+  ModelPool pool(10, {{5, kLoad}, {5, kLoad, true}});
+  EXPECT_TRUE(pool.want(0, at(1)));
+  pool.drop(0, at(2));
+  EXPECT_EQ(pool.state(0), State::Closed);
+  pool.rest(0, at(3));
+  EXPECT_EQ(pool.state(0), State::Absent);
+  pool.drop(1, at(4));
+  EXPECT_EQ(pool.state(1), State::Ready) << "pinned";
+  EXPECT_FALSE(pool.want(0, at(5)));
+  pool.verify();
+  EXPECT_EQ(pool.advance(at(15)), std::vector<std::size_t>{0});
+  pool.rest(0, at(16));
+  pool.drop(0, at(17));
+  EXPECT_EQ(pool.state(0), State::Absent) << "at rest: at once";
+  pool.verify();
+}
+
+TEST(ModelPool, PinsAreRefusedThatLeaveNoRoom) {
+  ModelPool pool(10, {{5, kLoad}, {5, kLoad}, {4, kLoad}});
+  EXPECT_TRUE(pool.pin(0, true, at(1)));
+  EXPECT_FALSE(pool.pin(1, true, at(1))) << "the third would never find room";
+  EXPECT_EQ(pool.state(2), State::Absent);
+  EXPECT_TRUE(pool.pin(0, false, at(2)));
+  EXPECT_TRUE(pool.pin(2, true, at(3)));
+  EXPECT_EQ(pool.state(2), State::Loading) << "and the longest unused has gone";
+  pool.verify();
+  pool.advance(at(13));
+  EXPECT_EQ(pool.state(2), State::Ready);
+  pool.verify();
+}
+
 // Whatever is wanted and whoever rests, in any order: memory is never too little, and once nothing new comes and all
 // work ends, everybody who was wanted has been there.
 TEST(ModelPool, EverybodyWhoIsWantedIsLoadedInTheEnd) {
@@ -118,7 +150,16 @@ TEST(ModelPool, EverybodyWhoIsWantedIsLoadedInTheEnd) {
       now += static_cast<int>(random.range(0, 5));
       advance();
       const auto i = static_cast<std::size_t>(random.range(0, std::ssize(models) - 1));
-      if (random.range(0, 1) == 0) {
+      if (random.range(0, 5) == 0) {
+        pool.drop(i, at(now));
+      } else if (random.range(0, 5) == 0) {
+        const State before = pool.state(i);
+        const bool pin = random.range(0, 1) == 0;
+        // One that is pinned and not there is wanted.
+        if (pool.pin(i, pin, at(now)) && pin && before != State::Ready && pool.state(i) != State::Ready) {
+          waiting.insert(i);
+        }
+      } else if (random.range(0, 1) == 0) {
         (pool.want(i, at(now)) ? working : waiting).insert(i);
       } else if (working.erase(i) > 0) {
         pool.rest(i, at(now));

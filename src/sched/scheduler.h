@@ -40,7 +40,8 @@ struct Limits {
   std::int32_t context_max = 8192;      // prompt + generated of one sequence
 };
 
-enum class Admission : std::uint8_t { Accepted, QueueFull, TooLong, NeverFits, Duplicate };
+// Unavailable: what would run it could not be made ready; said by whoever owns the scheduler.
+enum class Admission : std::uint8_t { Accepted, QueueFull, TooLong, NeverFits, Duplicate, Unavailable };
 
 struct SchedulerCounters {
   std::int64_t submitted = 0, accepted = 0, refused = 0, finished = 0, cancelled = 0,
@@ -68,6 +69,9 @@ class Scheduler {
   bool reserve(const Request& request);
   // Frees the KV of a sequence that has ended and stayed. false: there is none.
   bool release(SeqId seq);
+  // What it knows of beginnings is gone: the memory behind its KV is another's now. Requires idle(), and that nothing
+  // is set aside or has stayed.
+  void forget();
   // Ends the sequence now and frees its KV, or, if it is in the open step, when that completes (the
   // step's spans stay valid). The event is given out by the next complete() or take_cancelled().
   // false: unknown or already finished.

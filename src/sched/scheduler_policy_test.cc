@@ -320,6 +320,27 @@ TEST(Slots, KeepTheirLastSequenceAndOnlyThat) {
   EXPECT_EQ(n_past(7, {{2, 10}}), 0);
 }
 
+// Under every policy: once the memory is another's, nothing of what was in it is found again.
+TEST(Forgetting, LeavesNothingToFind) {
+  for (const Policy& policy : policies()) {
+    Scheduler scheduler({.sequences_max = 2}, KvPool(100, 1), policy);
+    const auto n_past = [&](SeqId id) {
+      Step open;
+      scheduler.submit(with_contents(id, {{1, 10}}, 1));
+      step(scheduler, 0, &open);
+      return open.items[0].n_past;
+    };
+    EXPECT_EQ(n_past(1), 0);
+    const auto found = n_past(2);
+    EXPECT_EQ(found > 0, policy.prefix_cache) << policy.name;
+    scheduler.forget();
+    scheduler.verify();
+    EXPECT_EQ(n_past(3), 0) << policy.name;
+    EXPECT_EQ(n_past(4), found) << policy.name;
+    scheduler.verify();
+  }
+}
+
 TEST(Slots, ASequenceHoldsAllItCanNeedAndIsNotPreempted) {
   Scheduler scheduler({.sequences_max = 4}, KvPool(20, 1), policy_named("ollama", "test"));
   for (SeqId id = 1; id <= 3; ++id) scheduler.submit(sized(id, 3, 8));

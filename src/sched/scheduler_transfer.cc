@@ -56,4 +56,10 @@ bool Scheduler::release(SeqId seq) {
   return true;
 }
 
+void Scheduler::forget() {
+  CHECK(idle() && !run_open_ && reserved_.empty() && stayed_.empty());
+  kv_.forget();
+  for (Slot& slot : slots_) slot.keys.clear();
+}
+
 }  // namespace tinderbox
