@@ -10,9 +10,11 @@
 namespace tinderbox {
 
 struct Reading {
+  enum class Kind : unsigned char { Gauge, Counter };
   std::string name, help;  // of Prometheus
   std::vector<std::pair<std::string, std::string>> labels;
   double value = 0;
+  Kind kind = Kind::Gauge;  // of all of one name
 };
 
 // By the names of NVIDIA's dcgm-exporter where it has them, else tinderbox_*; units as in the names

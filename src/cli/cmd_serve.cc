@@ -192,11 +192,8 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
 
   Mailbox mailbox;
-  Metrics metrics({.model = box->served.id,
-                   .version = TINDERBOX_VERSION,
-                   .as = box->served.as,
-                   .weightless = box->served.weightless},
-                  *box->scheduler);
+  Metrics metrics({.version = TINDERBOX_VERSION, .as = box->served.as});
+  Observer& counts = metrics.of_model(box->served.id, *box->scheduler, {.weightless = box->served.weightless});
   const Roster roster({{.info = box->served, .mailbox = &mailbox, .codec = box->codec.get()}});
   OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});
   RouteTable routes;
@@ -209,7 +206,7 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   write_port(options.port_file, server.port());
   if (box->body) metrics.read_from([&] { return readings(idle_sensors(*box->shown.get(), box->clock.now())); });
   std::optional<Outages> outages;
-  std::vector<Observer*> watching = {&metrics, &mailbox};
+  std::vector<Observer*> watching = {&counts, &mailbox};
   if (box->body) watching.push_back(&outages.emplace(mailbox, *box->body));
   ObserverList observers(std::move(watching));
   Arrivals& arrivals = outages ? static_cast<Arrivals&>(*outages) : mailbox;

@@ -108,7 +108,7 @@ class EchoBox {
  public:
   explicit EchoBox(EchoOptions o = {})
       : scheduler_(o.limits, KvPool(o.n_blocks, 16)),
-        metrics_({.model = "echo", .version = "0.0.1", .as = "dgx-spark"}, scheduler_),
+        metrics_({.version = "0.0.1", .as = "dgx-spark"}),
         roster_({{.info = {.id = "echo",
                            .created_unix = 1600000000,
                            .context_max = o.limits.context_max,
@@ -116,7 +116,7 @@ class EchoBox {
                   .mailbox = &mailbox_,
                   .codec = &codec_}}),
         api_(roster_, {.version = "0.0.1", .seed = 7, .now_unix = [] { return std::int64_t{1700000000}; }}),
-        observers_({&metrics_, &mailbox_}),
+        observers_({&metrics_.of_model("echo", scheduler_), &mailbox_}),
         thread_([this] { run_loop(scheduler_, executor_, mailbox_, clock_, observers_); }) {
     api_.add_to(routes_);
     add_server_pages(routes_, "0.0.1", metrics_, {{"index.html", "<!doctype html>", ""}, {"app.js", "let a;", ""}});
@@ -190,7 +190,7 @@ inline double metric(const std::string& text, const std::string& name) {
 inline double n_finished(const std::string& text, const std::string& reason) {
   return metric(
       text,
-      R"(vllm:request_success_total{engine="0",model_name="echo",finished_reason=")" + reason);
+      R"(vllm:request_success_total{engine="0",finished_reason=")" + reason + "\"");
 }
 
 }  // namespace tinderbox

@@ -1,8 +1,7 @@
-// What the box does, as Prometheus metrics: vLLM's names, so that its dashboards fit, and
-// tinderbox_* for what only a twin has. Observed on the box thread; text() may be called from any
-// thread.
+// What the box does, as Prometheus metrics: vLLM's names for each model's traffic, so that its dashboards fit, and
+// tinderbox_* for what only a twin has. Models are observed on the box thread; text() may be called from any thread.
 //
-// In an ObserverList put it before the Mailbox: then a client that has its last token finds it
+// In an ObserverList put a model's observer before the Mailbox: then a client that has its last token finds it
 // counted. Latencies count from the moment the loop took a request in, so they leave out the rest
 // of the step that was running when it came.
 #pragma once
@@ -18,26 +17,31 @@
 namespace tinderbox {
 
 struct MetricsOptions {
-  std::string model;  // label model_name
   std::string version;
   std::string as;  // the machine whose pace is kept; empty: none
-  bool weightless = false;
 };
 
-class Metrics final : public Observer {
+// What a model's metrics say beside its traffic.
+struct ModelLabels {
+  bool weightless = false;
+  std::string kv_format = "auto";  // vLLM's cache_dtype
+};
+
+class Metrics {
  public:
-  // scheduler is read on the box thread only and must outlive the loop.
-  Metrics(MetricsOptions options, const Scheduler& scheduler);
-  ~Metrics() override;
+  explicit Metrics(const MetricsOptions& options);
+  ~Metrics();
 
-  // Before anything is observed. read: called for each text(), from its thread; gauges like the others.
+  // Who observes the model of this name, from now on with this scheduler, which is read on the box thread only and
+  // must live until left() or as long as this. A model that comes back goes on counting where it left; the observer
+  // stays the same one. Called from one thread at a time, and not while the model of this name runs.
+  Observer& of_model(const std::string& name, const Scheduler& scheduler, const ModelLabels& labels = {});
+  // The model is not in memory any more: what it counted stays, its gauges are 0. Requires that it was there.
+  void left(const std::string& name);
+
+  // Before anything is observed. read: called for each text(), from its thread; no two with one name and the same
+  // labels, none with a name of this file's.
   void read_from(std::function<std::vector<Reading>()> read);
-
-  // Box thread.
-  void on_admission(const Request& request, Admission admission, TimePoint now) override;
-  void on_step(const Step& step, TimePoint start, const StepResult& result,
-               const Scheduler& scheduler) override;
-  void on_token(const TokenEvent& event, TimePoint now) override;
 
   // The exposition format, text/plain; version=0.0.4.
   std::string text() const;

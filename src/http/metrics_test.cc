@@ -24,9 +24,9 @@ TEST(Metrics, CountWhatTheBoxDid) {
   has("vllm:num_requests_waiting" + labels + "0");
   has("vllm:kv_cache_usage_perc" + labels + "0");
   has("vllm:num_preemptions_total" + labels + "0");
-  has(R"(vllm:request_success_total{engine="0",model_name="echo",finished_reason="length"} 1)");
-  has(R"(vllm:request_success_total{engine="0",model_name="echo",finished_reason="stop"} 1)");
-  has(R"(vllm:request_success_total{engine="0",model_name="echo",finished_reason="abort"} 0)");
+  has(R"(vllm:request_success_total{engine="0",finished_reason="length",model_name="echo"} 1)");
+  has(R"(vllm:request_success_total{engine="0",finished_reason="stop",model_name="echo"} 1)");
+  has(R"(vllm:request_success_total{engine="0",finished_reason="abort",model_name="echo"} 0)");
   has("vllm:time_to_first_token_seconds_count" + labels + "2");
   has(R"(vllm:time_to_first_token_seconds_bucket{engine="0",model_name="echo",le="0.005"} 0)");
   has(R"(vllm:time_to_first_token_seconds_bucket{engine="0",model_name="echo",le="0.02"} 2)");
@@ -38,7 +38,7 @@ TEST(Metrics, CountWhatTheBoxDid) {
   has("vllm:iteration_tokens_total_sum" + labels + "12");  // 5 + 3 prompt tokens, 4 decoding steps
   has("tinderbox_steps_total" + labels + "6");
   has("tinderbox_lateness_seconds_total" + labels + "0");
-  has(R"(tinderbox_paced{engine="0",model_name="echo",as="dgx-spark"} 1)");
+  has(R"(tinderbox_paced{as="dgx-spark"} 1)");
   EXPECT_NEAR(metric(text, "tinderbox_busy_seconds_total{"), 0.06, 1e-12);
   EXPECT_NEAR(metric(text, "vllm:e2e_request_latency_seconds_sum{"), 0.06, 1e-12);
   EXPECT_NEAR(metric(text, "vllm:inter_token_latency_seconds_sum{"), 0.04, 1e-12);
@@ -46,13 +46,14 @@ TEST(Metrics, CountWhatTheBoxDid) {
 
 TEST(Metrics, LatenessIsShown) {
   const Scheduler scheduler({}, KvPool(4, 16));
-  Metrics metrics({.model = "m", .version = "1", .as = "dgx-spark", .weightless = true}, scheduler);
+  Metrics metrics({.version = "1", .as = "dgx-spark"});
+  Observer& model = metrics.of_model("m", scheduler, {.weightless = true});
   const Step step{.items = {}, .n_tokens = 1};
   StepResult result;
   result.end = TimePoint(std::chrono::milliseconds(30));
-  metrics.on_step(step, {}, result, scheduler);
+  model.on_step(step, {}, result, scheduler);
   result.lateness = std::chrono::milliseconds(20);
-  metrics.on_step(step, {}, result, scheduler);
+  model.on_step(step, {}, result, scheduler);
   EXPECT_EQ(metric(metrics.text(), "tinderbox_late_steps_total{"), 1);
   EXPECT_NEAR(metric(metrics.text(), "tinderbox_lateness_seconds_total{"), 0.02, 1e-12);
   EXPECT_EQ(metric(metrics.text(), "tinderbox_weightless{"), 1);
@@ -60,7 +61,8 @@ TEST(Metrics, LatenessIsShown) {
 
 TEST(Metrics, PrefixHitsAreCountedInTokens) {
   Scheduler scheduler({}, KvPool(8, 16), policy_named("vllm", "test"));
-  Metrics metrics({}, scheduler);
+  Metrics metrics({});
+  Observer& model = metrics.of_model("m", scheduler);
   for (SeqId id = 1; id <= 2; ++id) {
     Request request;
     request.id = id;
@@ -71,16 +73,105 @@ TEST(Metrics, PrefixHitsAreCountedInTokens) {
     const std::vector<TokenId> sampled = {0};
     scheduler.complete(scheduler.schedule(), sampled);
   }
-  metrics.on_step({}, {}, {}, scheduler);
+  model.on_step({}, {}, {}, scheduler);
   EXPECT_EQ(metric(metrics.text(), "vllm:prefix_cache_queries_total{"), 80);
   EXPECT_EQ(metric(metrics.text(), "vllm:prefix_cache_hits_total{"), 32);
 }
 
 TEST(Metrics, RefusalsAreCounted) {
   const Scheduler scheduler({}, KvPool(4, 16));
-  Metrics metrics({}, scheduler);
-  metrics.on_admission({}, Admission::QueueFull, {});
+  Metrics metrics({});
+  Observer& model = metrics.of_model("m", scheduler);
+  model.on_admission({}, Admission::QueueFull, {});
   EXPECT_EQ(metric(metrics.text(), "tinderbox_requests_refused_total{"), 1);
+}
+
+// One request of three prompt and two generated tokens, in steps of 10 ms.
+void serve_one(Scheduler& scheduler, Observer& model, SeqId id) {
+  Request request;
+  request.id = id;
+  request.n_prompt = 3;
+  request.n_gen_max = 2;
+  model.on_admission(request, scheduler.submit(request), {});
+  TimePoint now;
+  const std::vector<TokenId> sampled = {0};
+  while (!scheduler.idle()) {
+    const Step step = scheduler.schedule();
+    StepResult result;
+    result.end = now + std::chrono::milliseconds(10);
+    model.on_step(step, now, result, scheduler);
+    now = result.end;
+    for (const TokenEvent& event : scheduler.complete(step, sampled)) model.on_token(event, now);
+  }
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST(Metrics, ModelsShareFamiliesAndKeepTheirOwnCounts) {
+  Metrics metrics({});
+  Scheduler a({}, KvPool(8, 16)), b({}, KvPool(16, 16));
+  serve_one(a, metrics.of_model("a", a), 1);
+  Observer& of_b = metrics.of_model("b", b);
+  serve_one(b, of_b, 1);
+  serve_one(b, of_b, 2);
+  const std::string text = metrics.text();
+  EXPECT_EQ(metric(text, R"(vllm:generation_tokens_total{engine="0",model_name="a"})"), 2);
+  EXPECT_EQ(metric(text, R"(vllm:generation_tokens_total{engine="0",model_name="b"})"), 4);
+  EXPECT_EQ(metric(text, R"(vllm:time_per_output_token_seconds_count{engine="0",model_name="b"})"), 2);
+  for (const char* family : {"vllm:generation_tokens_total", "vllm:request_success_total", "vllm:cache_config_info",
+                             "vllm:iteration_tokens_total", "tinderbox_build_info"}) {
+    EXPECT_EQ(count_of(text, "# TYPE " + std::string(family) + " "), 1U) << family;
+    EXPECT_EQ(count_of(text, "# HELP " + std::string(family) + " "), 1U) << family;
+  }
+}
+
+TEST(Metrics, AModelThatComesBackGoesOnCounting) {
+  Metrics metrics({});
+  const std::string label = R"({engine="0",model_name="m"})";
+  Observer* first = nullptr;
+  {
+    Scheduler scheduler({}, KvPool(8, 16));
+    first = &metrics.of_model("m", scheduler);
+    serve_one(scheduler, *first, 1);
+    Request waits;
+    waits.id = 2;
+    waits.n_prompt = 3;
+    waits.n_gen_max = 2;
+    first->on_admission(waits, scheduler.submit(waits), {});
+    EXPECT_EQ(metric(metrics.text(), "vllm:num_requests_waiting" + label), 1);
+    metrics.left("m");
+  }
+  EXPECT_EQ(metric(metrics.text(), "vllm:num_requests_waiting" + label), 0);
+  EXPECT_EQ(metric(metrics.text(), "tinderbox_model_loaded" + label), 0);
+  Scheduler scheduler({}, KvPool(4, 16));
+  EXPECT_EQ(&metrics.of_model("m", scheduler), first);
+  serve_one(scheduler, *first, 1);
+  const std::string text = metrics.text();
+  EXPECT_EQ(metric(text, "vllm:generation_tokens_total" + label), 4);
+  EXPECT_EQ(metric(text, "tinderbox_model_loaded" + label), 1);
+  EXPECT_EQ(count_of(text, "\nvllm:cache_config_info{"), 1U) << "of the pool that is";
+  EXPECT_NE(text.find(R"(num_gpu_blocks="4")"), std::string::npos);
+}
+
+// What is read is shown as it is told, label by label in its order, and no longer than it is told.
+TEST(Metrics, ReadingsKeepTheirKindAndOrder) {
+  Metrics metrics({});
+  std::vector<Reading> now = {{"x_total", "help", {{"z", "1"}, {"a", "\"2\""}}, 3, Reading::Kind::Counter},
+                              {"y", "help", {}, 1.5},
+                              {"x_total", "help", {{"z", "2"}}, 4, Reading::Kind::Counter}};
+  metrics.read_from([&] { return now; });
+  const std::string text = metrics.text();
+  EXPECT_NE(text.find("# HELP x_total help\n# TYPE x_total counter\nx_total{z=\"1\",a=\"\\\"2\\\"\"} 3\n"
+                      "x_total{z=\"2\"} 4\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("# TYPE y gauge\ny 1.5\n"), std::string::npos) << text;
+  now.clear();
+  EXPECT_EQ(metrics.text().find("x_total"), std::string::npos);
 }
 
 }  // namespace

@@ -312,7 +312,7 @@ Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Lo
   Answerer answerer(workshop, plan, clock, [&](const Body& body) { watch.see(body); });
   Scheduler scheduler = scheduler_of(plan);
   Mailbox mailbox;
-  Metrics metrics({.model = "sim", .version = "0", .as = "sim"}, scheduler);
+  Metrics metrics({.version = "0", .as = "sim"});
   const Roster roster({{.info = {.id = "sim", .context_max = std::max(2, plan.limits.context_max), .as = "sim"},
                         .mailbox = &mailbox,
                         .codec = &answerer.codec()}});
@@ -336,7 +336,7 @@ Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Lo
   if (plan.closes_early) clock.at(plan.closes, [&] { door.close(); });
   Spoiled executor(answerer.executor(), saboteur, [&] { return clients.any_unread(); });
   Meddler to_laws(laws, Meddler::Of::Laws, saboteur),
-      to_metrics(metrics, Meddler::Of::Metrics, saboteur),
+      to_metrics(metrics.of_model("sim", scheduler), Meddler::Of::Metrics, saboteur),
       to_mailbox(mailbox, Meddler::Of::Mailbox, saboteur);
   LeakyObserver leak(scheduler, saboteur);
   std::vector<Observer*> watching = {&to_laws, &to_metrics, &books, &to_mailbox, &leak};

@@ -210,7 +210,7 @@ void Clients::look(const Client&) {
   };
   const Tally& t = shown.tally;
   const std::string ended =
-      R"(vllm:request_success_total{engine="0",model_name="sim",finished_reason=)";
+      R"(vllm:request_success_total{engine="0",finished_reason=)";
   count(ended + R"("stop")", t.stops);
   count(ended + R"("length")", t.lengths);
   count(ended + R"("abort")", t.cancelled + t.expired);
