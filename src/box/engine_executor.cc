@@ -23,8 +23,21 @@ StepResult EngineExecutor::run(const Step& step, TimePoint start) {
     if (!item.samples) continue;
     const std::span<const float> row = logits.subspan(result.sampled.size() * n_vocab, n_vocab);
     const auto position = static_cast<std::int64_t>(item.history.size());
-    result.sampled.push_back(sample(row, *item.sampling, item.history, position));
+    Choice choice = choose(row, *item.sampling, item.history, position);
+    if (item.sampling->extras && item.sampling->extras->embeds) {
+      const std::span<const float> hidden = engine_.hidden();
+      const auto d_model = static_cast<std::size_t>(engine_.model().d_model);
+      const std::span<const float> state = hidden.subspan(result.sampled.size() * d_model, d_model);
+      if (!choice.detail) choice.detail = std::make_shared<TokenDetail>();
+      choice.detail->embedding.assign(state.begin(), state.end());
+    }
+    if (choice.detail) {
+      result.details.resize(result.sampled.size());
+      result.details.push_back(std::move(choice.detail));
+    }
+    result.sampled.push_back(choice.token);
   }
+  if (!result.details.empty()) result.details.resize(result.sampled.size());
   result.end = std::max(start, clock_.now());
   return result;
 }

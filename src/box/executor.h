@@ -2,6 +2,7 @@
 // the twin.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/clock.h"
@@ -12,6 +13,8 @@ namespace tinderbox {
 struct StepResult {
   TimePoint end{};               // when the step is over; the loop waits until then
   std::vector<TokenId> sampled;  // one token for each item that samples, in order
+  // Of each of these what its request asked to be told; empty if none did.
+  std::vector<std::shared_ptr<const TokenDetail>> details = {};
   Duration lateness{};  // how much later than the modelled machine would have ended (PacedExecutor)
 };
 

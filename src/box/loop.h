@@ -54,6 +54,7 @@ class ObserverList final : public Observer {
  public:
   explicit ObserverList(std::vector<Observer*> observers) : observers_(std::move(observers)) {}
   void add(Observer& observer) { observers_.push_back(&observer); }
+  void add_first(Observer& observer) { observers_.insert(observers_.begin(), &observer); }
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
                const Scheduler& scheduler) override;

@@ -53,6 +53,32 @@ void Bell::wait(Clock& clock, TimePoint until) {
   ringing_ = false;
 }
 
+void Broadcast::publish(Text text) {
+  std::vector<std::function<void()>> wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+    for (const auto& [id, wake] : followers_) wakes.push_back(wake);
+  }
+  for (const std::function<void()>& wake : wakes) wake();
+}
+
+Broadcast::Text Broadcast::latest() const {
+  const std::lock_guard lock(mutex_);
+  return text_;
+}
+
+std::uint64_t Broadcast::follow(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  followers_.emplace(++n_followers_, std::move(wake));
+  return n_followers_;
+}
+
+void Broadcast::leave(std::uint64_t follower) {
+  const std::lock_guard lock(mutex_);
+  followers_.erase(follower);
+}
+
 void Errands::post(std::function<void()> errand) {
   {
     const std::lock_guard lock(mutex_);
@@ -155,13 +181,29 @@ void Mailbox::on_admission(const Request& request, Admission admission, TimePoin
   }
 }
 
+void Mailbox::on_step(const Step& step, TimePoint, const StepResult& result, const Scheduler&) {
+  details_.clear();
+  if (result.details.empty()) return;
+  std::size_t i = 0;
+  for (const StepItem& item : step.items) {
+    if (!item.samples) continue;
+    if (result.details[i]) details_[item.seq] = result.details[i];
+    ++i;
+  }
+}
+
 void Mailbox::on_token(const TokenEvent& event, TimePoint now) {
   const bool last = event.finish != FinishReason::None;
+  std::shared_ptr<const TokenDetail> detail;
+  if (!details_.empty()) {
+    if (const auto it = details_.find(event.seq); it != details_.end() && event.token >= 0) detail = it->second;
+  }
   if (const auto stream = stream_of(event.seq, last)) {
     stream->push({.kind = last ? StreamEvent::Kind::Finished : StreamEvent::Kind::Token,
                   .token = event.token,
                   .finish = event.finish,
-                  .at = now});
+                  .at = now,
+                  .detail = detail});
   }
 }
 

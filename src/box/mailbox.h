@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ struct StreamEvent {
   TokenId token = -1;  // Token, and Finished if the last event carries one (-1: none)
   FinishReason finish = FinishReason::None;  // Finished
   TimePoint at{};
+  std::shared_ptr<const TokenDetail> detail = {};  // of the token, if the request asked to be told
 };
 
 // One request's events, from the box thread to one reader.
@@ -75,6 +77,23 @@ class Bell {
   bool ringing_ = false;
 };
 
+// The latest of a text, for everybody who follows it.
+class Broadcast {
+ public:
+  using Text = std::shared_ptr<const std::string>;
+  void publish(Text text);  // any thread
+  Text latest() const;      // null: nothing yet
+  // wake is called after every publish(), from its thread, until leave(); it must not block.
+  std::uint64_t follow(std::function<void()> wake);
+  void leave(std::uint64_t follower);
+
+ private:
+  mutable std::mutex mutex_;
+  Text text_;
+  std::unordered_map<std::uint64_t, std::function<void()>> followers_;  // their order is nobody's concern
+  std::uint64_t n_followers_ = 0;
+};
+
 // Things that another thread asks the box thread to do between two steps.
 class Errands {
  public:
@@ -107,6 +126,7 @@ class Mailbox final : public Arrivals, public Observer {
   bool wait(Clock& clock) override;
   bool pause(Clock& clock, TimePoint until) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
+  void on_step(const Step& step, TimePoint start, const StepResult& result, const Scheduler&) override;
   void on_token(const TokenEvent& event, TimePoint now) override;
 
  private:
@@ -120,6 +140,7 @@ class Mailbox final : public Arrivals, public Observer {
   std::condition_variable arrived_;
   std::vector<Command> commands_;
   std::unordered_map<SeqId, std::shared_ptr<TokenStream>> streams_;
+  std::unordered_map<SeqId, std::shared_ptr<const TokenDetail>> details_;  // box thread: of this step's tokens
   SeqId next_id_ = 1;
   bool closed_ = false;
 };

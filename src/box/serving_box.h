@@ -81,6 +81,8 @@ class ServingBox {
   ~ServingBox();
   // Before run(): the body that executors of members run on, if they do.
   void embody(BodyExecutor& body) { body_ = &body; }
+  // Likewise: one more who is told of a model, and must outlive this; before whoever asked is.
+  void observe(std::size_t model, Observer& observer) { seats_[model].observers.add_first(observer); }
 
   Mailbox& mailbox(std::size_t model) { return seats_[model].mailbox; }
   const Scheduler& scheduler(std::size_t model) const { return seats_[model].scheduler; }

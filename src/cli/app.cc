@@ -198,11 +198,19 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
       "serve", "The box: an OpenAI-compatible API, metrics, and a page to chat on");
   ServeOptions& o = a.serve;
   add_engine(*verb, o.engine, false);
+  verb->remove_option(verb->get_option("file"));
+  verb->add_option("files", o.files, "Models in GGUF format; several share the memory and are loaded when asked for");
   add_twin(*verb, o.twin, false);
   verb->remove_option(verb->get_option("--model"));
-  verb->add_option("--as", o.as, "Answer at the pace of this machine");
+  verb->add_option("--as", o.as, "Answer at the pace of this machine, within its memory");
   verb->add_option("--weightless", o.weightless,
-                   "No weights: placeholder text at the twin's pace, for this model");
+                   "No weights: placeholder text at the twin's pace, for this model, or several: a,b")
+      ->delimiter(',');
+  verb->add_option("--pin", o.pins, "A model that stays in memory (may be repeated)");
+  verb->add_option("--keep-alive", o.keep_alive, "Seconds after which a model at rest is unloaded (default: never)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--load-rate", o.load_rate, "How fast weights are loaded, \"3 GB/s\" (default: the machine's drive)");
+  verb->add_flag("--freeze", o.freeze, "Serve what does not fit, and freeze as the real machine would");
   add_body(*verb, o.body);
   verb->remove_option(verb->get_option("--body"));  // always, with a machine that has one
   verb->add_option("--fault-seed", o.fault_seed, "Of faults at a rate: same seed, same times")->capture_default_str();

@@ -1,163 +1,31 @@
-#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <optional>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "box/body_executor.h"
-#include "box/engine_executor.h"
-#include "box/loop.h"
-#include "box/mailbox.h"
-#include "box/outages.h"
-#include "box/paced_executor.h"
-#include "box/serving_policy.h"
-#include "box/twin_executor.h"
 #include "cli/commands.h"
-#include "cli/loaded_model.h"
 #include "cli/output.h"
+#include "cli/serve_models.h"
+#include "cli/serve_ticker.h"
+#include "cli/what_if.h"
 #include "embedded_web.h"
+#include "http/box_api.h"
 #include "http/http_server.h"
 #include "http/metrics.h"
 #include "http/openai.h"
 #include "http/roster.h"
 #include "http/route_table.h"
 #include "http/server_pages.h"
-#include "twin/memory_plan.h"
+#include "http/text_api.h"
 
 namespace tinderbox::cli {
 
 namespace {
-
-constexpr std::int64_t kSequencesDefault = 8;
-constexpr std::int64_t kStepTokensDefault = 512;
-
-// Everything behind the API of one served model. Members are built in this order and outlive what
-// follows them.
-struct Box {
-  WallClock clock;
-  LoadedModel loaded;                   // empty when weightless
-  std::optional<StepModel> step_model;  // with --as and --weightless
-  std::optional<EngineExecutor> engine;
-  std::optional<TwinExecutor> twin;
-  std::optional<BodyExecutor> body;  // of a modelled machine that has one
-  Posted<std::shared_ptr<const Body>> shown;
-  std::optional<PacedExecutor> paced;
-  std::unique_ptr<const TextCodec> codec;
-  std::optional<Scheduler> scheduler;
-  Executor* executor = nullptr;
-  ServedModel served;
-  std::string description;
-};
-
-// The stack's limits on the modelled machine, unless options say otherwise.
-Limits weightless_limits(const StepModel& step_model, const ServeOptions& options) {
-  const auto or_else = [](std::int64_t asked, int otherwise) {
-    return asked > 0 ? static_cast<std::int32_t>(asked) : otherwise;
-  };
-  const TwinModel& twin = step_model.twin();
-  return {.step_tokens_max = or_else(options.step_tokens_max, twin.stack.step_tokens_max),
-          .sequences_max = or_else(options.sequences_max, twin.stack.sequences_max),
-          .queue_max = static_cast<std::int32_t>(options.queue_max),
-          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx),
-                                 twin.model.n_ctx)};
-}
-
-// What is safe beside weights, activations and the stack on the modelled machine.
-KvPool weightless_pool(const StepModel& step_model, const Limits& limits) {
-  const TwinModel& twin = step_model.twin();
-  const MemoryPlan plan = plan_memory(twin, step_model.footprint(), limits.context_max, 1);
-  const std::int64_t blocks = plan.kv_tokens_max / twin.stack.block_tokens;
-  if (blocks < 1) {
-    throw_too_large(format(
-        "{} in {} leaves no memory for KV on {}: weights take {} of {} safe; choose smaller "
-        "weights",
-        twin.model.id, twin.weights.name, twin.machine.id, human(plan.weights), human(plan.safe)));
-  }
-  return {static_cast<std::int32_t>(std::min<std::int64_t>(blocks, 1 << 30)),
-          twin.stack.block_tokens};
-}
-
-// Faults at a rate are drawn for so long; what nothing ends then lasts for ever.
-constexpr double kFaultSeconds = 7 * 86'400.0;
-
-// The pace of the modelled machine, with its heat and faults if it has a body.
-Executor& pace_of(Box& box, const ServeOptions& options) {
-  const Machine& machine = box.step_model->twin().machine;
-  BodyOptionsCli asked = options.body;
-  asked.body = machine.body.has_value();
-  auto body = body_options_of(asked, machine, to_duration(Seconds(kFaultSeconds)), options.fault_seed);
-  if (!body) return *box.twin;
-  body->on_window = [&box](const Body& b) { box.shown.post(std::make_shared<const Body>(b)); };
-  body->on_window(Body(*machine.body, body->surroundings, body->clock_cap));
-  return box.body.emplace(*box.twin, *box.step_model, *body);
-}
-
-void build_weightless(Box& box, const Context& context, const ServeOptions& options) {
-  TwinOptions twin = options.twin;
-  twin.model = options.weightless;
-  if (!options.as.empty()) twin.machine = options.as;
-  box.step_model.emplace(make_twin(context, twin));
-  require_one_replica(box.step_model->twin());
-  Limits limits = weightless_limits(*box.step_model, options);
-  const KvPool pool = weightless_pool(*box.step_model, limits);
-  // No request may be promised more context than the pool holds.
-  limits.context_max = static_cast<std::int32_t>(std::min<std::int64_t>(
-      limits.context_max, std::int64_t{pool.n_blocks()} * pool.block_tokens()));
-  box.codec = std::make_unique<PlaceholderCodec>();
-  box.twin.emplace(*box.step_model, Placeholders{.n_ids = box.step_model->twin().model.n_vocab});
-  box.executor = &pace_of(box, options);
-  box.scheduler.emplace(limits, pool, serving_policy(box.step_model->twin()));
-  const TwinModel& t = box.step_model->twin();
-  box.served = {.id = t.model.id, .weightless = true, .as = t.machine.id};
-  box.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id,
-                           t.weights.name, t.stack.id, t.machine.id);
-}
-
-void build_real(Box& box, const Context& context, const ServeOptions& options) {
-  const auto sequences = static_cast<std::int32_t>(options.sequences_max > 0 ? options.sequences_max
-                                                                             : kSequencesDefault);
-  const auto tokens = static_cast<std::int32_t>(
-      options.step_tokens_max > 0 ? options.step_tokens_max : kStepTokensDefault);
-  box.loaded = load_model_file(options.engine, sequences, tokens);
-  box.loaded.limits.queue_max = static_cast<std::int32_t>(options.queue_max);
-  box.codec = std::move(box.loaded.codec);
-  box.engine.emplace(*box.loaded.engine, box.clock);
-  box.executor = &*box.engine;
-  box.scheduler.emplace(box.loaded.limits, box.loaded.kv_pool(), policy_named("cached", "serve"), secret_key());
-  box.served = {.id = box.loaded.id(), .as = options.as};
-  box.description = "real tokens at this computer's pace";
-  if (options.as.empty()) return;
-  TwinOptions twin = options.twin;
-  twin.machine = options.as;
-  twin.model = options.engine.file;
-  if (twin.weights.empty()) twin.weights = main_weights_format(*box.loaded.file);
-  if (twin.stack.empty()) twin.stack = "llama.cpp";
-  box.step_model.emplace(make_twin(context, twin));
-  require_one_replica(box.step_model->twin());
-  box.twin.emplace(*box.step_model);
-  box.paced.emplace(*box.engine, pace_of(box, options));
-  box.executor = &*box.paced;
-  box.description = format("real tokens at the pace of {} with {}", options.as, twin.stack);
-}
-
-std::unique_ptr<Box> build_box(const Context& context, const ServeOptions& options) {
-  if (options.engine.file.empty() == options.weightless.empty()) {
-    throw_invalid("serve takes either a model file or --weightless MODEL; give one of them");
-  }
-  auto box = std::make_unique<Box>();
-  if (options.weightless.empty()) {
-    build_real(*box, context, options);
-  } else {
-    build_weightless(*box, context, options);
-  }
-  if (!options.name.empty()) box->served.id = options.name;
-  box->served.created_unix = now_unix();
-  box->served.context_max = box->scheduler->limits().context_max;
-  return box;
-}
 
 std::vector<StaticFile> web_files() {
   std::vector<StaticFile> files;
@@ -181,6 +49,51 @@ sigset_t stop_signals() {
   return set;
 }
 
+// What the page's choosers offer.
+std::string catalogue_json(const Context& context) {
+  Json out;
+  for (const auto& [key, catalogue] : {std::pair{"machines", &context.machines},
+                                       std::pair{"models", &context.models},
+                                       std::pair{"stacks", &context.stacks}}) {
+    out[key] = Json::array();
+    for (const std::string& id : catalogue->ids()) out[key].push_back({{"id", id}});
+  }
+  return out.dump();
+}
+
+Roster roster_of(ServeModels& models, ServingBox& box) {
+  std::vector<ModelDoor> doors;
+  for (std::size_t i = 0; i < models.models.size(); ++i) {
+    const ServeModel& m = models.models[i];
+    doors.push_back({.info = m.info, .mailbox = &box.mailbox(i), .codec = m.codec.get()});
+  }
+  return Roster(std::move(doors));
+}
+
+BoxFacts facts_of(const ServeModels& models, const ServeOptions& options) {
+  BoxFacts facts{.version = TINDERBOX_VERSION, .as = models.models[0].info.as, .machine_name = {}};
+  facts.freeze = options.freeze;
+  facts.weightless = models.models[0].info.weightless;
+  if (models.machine) facts.machine_name = models.machine->name;
+  if (models.models[0].step_model) facts.nodes = models.models[0].step_model->twin().parallel.boxes();
+  if (models.body) facts.ambient_c = surroundings_of(options.body.surroundings).room.degrees();
+  return facts;
+}
+
+// A machine whose memory does not hold what it was asked to hold stops answering (--freeze).
+void freeze(ServeModels& models, ServingBox& box) {
+  for (const Fault& fault : faults_of(*models.machine)) {
+    if (fault.name != "memory-exhaustion") continue;
+    box.post([&models, &box, fault] {
+      models.body->inject({.begin = box.now(), .end = TimePoint::max(), .fault = fault});
+    });
+    log(format("tinderbox: {}: the box freezes, as the real one would; power-cycle it with DELETE /box/faults/{}",
+               models.too_large, fault.name));
+    return;
+  }
+  throw_unsupported(format("--freeze: the file of {} has no fault memory-exhaustion", models.machine->id));
+}
+
 }  // namespace
 
 int cmd_serve(const Context& context, const ServeOptions& options) {
@@ -188,39 +101,56 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   // them.
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  const std::unique_ptr<Box> box = build_box(context, options);
+  const std::unique_ptr<ServeModels> models = serve_models(context, options);
   std::signal(SIGPIPE, SIG_IGN);
 
-  Mailbox mailbox;
-  Metrics metrics({.version = TINDERBOX_VERSION, .as = box->served.as});
-  Observer& counts = metrics.of_model(box->served.id, *box->scheduler, {.weightless = box->served.weightless});
-  const Roster roster({{.info = box->served, .mailbox = &mailbox, .codec = box->codec.get()}});
+  const ServedModel& first = models->models[0].info;
+  Metrics metrics({.version = TINDERBOX_VERSION, .as = first.as});
+  ServingBox box(members_of(*models, {}),
+                 {.bytes = models->bytes,
+                  .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},
+                 models->clock);
+  for (std::size_t i = 0; i < box.size(); ++i) {
+    const ServedModel& info = models->models[i].info;
+    box.observe(i, metrics.of_model(info.id, box.scheduler(i), {.weightless = info.weightless}));
+  }
+  if (models->body) box.embody(*models->body);
+  const Roster roster = roster_of(*models, box);
   OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});
+  TextApi text_api(roster);
+  Broadcast state;
+  BoxApi box_api(box, models->body.get(), roster, state,
+                 {.faults = models->body ? faults_of(*models->machine) : std::vector<Fault>(),
+                  .catalogue = catalogue_json(context),
+                  .ask = ask_verb});
   RouteTable routes;
   api.add_to(routes);
+  text_api.add_to(routes);
+  box_api.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files());
   HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)},
                     [&routes](const HttpRequest& request, Wake wake) {
                       return routes.handle(request, std::move(wake));
                     });
+  if (models->body) {
+    metrics.read_from([&] { return readings(idle_sensors(*models->shown.get(), models->clock.now())); });
+  }
+  box.load_first();
+  if (!models->too_large.empty()) freeze(*models, box);
+  std::thread box_thread([&] { box.run(); });
+  std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
+                               std::function<std::string(std::uint64_t)>(), std::function<void(const BoxState&)>());
   write_port(options.port_file, server.port());
-  if (box->body) metrics.read_from([&] { return readings(idle_sensors(*box->shown.get(), box->clock.now())); });
-  std::optional<Outages> outages;
-  std::vector<Observer*> watching = {&counts, &mailbox};
-  if (box->body) watching.push_back(&outages.emplace(mailbox, *box->body));
-  ObserverList observers(std::move(watching));
-  Arrivals& arrivals = outages ? static_cast<Arrivals&>(*outages) : mailbox;
-  std::thread box_thread(
-      [&] { run_loop(*box->scheduler, *box->executor, arrivals, box->clock, observers); });
-  log(format("tinderbox: {}: {}", box->served.id, box->description));
+  for (const ServeModel& m : models->models) log(format("tinderbox: {}: {}", m.info.id, m.description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));
 
   int signal = 0;
   sigwait(&signals, &signal);
   log("tinderbox: stopping when the answers in the making are done; once more stops at once");
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  ticker.reset();
   server.stop();
-  mailbox.close();
+  box.close();
   box_thread.join();
   return 0;
 }

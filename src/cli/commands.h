@@ -210,9 +210,14 @@ struct ProbeOptionsCli {
 int cmd_probe(const ProbeOptionsCli& options);
 
 struct ServeOptions {
-  EngineOptionsCli engine;
+  std::vector<std::string> files, weightless;  // models: of either kind
+  EngineOptionsCli engine;                     // its file is none of this
   TwinOptions twin;  // stack and formats of --as and --weightless; the machine of --weightless
-  std::string as, weightless, host = "127.0.0.1", name, port_file;
+  std::vector<std::string> pins;
+  std::optional<double> keep_alive;  // seconds
+  std::string load_rate;             // "3 GB/s"; empty: what the machine's drive reads
+  bool freeze = false;
+  std::string as, host = "127.0.0.1", name, port_file;
   int port = 8080;
   std::int64_t sequences_max = 0, queue_max = 1024, step_tokens_max = 0;
   BodyOptionsCli body;

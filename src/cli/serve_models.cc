@@ -48,7 +48,7 @@ ServeModel weightless_model(const Context& context, const ServeOptions& options,
   out.limits = weightless_limits(*out.step_model, options);
   out.codec = std::make_unique<PlaceholderCodec>();
   out.policy = serving_policy(t);
-  out.info = {.id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name};
+  out.info = {.id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
   out.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name,
                            t.stack.id, t.machine.id);
   return out;
@@ -73,7 +73,7 @@ ServeModel real_model(const Context& context, const ServeOptions& options, const
   double bytes = 0;
   for (const TensorView& tensor : file.file->tensors()) bytes += static_cast<double>(tensor.data.size());
   const ModelConfig config = config_from_gguf(*file.file);
-  out.info = {.id = file.id(), .as = options.as, .weights = format_name, .bytes = static_cast<std::int64_t>(bytes)};
+  out.info = {.id = file.id(), .as = options.as, .weights = format_name, .bytes = static_cast<std::int64_t>(bytes), .d_model = config.d_model};
   out.weights = Bytes(bytes);
   out.kv_size = kv_bytes(config, DType::F16, tokens_of(*out.kv));
   out.description = "real tokens at this computer's pace";

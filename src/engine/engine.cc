@@ -126,4 +126,6 @@ std::span<const float> Engine::step(std::span<const EngineItem> items) {
   return impl_->execution.run(impl_->graph, items);
 }
 
+std::span<const float> Engine::hidden() const { return impl_->execution.hidden(); }
+
 }  // namespace tinderbox

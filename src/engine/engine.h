@@ -48,6 +48,8 @@ class Engine {
   // until the next call. Requires: items and tokens within the options, ids in the vocabulary,
   // blocks in the pool.
   std::span<const float> step(std::span<const EngineItem> items);
+  // Of the last step: what the logits were made from, (S, d_model), valid until the next one. Empty if no item sampled.
+  std::span<const float> hidden() const;
 
  private:
   struct Impl;
@@ -58,5 +60,13 @@ class Engine {
 // chosen (drives the random stream, so that a sequence's draws do not depend on its batch).
 TokenId sample(std::span<const float> logits, const SamplingParams& params,
                std::span<const TokenId> history, std::int64_t position);
+
+// The same with what SamplingExtras ask for. detail: null unless they ask to be told.
+struct Choice {
+  TokenId token = -1;
+  std::shared_ptr<TokenDetail> detail;
+};
+Choice choose(std::span<const float> logits, const SamplingParams& params, std::span<const TokenId> history,
+              std::int64_t position);
 
 }  // namespace tinderbox

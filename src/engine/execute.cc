@@ -70,6 +70,14 @@ std::span<const float> Execution::run(const Graph& graph, std::span<const Engine
   return {data(graph.logits), static_cast<std::size_t>(logits.rows * logits.cols)};
 }
 
+std::span<const float> Execution::hidden() const {
+  if (graph_ == nullptr || graph_->logits == kNoValue) return {};
+  const Op& head = graph_->ops.back();  // nothing has come over its input since
+  CHECK(head.out == graph_->logits);
+  const Value& x = value(head.in.front());
+  return {data(head.in.front()), static_cast<std::size_t>(x.rows * x.cols)};
+}
+
 void Execution::execute(const Op& op) {
   switch (op.kind) {
     case OpKind::Embed:

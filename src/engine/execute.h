@@ -30,6 +30,8 @@ class Execution {
   // Computes every op; returns the logits (S, n_vocab), valid until the next call. Requires items
   // that fit the graph.
   std::span<const float> run(const Graph& graph, std::span<const EngineItem> items);
+  // What the head of the last run() read: (S, d_model), valid until the next one; empty if it had none.
+  std::span<const float> hidden() const;
 
  private:
   // A token of the step.

@@ -75,6 +75,70 @@ void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
 
 }  // namespace
 
+namespace {
+
+// Penalties, bias and constraint.
+void adjust(std::vector<float>& x, const SamplingExtras& extras, std::span<const TokenId> history) {
+  const auto n_prompt = std::min(history.size(), static_cast<std::size_t>(std::max(0, extras.n_prompt)));
+  const std::span<const TokenId> answer = history.subspan(n_prompt);
+  const auto at = [&](TokenId id) {
+    return id >= 0 && static_cast<std::size_t>(id) < x.size() ? &x[static_cast<std::size_t>(id)] : nullptr;
+  };
+  if (extras.presence_penalty != 0 || extras.frequency_penalty != 0) {
+    std::vector<TokenId> sorted(answer.begin(), answer.end());
+    std::ranges::sort(sorted);
+    for (std::size_t i = 0; i < sorted.size();) {
+      std::size_t end = i;
+      while (end < sorted.size() && sorted[end] == sorted[i]) ++end;
+      if (float* logit = at(sorted[i])) {
+        *logit -= static_cast<float>(extras.presence_penalty +
+                                     extras.frequency_penalty * static_cast<double>(end - i));
+      }
+      i = end;
+    }
+  }
+  for (const auto& [id, bias] : extras.bias) {
+    if (float* logit = at(id)) *logit += bias;
+  }
+  if (extras.constraint) extras.constraint->mask(answer, x);
+}
+
+// log softmax of the chosen one and of the likeliest.
+TokenDetail detail_of(std::span<const float> x, TokenId chosen, std::size_t n_top) {
+  const double most = *std::ranges::max_element(x);
+  double sum = 0;
+  for (const float v : x) sum += std::exp(static_cast<double>(v) - most);
+  const double norm = most + std::log(sum);
+  const auto logprob = [&](TokenId id) {
+    return static_cast<float>(static_cast<double>(x[static_cast<std::size_t>(id)]) - norm);
+  };
+  TokenDetail detail{.logprob = logprob(chosen)};
+  std::vector<Candidate> all;
+  if (n_top > 0) {
+    all.reserve(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) all.push_back({static_cast<TokenId>(i), x[i]});
+    keep(all, n_top);
+  }
+  for (const Candidate& c : all) detail.top.emplace_back(c.id, logprob(c.id));
+  return detail;
+}
+
+}  // namespace
+
+Choice choose(std::span<const float> logits, const SamplingParams& params, std::span<const TokenId> history,
+              std::int64_t position) {
+  if (!params.extras) return {.token = sample(logits, params, history, position), .detail = {}};
+  const SamplingExtras& extras = *params.extras;
+  std::vector<float> x = penalised(logits, 1.0, {});
+  adjust(x, extras, history);
+  Choice choice{.token = sample(x, params, history, position), .detail = {}};
+  if (extras.n_logprobs >= 0) {
+    choice.detail = std::make_shared<TokenDetail>(
+        detail_of(x, choice.token, static_cast<std::size_t>(extras.n_logprobs)));
+  }
+  return choice;
+}
+
 TokenId sample(std::span<const float> logits, const SamplingParams& params,
                std::span<const TokenId> history, std::int64_t position) {
   CHECK(!logits.empty());

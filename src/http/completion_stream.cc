@@ -1,120 +1,136 @@
 #include "http/completion_stream.h"
 
+#include <utility>
+
 #include "base/check.h"
+#include "http/refusal.h"
 
 namespace tinderbox {
 
-CompletionStream::CompletionStream(Mailbox& mailbox, const TextCodec& codec, SeqId seq,
-                                   std::shared_ptr<TokenStream> events, AnswerWriter writer,
-                                   AnswerText text, std::int64_t n_prompt, bool streamed)
+CompletionStream::CompletionStream(Mailbox& mailbox, const TextCodec& codec, std::vector<AnswerInMaking> answers,
+                                   AnswerWriter writer, const Options& options)
     : mailbox_(mailbox),
       codec_(codec),
-      seq_(seq),
-      events_(std::move(events)),
+      answers_(std::move(answers)),
       writer_(std::move(writer)),
-      text_(std::move(text)),
-      usage_{.prompt_tokens = n_prompt, .completion_tokens = 0},
-      streamed_(streamed) {}
+      usage_{.prompt_tokens = options.n_prompt, .completion_tokens = 0},
+      streamed_(options.streamed),
+      logprobs_(options.logprobs) {
+  CHECK(!answers_.empty());
+}
 
-CompletionStream::~CompletionStream() {
-  if (live_) mailbox_.cancel(seq_);
+CompletionStream::~CompletionStream() { give_up(); }
+
+void CompletionStream::give_up() {
+  for (AnswerInMaking& answer : answers_) {
+    if (std::exchange(answer.live, false)) mailbox_.cancel(answer.seq);
+  }
 }
 
 ResponseStream::State CompletionStream::poll(HttpResponse& response) {
-  for (const StreamEvent& event : events_->take()) {
-    if (state_ == State::Finished) break;  // what comes after a stop string
-    take(event, response);
+  for (std::size_t i = 0; i < answers_.size(); ++i) {
+    for (const StreamEvent& event : answers_[i].events->take()) {
+      if (state_ == State::Finished) return state_;  // refused
+      if (answers_[i].finished) break;               // what comes after a stop string
+      take(i, event, response);
+    }
   }
   return state_;
 }
 
-void CompletionStream::take(const StreamEvent& event, HttpResponse& response) {
-  if (event.kind == StreamEvent::Kind::Refused) return refuse(event.admission, response);
-  const bool last = event.kind == StreamEvent::Kind::Finished;
-  if (last) live_ = false;
-  if (last && cut_short(event.finish)) return cancelled(response);
-  if (streamed_ && state_ == State::Waiting) {
+void CompletionStream::open(std::size_t choice, HttpResponse& response) {
+  if (!streamed_ || std::exchange(answers_[choice].opened, true)) return;
+  if (state_ == State::Waiting) {
     response.status = 200;
     response.content_type = "text/event-stream";
     response.headers.push_back({"cache-control", "no-cache"});
     response.headers.push_back(
         {"x-accel-buffering", "no"});  // reverse proxies: pass chunks on at once
-    writer_.open(response.body);
     state_ = State::Open;
   }
+  writer_.open(response.body, static_cast<int>(choice));
+}
+
+LoggedToken CompletionStream::logged(const StreamEvent& event, std::int64_t index) const {
+  LoggedToken token{.bytes = std::string(codec_.piece(event.token, index))};
+  if (!event.detail) return token;
+  token.logprob = event.detail->logprob;
+  for (const auto& [id, logprob] : event.detail->top) token.top.emplace_back(codec_.piece(id, index), logprob);
+  return token;
+}
+
+void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpResponse& response) {
+  AnswerInMaking& answer = answers_[choice];
+  const bool last = event.kind != StreamEvent::Kind::Token;
+  if (last) answer.live = false;
+  if (event.kind == StreamEvent::Kind::Refused) return refuse(event.admission, response);
+  if (last && cut_short(event.finish)) return cancelled(response);
+  open(choice, response);
   std::string delta;
+  std::vector<LoggedToken> logs;
+  if (answer.n_tokens == 0) delta = std::exchange(answer.echoed, {});
   if (!last || event.token >= 0) {
-    const std::int64_t index = usage_.completion_tokens++;
+    ++usage_.completion_tokens;
+    const std::int64_t index = answer.n_tokens++;
     const bool end_token = last && event.finish == FinishReason::Stop;
-    if (!end_token) text_.push(codec_.piece(event.token, index), delta);
+    if (!end_token) {
+      answer.text.push(codec_.piece(event.token, index), delta);
+      if (logprobs_) logs.push_back(logged(event, index));
+    }
   }
-  if (last || text_.stopped()) text_.finish(delta);
-  show(delta, response);
-  if (text_.stopped()) {
-    if (live_) mailbox_.cancel(seq_);
-    live_ = false;
-    finish("stop", response);
+  if (last || answer.text.stopped()) answer.text.finish(delta);
+  show(choice, delta, std::move(logs), response);
+  if (answer.text.stopped()) {
+    if (std::exchange(answer.live, false)) mailbox_.cancel(answer.seq);
+    finish(choice, "stop", response);
   } else if (last) {
-    finish(event.finish == FinishReason::Stop ? "stop" : "length", response);
+    finish(choice, event.finish == FinishReason::Stop ? "stop" : "length", response);
   }
 }
 
-void CompletionStream::show(const std::string& delta, HttpResponse& response) {
-  if (delta.empty()) return;
-  if (streamed_) {
-    writer_.text(response.body, delta);
-  } else {
-    answer_ += delta;
+void CompletionStream::show(std::size_t choice, const std::string& delta, std::vector<LoggedToken> logged,
+                            HttpResponse& response) {
+  WholeChoice& whole = answers_[choice].whole;
+  if (!streamed_) {
+    whole.text += delta;
+    for (LoggedToken& token : logged) whole.logged.push_back(std::move(token));
+  } else if (!delta.empty() || !logged.empty()) {
+    writer_.text(response.body, static_cast<int>(choice), delta, logged);
   }
 }
 
-void CompletionStream::finish(std::string_view reason, HttpResponse& response) {
+void CompletionStream::finish(std::size_t choice, std::string_view reason, HttpResponse& response) {
+  answers_[choice].finished = true;
+  answers_[choice].whole.finish_reason = reason;
+  if (streamed_) writer_.close(response.body, static_cast<int>(choice), reason);
+  if (++n_finished_ < answers_.size()) return;
   state_ = State::Finished;
   if (streamed_) {
-    writer_.close(response.body, reason, usage_);
-  } else {
-    response.body += writer_.whole(answer_, reason, usage_);
+    writer_.end(response.body, usage_);
+    return;
   }
+  std::vector<WholeChoice> choices;
+  for (AnswerInMaking& answer : answers_) choices.push_back(std::move(answer.whole));
+  response.body += writer_.whole(choices, usage_);
 }
 
 void CompletionStream::refuse(Admission admission, HttpResponse& response) {
+  const State state_before = state_;
   state_ = State::Finished;
-  live_ = false;
-  HttpResponse refusal;
-  switch (admission) {
-    case Admission::QueueFull:
-      refusal = error_response(429, "the queue of waiting requests is full; try again in a second",
-                               {}, "queue_full");
-      refusal.headers.push_back({"retry-after", "1"});
-      break;
-    case Admission::TooLong:
-      refusal = error_response(
-          400, "the prompt leaves no room for an answer in the context; send a shorter one", {},
-          "context_length_exceeded");
-      break;
-    case Admission::NeverFits:
-      refusal = error_response(
-          400,
-          "prompt and answer need more KV memory than this server has; send a shorter prompt "
-          "or a smaller max_tokens",
-          {}, "kv_memory_exceeded");
-      break;
-    case Admission::Unavailable:
-      refusal = error_response(503, "the model could not be loaded; /box/models says why", {}, "model_unavailable");
-      break;
-    case Admission::Accepted:
-    case Admission::Duplicate:
-      CHECK(false && "a refusal without a reason");  // ids are given out by the mailbox, once each
+  give_up();
+  HttpResponse refusal = refusal_of(admission);
+  if (state_before == State::Open) {  // another of its answers has begun
+    AnswerWriter::error(response.body, refusal.body);
+    return;
   }
   response.status = refusal.status;
   response.headers = std::move(refusal.headers);
-  response.body += refusal.body;
+  response.body = refusal.body;
 }
 
 void CompletionStream::cancelled(HttpResponse& response) {
-  // A server that stops lets answers end; only an outage of the modelled box takes them away (box/outages.h).
-  HttpResponse refusal =
-      error_response(503, "the box went down before the answer was complete; ask again", {}, "box_down");
+  HttpResponse refusal = box_down();
+  give_up();
   if (state_ == State::Open) {
     AnswerWriter::error(response.body, refusal.body);
   } else {

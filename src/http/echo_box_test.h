@@ -19,6 +19,7 @@
 #include "http/roster.h"
 #include "http/route_table.h"
 #include "http/server_pages.h"
+#include "http/text_api.h"
 
 namespace tinderbox {
 
@@ -112,13 +113,15 @@ class EchoBox {
         roster_({{.info = {.id = "echo",
                            .created_unix = 1600000000,
                            .context_max = o.limits.context_max,
-                           .as = "dgx-spark"},
+                           .as = "dgx-spark",
+                           .d_model = 8},
                   .mailbox = &mailbox_,
                   .codec = &codec_}}),
         api_(roster_, {.version = "0.0.1", .seed = 7, .now_unix = [] { return std::int64_t{1700000000}; }}),
         observers_({&metrics_.of_model("echo", scheduler_), &mailbox_}),
         thread_([this] { run_loop(scheduler_, executor_, mailbox_, clock_, observers_); }) {
     api_.add_to(routes_);
+    text_api_.add_to(routes_);
     add_server_pages(routes_, "0.0.1", metrics_, {{"index.html", "<!doctype html>", ""}, {"app.js", "let a;", ""}});
   }
   ~EchoBox() { close(); }
@@ -171,6 +174,7 @@ class EchoBox {
   Metrics metrics_;
   Roster roster_;
   OpenAiApi api_;
+  TextApi text_api_{roster_};
   RouteTable routes_;
   ObserverList observers_;
   std::thread thread_;

@@ -29,26 +29,47 @@ std::string model_object(const ServedModel& model) {
   return out;
 }
 
-EncodedPrompt encode(const ModelDoor& door, const CompletionRequest& request) {
-  const std::int64_t n_max =
-      door.info.context_max - 1;  // one token must be left for the answer
-  EncodedPrompt prompt;
-  if (request.endpoint == Endpoint::Chat) {
-    prompt = door.codec->encode_chat(request.messages, n_max);
-  } else if (const auto* ids = std::get_if<std::vector<TokenId>>(&request.prompt)) {
-    prompt = door.codec->encode_ids(*ids);
+void require_room(const ModelDoor& door, const EncodedPrompt& prompt, std::string_view param) {
+  const std::int64_t n_max = door.info.context_max - 1;  // one token must be left for the answer
+  if (prompt.n_tokens <= n_max) return;
+  throw RequestError(400,
+                     format("{}: {} tokens or more do not fit the context of {} tokens; send at most {}", param,
+                            prompt.n_tokens, door.info.context_max, n_max),
+                     std::string(param), "context_length_exceeded");
+}
+
+}  // namespace
+
+EncodedPrompt encode(const ModelDoor& door, const Prompt& prompt, std::string_view param) {
+  EncodedPrompt out;
+  if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
+    out = door.codec->encode_ids(*ids);
   } else {
-    prompt = door.codec->encode_text(std::get<std::string>(request.prompt), n_max);
+    out = door.codec->encode_text(std::get<std::string>(prompt), door.info.context_max - 1);
   }
-  const std::string_view param = request.endpoint == Endpoint::Chat ? "messages" : "prompt";
-  if (prompt.n_tokens > n_max) {
-    throw RequestError(
-        400,
-        format("{}: {} tokens or more do not fit the context of {} tokens; send at most {}", param,
-               prompt.n_tokens, door.info.context_max, n_max),
-        std::string(param), "context_length_exceeded");
+  require_room(door, out, param);
+  return out;
+}
+
+namespace {
+
+std::vector<EncodedPrompt> encode(const ModelDoor& door, const CompletionRequest& request) {
+  std::vector<EncodedPrompt> out;
+  if (request.endpoint == Endpoint::Chat) {
+    out.push_back(door.codec->encode_chat(request.messages, door.info.context_max - 1));
+    require_room(door, out.back(), "messages");
+    return out;
   }
-  return prompt;
+  for (const Prompt& prompt : request.prompts) out.push_back(encode(door, prompt, "prompt"));
+  return out;
+}
+
+// A prompt as its own beginning of the answer.
+std::string echo_of(const ModelDoor& door, const Prompt& prompt) {
+  if (const auto* text = std::get_if<std::string>(&prompt)) return *text;
+  std::string out;
+  for (const TokenId id : std::get<std::vector<TokenId>>(prompt)) out += door.codec->piece(id, 1);
+  return to_valid_utf8(out);
 }
 
 }  // namespace
@@ -92,40 +113,72 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                               request.n_gen_max_param, *request.n_gen_max, context_max),
                        request.n_gen_max_param, "invalid_value");
   }
-  EncodedPrompt prompt = encode(door, request);
-  const std::int64_t room = context_max - prompt.n_tokens;
-  const std::int64_t wanted =
-      request.n_gen_max.value_or(endpoint == Endpoint::Chat ? room : kDefaultCompletionTokens);
+  std::vector<EncodedPrompt> prompts = encode(door, request);
+  constexpr std::size_t kAnswersMax = 128;
+  if (prompts.size() * static_cast<std::size_t>(request.n) > kAnswersMax) {
+    throw RequestError(400,
+                       format("n: {} answers to {} prompts are more than the limit of {}; send several requests",
+                              request.n, prompts.size(), kAnswersMax),
+                       "n", "invalid_value");
+  }
+  auto wake = std::make_shared<const Wake>(call.wake);
+  std::vector<AnswerInMaking> answers;
+  CompletionStream::Options options{.streamed = request.stream, .logprobs = request.extras.n_logprobs >= 0};
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    options.n_prompt += prompts[i].n_tokens;
+    for (std::int32_t k = 0; k < request.n; ++k) {
+      AnswerInMaking answer{.events = std::make_shared<TokenStream>([wake] {
+                              if (*wake) (*wake)();
+                            }),
+                            .text = AnswerText(request.stops)};
+      if (request.echo) answer.echoed = echo_of(door, request.prompts[i]);
+      answer.seq = door.mailbox->submit(work_of(door, request, prompts[i], k, call.caller), answer.events);
+      answers.push_back(std::move(answer));
+    }
+  }
+  const std::int64_t created = options_.now_unix();
+  AnswerHead head{.endpoint = endpoint,
+                  .id = format("{}-{:x}-{:x}", endpoint == Endpoint::Chat ? "chatcmpl" : "cmpl", created,
+                               answers.front().seq),
+                  .created_unix = created,
+                  .model = door.info.id,
+                  .system_fingerprint = "tinderbox-" + options_.version};
+  HttpResponse response;
+  response.stream = std::make_unique<CompletionStream>(
+      *door.mailbox, *door.codec, std::move(answers),
+      AnswerWriter(std::move(head), request.include_usage, options.logprobs), options);
+  return response;
+}
 
+// The k-th answer to a prompt.
+Request OpenAiApi::work_of(const ModelDoor& door, const CompletionRequest& request, const EncodedPrompt& prompt,
+                           std::int32_t k, const Caller& caller) {
+  const std::int64_t room = door.info.context_max - prompt.n_tokens;
+  const std::int64_t wanted =
+      request.n_gen_max.value_or(request.endpoint == Endpoint::Chat ? room : kDefaultCompletionTokens);
   Request work;
-  work.prompt = std::move(prompt.tokens);
+  work.prompt = prompt.tokens;
   work.n_prompt = static_cast<std::int32_t>(prompt.n_tokens);
   work.n_gen_max = static_cast<std::int32_t>(std::min(wanted, room));
   work.end_tokens = door.codec->end_tokens();
   work.sampling = request.sampling;
-  work.key = call.caller.key;
-  work.priority = call.caller.priority;
+  work.key = caller.key;
+  work.priority = caller.priority;
   if (!request.has_seed) {
     const auto words = philox(options_.seed, Stream::Sampling, 1, n_completions_);
     work.sampling.seed = (std::uint64_t{words[0]} << 32) | words[1];
+  } else if (k > 0) {  // answers to one prompt differ, and are the same again for the same seed
+    const auto words = philox(request.sampling.seed, Stream::Sampling, 2, static_cast<std::uint64_t>(k));
+    work.sampling.seed = (std::uint64_t{words[0]} << 32) | words[1];
   }
   ++n_completions_;
-
-  auto events = std::make_shared<TokenStream>(call.wake);
-  const SeqId seq = door.mailbox->submit(std::move(work), events);
-  const std::int64_t created = options_.now_unix();
-  AnswerHead head{
-      .endpoint = endpoint,
-      .id = format("{}-{:x}-{:x}", endpoint == Endpoint::Chat ? "chatcmpl" : "cmpl", created, seq),
-      .created_unix = created,
-      .model = door.info.id,
-      .system_fingerprint = "tinderbox-" + options_.version};
-  HttpResponse response;
-  response.stream = std::make_unique<CompletionStream>(
-      *door.mailbox, *door.codec, seq, std::move(events),
-      AnswerWriter(std::move(head), request.include_usage), AnswerText(request.stops),
-      prompt.n_tokens, request.stream);
-  return response;
+  const SamplingExtras& e = request.extras;
+  if (e.presence_penalty != 0 || e.frequency_penalty != 0 || !e.bias.empty() || e.n_logprobs >= 0) {
+    auto extras = std::make_shared<SamplingExtras>(e);
+    extras->n_prompt = work.n_prompt;
+    work.sampling.extras = std::move(extras);
+  }
+  return work;
 }
 
 }  // namespace tinderbox

@@ -21,6 +21,9 @@ struct OpenAiOptions {
   std::function<std::int64_t()> now_unix;  // seconds, for `created`
 };
 
+// The tokens of a text, or ids checked, that leave room for an answer. Throws RequestError naming the field.
+EncodedPrompt encode(const ModelDoor& door, const Prompt& prompt, std::string_view param);
+
 class OpenAiApi {
  public:
   // roster must outlive it and the responses it gives out.
@@ -30,6 +33,8 @@ class OpenAiApi {
 
  private:
   HttpResponse complete(Endpoint endpoint, const Call& call);
+  Request work_of(const ModelDoor& door, const CompletionRequest& request, const EncodedPrompt& prompt, std::int32_t k,
+                  const Caller& caller);
 
   const Roster& roster_;
   OpenAiOptions options_;

@@ -1,10 +1,12 @@
 #include "http/openai_request.h"
 
+#include <cmath>
 #include <limits>
 
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "http/json_body.h"
 
 namespace tinderbox {
 
@@ -12,8 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kDepthMax = 64;
 constexpr std::size_t kMessagesMax = 4096;
+constexpr std::size_t kPromptsMax = 128;
+constexpr std::int64_t kAnswersMax = 128, kLogprobsMax = 20;
 constexpr std::size_t kStopsMax = 4;
 constexpr std::size_t kStopBytesMax = 1024;
 
@@ -24,44 +27,6 @@ constexpr std::size_t kStopBytesMax = 1024;
 [[noreturn]] void wrong_type(std::string_view param, std::string_view wanted, const json& got) {
   refuse(format("{}: expected {}, got {}; send {} instead", param, wanted, got.type_name(), wanted),
          param, "invalid_type");
-}
-
-// Refuses nesting that only an attack has, before anything is allocated for it.
-void check_depth(std::string_view body) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kDepthMax) {
-        refuse(format("the body nests deeper than {} levels at byte {}; send a flat request",
-                      kDepthMax, i + 1),
-               {}, "invalid_json");
-      }
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-}
-
-json parse_body(std::string_view body) {
-  check_depth(body);
-  try {
-    json document = json::parse(body.begin(), body.end());
-    if (!document.is_object()) wrong_type("body", "a JSON object", document);
-    return document;
-  } catch (const json::parse_error& e) {
-    refuse(format("the body is not valid JSON at byte {}; send one JSON object in UTF-8", e.byte),
-           {}, "invalid_json");
-  } catch (const json::exception&) {  // a number such as 1e400
-    refuse("the body has a number that is out of range; send numbers that fit a double", {},
-           "invalid_json");
-  }
 }
 
 // The field, or nullptr if it is absent or null.
@@ -143,6 +108,8 @@ std::string message_content(const json& message, const std::string& where) {
   return out;
 }
 
+}  // namespace
+
 std::vector<ChatMessage> parse_messages(const json& body) {
   const json* list = find(body, "messages");
   if (!list)
@@ -176,6 +143,8 @@ std::vector<ChatMessage> parse_messages(const json& body) {
   return messages;
 }
 
+namespace {
+
 std::vector<TokenId> parse_ids(const json& list) {
   std::vector<TokenId> ids;
   ids.reserve(list.size());
@@ -192,27 +161,36 @@ std::vector<TokenId> parse_ids(const json& list) {
   return ids;
 }
 
-std::variant<std::string, std::vector<TokenId>> parse_prompt(const json& body) {
-  const json* prompt = find(body, "prompt");
-  if (!prompt) refuse("prompt is missing; send a string", "prompt", "missing_required_parameter");
-  if (prompt->is_string()) return prompt->get<std::string>();
-  if (!prompt->is_array())
-    wrong_type("prompt", "a string, an array of one string, or token ids", *prompt);
-  if (prompt->empty()) refuse("prompt is an empty array; send a string", "prompt", "invalid_value");
-  const json& first = prompt->front();
-  if (first.is_number()) return parse_ids(*prompt);
-  if (prompt->size() > 1) {
-    refuse(format("prompt: {} prompts in one request are not supported; send one request for each",
-                  prompt->size()),
-           "prompt", "unsupported_value");
-  }
-  if (first.is_array()) {
-    if (first.empty())
-      refuse("prompt[0] is an empty array; send token ids", "prompt", "invalid_value");
-    return parse_ids(first);
-  }
-  return text(first, "prompt[0]");
+Prompt parse_one_prompt(const json& prompt, const std::string& where) {
+  if (prompt.is_string()) return prompt.get<std::string>();
+  if (!prompt.is_array()) wrong_type(where, "a string or an array of token ids", prompt);
+  if (prompt.empty()) refuse(format("{} is an empty array; send token ids", where), "prompt", "invalid_value");
+  return parse_ids(prompt);
 }
+
+}  // namespace
+
+std::vector<Prompt> parse_prompts(const json& body, std::string_view field) {
+  const json* prompt = find(body, field);
+  const std::string where(field);
+  if (!prompt) refuse(format("{} is missing; send a string", field), field, "missing_required_parameter");
+  if (prompt->is_string()) return {prompt->get<std::string>()};
+  if (!prompt->is_array()) wrong_type(field, "a string, an array of strings, or token ids", *prompt);
+  if (prompt->empty()) refuse(format("{} is an empty array; send a string", field), field, "invalid_value");
+  if (prompt->front().is_number()) return {parse_ids(*prompt)};
+  if (prompt->size() > kPromptsMax) {
+    refuse(format("{}: {} of them are more than the limit of {}; send several requests", field, prompt->size(),
+                  kPromptsMax),
+           field, "invalid_value");
+  }
+  std::vector<Prompt> out;
+  for (std::size_t i = 0; i < prompt->size(); ++i) {
+    out.push_back(parse_one_prompt((*prompt)[i], format("{}[{}]", field, i)));
+  }
+  return out;
+}
+
+namespace {
 
 std::vector<std::string> parse_stops(const json& body) {
   const json* stop = find(body, "stop");
@@ -251,19 +229,11 @@ bool asks(const json& body, std::string_view key) {
 // Fields of the OpenAI API that would change the answer, were they supported.
 void refuse_unsupported(const json& body) {
   static constexpr std::string_view kFields[] = {
-      "logprobs",         "top_logprobs",      "tools", "functions", "logit_bias",
-      "presence_penalty", "frequency_penalty", "echo",  "suffix",    "audio"};
+      "tools", "functions", "suffix", "audio"};
   for (const std::string_view field : kFields) {
     if (asks(body, field)) {
       refuse(format("{} is not supported by this server; leave it out", field), field,
              "unsupported_parameter");
-    }
-  }
-  for (const std::string_view field : {"n", "best_of"}) {
-    const auto n = integer(body, field, 1, 128);
-    if (n.value_or(1) != 1) {
-      refuse(format("{}: {} answers to one request are not supported; send 1", field, *n), field,
-             "unsupported_value");
     }
   }
   if (const json* wanted = find(body, "response_format")) {
@@ -295,10 +265,69 @@ SamplingParams parse_sampling(const json& body) {
   return p;
 }
 
+// Chat asks for logprobs by true and a number of likeliest ones, completions by that number.
+std::int32_t parse_logprobs(Endpoint endpoint, const json& body) {
+  if (endpoint == Endpoint::Completions) {
+    return static_cast<std::int32_t>(integer(body, "logprobs", 0, kLogprobsMax).value_or(-1));
+  }
+  const auto top = integer(body, "top_logprobs", 0, kLogprobsMax);
+  if (!boolean(body, "logprobs")) {
+    if (top.value_or(0) == 0) return -1;
+    refuse("top_logprobs needs \"logprobs\": true; send both", "top_logprobs", "invalid_value");
+  }
+  return static_cast<std::int32_t>(top.value_or(0));
+}
+
+// {"50256": -100}: token ids as names.
+std::vector<std::pair<TokenId, float>> parse_bias(const json& body) {
+  constexpr double kMost = 100;
+  constexpr std::size_t kTokensMax = 1024;
+  const json* bias = find(body, "logit_bias");
+  if (!bias) return {};
+  if (!bias->is_object()) wrong_type("logit_bias", "an object of token ids and numbers", *bias);
+  if (bias->size() > kTokensMax) {
+    refuse(format("logit_bias: {} tokens are more than the limit of {}", bias->size(), kTokensMax), "logit_bias",
+           "invalid_value");
+  }
+  std::vector<std::pair<TokenId, float>> out;
+  for (const auto& [name, value] : bias->items()) {
+    const auto id = parse_int(name);
+    if (!id || *id < 0 || *id > std::numeric_limits<TokenId>::max()) {
+      refuse(format("logit_bias: '{}' is no token id", to_valid_utf8(name)), "logit_bias", "invalid_value");
+    }
+    if (!value.is_number()) wrong_type("logit_bias", "numbers from -100 to 100", value);
+    const double x = value.get<double>();
+    if (!(std::abs(x) <= kMost)) {
+      refuse(format("logit_bias: {} is out of range; send numbers from -100 to 100", x), "logit_bias", "invalid_value");
+    }
+    out.emplace_back(static_cast<TokenId>(*id), static_cast<float>(x));
+  }
+  return out;
+}
+
+void parse_extras(const json& body, CompletionRequest& request) {
+  request.n = static_cast<std::int32_t>(integer(body, "n", 1, kAnswersMax).value_or(1));
+  const auto best_of = integer(body, "best_of", 1, kAnswersMax);
+  if (best_of && *best_of != request.n) {
+    refuse(format("best_of: {} is not n: all answers are sent, none is chosen; leave it out", *best_of), "best_of",
+           "unsupported_value");
+  }
+  SamplingExtras& extras = request.extras;
+  extras.presence_penalty = number(body, "presence_penalty", 0.0, -2.0, 2.0);
+  extras.frequency_penalty = number(body, "frequency_penalty", 0.0, -2.0, 2.0);
+  extras.n_logprobs = parse_logprobs(request.endpoint, body);
+  extras.bias = parse_bias(body);
+  request.echo = request.endpoint == Endpoint::Completions && boolean(body, "echo");
+  if (request.echo && extras.n_logprobs >= 0) {
+    refuse("echo with logprobs is not supported: a prompt's tokens have none here; leave one out", "echo",
+           "unsupported_value");
+  }
+}
+
 }  // namespace
 
 CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body_text) {
-  const json body = parse_body(body_text);
+  const json body = parse_json_object(body_text);
   CompletionRequest request;
   request.endpoint = endpoint;
   const json* model = find(body, "model");
@@ -310,7 +339,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   if (endpoint == Endpoint::Chat) {
     request.messages = parse_messages(body);
   } else {
-    request.prompt = parse_prompt(body);
+    request.prompts = parse_prompts(body, "prompt");
   }
   constexpr auto kAny = std::numeric_limits<std::int64_t>::max();
   request.n_gen_max = integer(body, "max_completion_tokens", 1, kAny);
@@ -320,6 +349,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
     request.n_gen_max = integer(body, "max_tokens", 1, kAny);
   }
   request.sampling = parse_sampling(body);
+  parse_extras(body, request);
   request.has_seed = find(body, "seed") != nullptr;
   request.stops = parse_stops(body);
   request.stream = boolean(body, "stream");

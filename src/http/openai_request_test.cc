@@ -73,11 +73,11 @@ TEST(OpenAiRequest, ContentForms) {
 }
 
 TEST(OpenAiRequest, PromptForms) {
-  EXPECT_EQ(std::get<std::string>(completions(R"("prompt":"x")").prompt), "x");
-  EXPECT_EQ(std::get<std::string>(completions(R"("prompt":["x"])").prompt), "x");
+  EXPECT_EQ(std::get<std::string>(completions(R"("prompt":"x")").prompts.at(0)), "x");
+  EXPECT_EQ(std::get<std::string>(completions(R"("prompt":["x"])").prompts.at(0)), "x");
   const std::vector<TokenId> ids = {1, 2, 3};
-  EXPECT_EQ(std::get<std::vector<TokenId>>(completions(R"("prompt":[1,2,3])").prompt), ids);
-  EXPECT_EQ(std::get<std::vector<TokenId>>(completions(R"("prompt":[[1,2,3]])").prompt), ids);
+  EXPECT_EQ(std::get<std::vector<TokenId>>(completions(R"("prompt":[1,2,3])").prompts.at(0)), ids);
+  EXPECT_EQ(std::get<std::vector<TokenId>>(completions(R"("prompt":[[1,2,3]])").prompts.at(0)), ids);
 }
 
 struct Bad {
@@ -87,6 +87,21 @@ struct Bad {
 
 std::string chat_with(const std::string& field) {
   return R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" + field + "}";
+}
+
+TEST(CompletionRequest, WhatFewAskFor) {
+  const CompletionRequest r = chat(
+      R"("n":3,"presence_penalty":0.5,"frequency_penalty":-0.25,"logprobs":true,"top_logprobs":4,"logit_bias":{"7":-100})");
+  EXPECT_EQ(r.n, 3);
+  EXPECT_EQ(r.extras.presence_penalty, 0.5);
+  EXPECT_EQ(r.extras.frequency_penalty, -0.25);
+  EXPECT_EQ(r.extras.n_logprobs, 4);
+  EXPECT_EQ(r.extras.bias, (std::vector<std::pair<TokenId, float>>{{7, -100.0F}}));
+  EXPECT_EQ(chat(R"("logprobs":true)").extras.n_logprobs, 0);
+  EXPECT_EQ(chat(R"("logprobs":false)").extras.n_logprobs, -1);
+  const CompletionRequest several = completions(R"("prompt":["a",[1,2]],"logprobs":2,"echo":false,"best_of":1)");
+  ASSERT_EQ(several.prompts.size(), 2u);
+  EXPECT_EQ(several.extras.n_logprobs, 2);
 }
 
 TEST(OpenAiRequest, RefusesBadInputByName) {
@@ -124,13 +139,18 @@ TEST(OpenAiRequest, RefusesBadInputByName) {
        "messages[0].content[0]", "invalid_type"},
       {kChat, R"({"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]})",
        "messages[0].content[0].text", ""},
-      {kChat, chat_with(R"("n":2)"), "n", "unsupported_value"},
+      {kChat, chat_with(R"("n":1000)"), "n", "invalid_value"},
       {kChat, chat_with(R"("n":0)"), "n", "invalid_value"},
       {kChat, chat_with(R"("n":"1")"), "n", "invalid_type"},
-      {kChat, chat_with(R"("logprobs":true)"), "logprobs", "unsupported_parameter"},
+      {kChat, chat_with(R"("logprobs":3)"), "logprobs", "invalid_type"},
+      {kChat, chat_with(R"("top_logprobs":3)"), "top_logprobs", "invalid_value"},
+      {kChat, chat_with(R"("logprobs":true,"top_logprobs":21)"), "top_logprobs", "invalid_value"},
       {kChat, chat_with(R"("tools":[{"type":"function"}])"), "tools", "unsupported_parameter"},
-      {kChat, chat_with(R"("presence_penalty":0.5)"), "presence_penalty", "unsupported_parameter"},
-      {kChat, chat_with(R"("logit_bias":{"5":1})"), "logit_bias", "unsupported_parameter"},
+      {kChat, chat_with(R"("presence_penalty":2.5)"), "presence_penalty", "invalid_value"},
+      {kChat, chat_with(R"("logit_bias":[1])"), "logit_bias", "invalid_type"},
+      {kChat, chat_with(R"("logit_bias":{"x":1})"), "logit_bias", "invalid_value"},
+      {kChat, chat_with(R"("logit_bias":{"5":101})"), "logit_bias", "invalid_value"},
+      {kChat, chat_with(R"("logit_bias":{"5":"1"})"), "logit_bias", "invalid_type"},
       {kChat, chat_with(R"("response_format":{"type":"json_object"})"), "response_format",
        "unsupported_value"},
       {kChat, chat_with(R"("response_format":"json")"), "response_format", "invalid_type"},
@@ -158,7 +178,7 @@ TEST(OpenAiRequest, RefusesBadInputByName) {
       {kText, R"({"model":"m"})", "prompt", "missing_required_parameter"},
       {kText, R"({"model":"m","prompt":5})", "prompt", "invalid_type"},
       {kText, R"({"model":"m","prompt":[]})", "prompt", "invalid_value"},
-      {kText, R"({"model":"m","prompt":["a","b"]})", "prompt", "unsupported_value"},
+      {kText, R"({"model":"m","prompt":["a",5]})", "prompt[1]", "invalid_type"},
       {kText, R"({"model":"m","prompt":[[]]})", "prompt", "invalid_value"},
       {kText, R"({"model":"m","prompt":[1,"a"]})", "prompt[1]", "invalid_type"},
       {kText, R"({"model":"m","prompt":[1.5]})", "prompt[0]", "invalid_type"},
@@ -166,9 +186,9 @@ TEST(OpenAiRequest, RefusesBadInputByName) {
       {kText, R"({"model":"m","prompt":[-99999999999]})", "prompt", "invalid_value"},
       {kText, R"({"model":"m","prompt":[{}]})", "prompt[0]", "invalid_type"},
       {kText, R"({"model":"m","prompt":"x","best_of":3})", "best_of", "unsupported_value"},
-      {kText, R"({"model":"m","prompt":"x","echo":true})", "echo", "unsupported_parameter"},
+      {kText, R"({"model":"m","prompt":"x","echo":true,"logprobs":1})", "echo", "unsupported_value"},
       {kText, R"({"model":"m","prompt":"x","suffix":"y"})", "suffix", "unsupported_parameter"},
-      {kText, R"({"model":"m","prompt":"x","logprobs":3})", "logprobs", "unsupported_parameter"},
+      {kText, R"({"model":"m","prompt":"x","logprobs":30})", "logprobs", "invalid_value"},
   };
   for (const Bad& bad : cases) {
     try {

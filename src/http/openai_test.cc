@@ -76,7 +76,7 @@ TEST(OpenAiApi, SmallPages) {
 TEST(OpenAiApi, UnknownPathsAndMethods) {
   EchoBox box;
   EXPECT_EQ(box.ask("GET", "/v1/nothing").status, 404);
-  EXPECT_EQ(box.ask("POST", "/v1/embeddings", "{}").status, 404);
+  EXPECT_EQ(box.ask("POST", "/v1/images", "{}").status, 404);
   EXPECT_EQ(box.ask("GET", "").status, 404);
   EXPECT_EQ(box.ask("GET", "/v1/chat/completions").status, 405);
   EXPECT_EQ(box.ask("DELETE", "/v1/models").status, 405);

@@ -24,6 +24,7 @@ struct ServedModel {
   std::string family = {};   // "llama"
   std::string weights = {};  // "q4_1"
   std::int64_t parameters = 0, bytes = 0;
+  std::int64_t d_model = 0;  // of an embedding
   std::string digest = {};  // of the file: 64 hexadecimal digits
 };
 

@@ -6,6 +6,7 @@ import { check, finish } from './harness.mjs';
 const url = process.argv[2];
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0, timeout: 120_000 });
 const model = (await client.models.list()).data[0].id;
+const tiny = model.includes('tiny');
 const question = [{ role: 'user', content: 'Name the four seasons.' }];
 
 await check('models: list and retrieve', async () => {
@@ -100,6 +101,87 @@ await check('many at once', async () => {
   assert.equal(new Set(answers.map((a) => a.id)).size, 8);
 });
 
+await check('several answers to one question', async () => {
+  const ask = { model, messages: question, max_tokens: 12, temperature: 1, n: 3, seed: 11 };
+  const whole = await client.chat.completions.create(ask);
+  assert.deepEqual(whole.choices.map((c) => c.index), [0, 1, 2]);
+  const texts = whole.choices.map((c) => c.message.content);
+  assert.ok(new Set(texts).size > 1, 'drawn by different seeds');
+  const streamed = ['', '', ''];
+  const ends = [];
+  for await (const chunk of await client.chat.completions.create({ ...ask, stream: true })) {
+    for (const c of chunk.choices) {
+      streamed[c.index] += c.delta.content ?? '';
+      if (c.finish_reason) ends.push(c.index);
+    }
+  }
+  assert.deepEqual(streamed, texts);
+  assert.deepEqual(ends.toSorted(), [0, 1, 2]);
+  assert.equal(whole.usage.completion_tokens <= 36 && whole.usage.completion_tokens >= 3, true);
+});
+
+await check('several prompts, echoed', async () => {
+  const prompts = ['One, two,', 'Red, green,'];
+  const r = await client.completions.create({ model, prompt: prompts, max_tokens: 4, temperature: 0, echo: true });
+  assert.equal(r.choices.length, 2);
+  r.choices.forEach((c, i) => assert.ok(c.text.startsWith(prompts[i]), c.text));
+});
+
+await check('logprobs are probabilities of what was said', async () => {
+  const ask = { model, messages: question, max_tokens: 6, temperature: 0, logprobs: true, top_logprobs: 5 };
+  const r = await client.chat.completions.create(ask);
+  const { content } = r.choices[0].logprobs;
+  assert.equal(Buffer.from(content.flatMap((t) => t.bytes)).toString(), r.choices[0].message.content);
+  for (const t of content) {
+    assert.equal(t.top_logprobs.length, 5);
+    assert.equal(t.top_logprobs[0].logprob, t.logprob, 'the likeliest, at temperature 0');
+    const sum = t.top_logprobs.reduce((s, x) => s + Math.exp(x.logprob), 0);
+    assert.ok(sum > 0 && sum <= 1.0001, String(sum));
+    for (let i = 1; i < 5; ++i) assert.ok(t.top_logprobs[i].logprob <= t.top_logprobs[i - 1].logprob);
+  }
+  const streamed = [];
+  for await (const chunk of await client.chat.completions.create({ ...ask, stream: true })) {
+    streamed.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+  }
+  assert.deepEqual(streamed, content);
+  const text = await client.completions.create({ model, prompt: 'One, two,', max_tokens: 3, temperature: 0, logprobs: 2 });
+  assert.equal(text.choices[0].logprobs.tokens.join(''), text.choices[0].text);
+  assert.equal(text.choices[0].logprobs.text_offset[0], 0);
+});
+
+await check('a bias forbids a token, and a penalty repetition', async () => {
+  const ask = { model, prompt: 'One, two, three,', max_tokens: 1, temperature: 0, logprobs: 1 };
+  const first = (await client.completions.create(ask)).choices[0].text;
+  const { tokens } = await (await fetch(new URL('/tokenize', url), { method: 'POST', body: JSON.stringify({ model, prompt: `One, two, three,${first}` }) })).json();
+  const other = (await client.completions.create({ ...ask, logit_bias: { [tokens.at(-1)]: -100 } })).choices[0].text;
+  assert.notEqual(other, first);
+  const again = await client.completions.create({ ...ask, prompt: 'a a a a a a a a', max_tokens: 24, frequency_penalty: 2, presence_penalty: 2 });
+  const words = again.choices[0].text.trim().split(/\s+/);
+  assert.ok(new Set(words).size > 1, again.choices[0].text);
+});
+
+await check('embeddings: unit vectors, nearer for what is alike', async () => {
+  const input = ['The cat sat on the mat.', 'A cat is sitting on a mat.', 'Quarterly revenue grew by 4 %.'];
+  const r = await client.embeddings.create({ model, input });
+  assert.deepEqual(r.data.map((d) => d.index), [0, 1, 2]);
+  const [a, b, c] = r.data.map((d) => d.embedding);
+  const dot = (x, y) => x.reduce((s, v, i) => s + v * y[i], 0);
+  assert.ok(Math.abs(dot(a, a) - 1) < 1e-5);
+  if (!tiny) assert.ok(dot(a, b) > dot(a, c), `${dot(a, b)} ${dot(a, c)}`);
+  const floats = await client.embeddings.create({ model, input: input[0], encoding_format: 'float', dimensions: 8 });
+  assert.equal(floats.data[0].embedding.length, 8);
+  assert.ok(Math.abs(dot(floats.data[0].embedding, floats.data[0].embedding) - 1) < 1e-5);
+  assert.equal(r.usage.prompt_tokens, r.usage.total_tokens);
+});
+
+await check('tokenize and detokenize are inverse', async () => {
+  const post = async (path, body) => (await fetch(new URL(path, url), { method: 'POST', body: JSON.stringify(body) })).json();
+  const prompt = 'Grüße, 世界! 🔥';
+  const { tokens, count } = await post('/tokenize', { model, prompt });
+  assert.equal(tokens.length, count);
+  assert.equal((await post('/detokenize', { model, tokens })).prompt, prompt);
+});
+
 await check('errors arrive as the right classes', async () => {
   const chat = (more) => client.chat.completions.create({ model, messages: question, max_tokens: 4, ...more });
   const refused = async (promise, type, param, code) => {
@@ -114,11 +196,12 @@ await check('errors arrive as the right classes', async () => {
   await refused(chat({ temperature: 'hot' }), OpenAI.BadRequestError, 'temperature', 'invalid_type');
   await refused(chat({ max_tokens: -1 }), OpenAI.BadRequestError, 'max_tokens', 'invalid_value');
   await refused(chat({ max_tokens: 1e12 }), OpenAI.BadRequestError, 'max_tokens', 'invalid_value');
-  await refused(chat({ n: 3 }), OpenAI.BadRequestError, 'n', 'unsupported_value');
+  await refused(chat({ n: 1000 }), OpenAI.BadRequestError, 'n', 'invalid_value');
   await refused(chat({ messages: [] }), OpenAI.BadRequestError, 'messages', 'invalid_value');
-  await refused(chat({ logprobs: true }), OpenAI.BadRequestError, 'logprobs', 'unsupported_parameter');
+  await refused(chat({ logprobs: 'yes' }), OpenAI.BadRequestError, 'logprobs', 'invalid_type');
   await refused(chat({ messages: [{ role: 'user', content: 'word '.repeat(200_000) }] }), OpenAI.BadRequestError, 'messages', 'context_length_exceeded');
-  await refused(client.embeddings.create({ model, input: 'x' }), OpenAI.NotFoundError, null, 'not_found');
+  await refused(client.embeddings.create({ model, input: [] }), OpenAI.BadRequestError, 'input', 'invalid_value');
+  await refused(client.embeddings.create({ model, input: 'x', dimensions: 1e9 }), OpenAI.BadRequestError, 'dimensions', 'invalid_value');
 });
 
 await check('an aborted stream leaves the server serving', async () => {
