@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <optional>
@@ -173,6 +176,11 @@ void write_port(const std::string& path, std::uint16_t port) {
   if (!out.flush()) throw_invalid(format("{}: cannot write the port", path));
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("localhost");
+}
+
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -204,7 +212,18 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                       return routes.handle(request, std::move(wake));
                     });
   write_port(options.port_file, server.port());
-  if (box->body) metrics.read_from([&] { return readings(idle_sensors(*box->shown.get(), box->clock.now())); });
+  metrics.read_from([&box = *box, gpu = box->body ? gpu_labels(box->step_model->twin().machine, host_name())
+                                                  : GpuLabels{}] {
+    std::vector<Reading> all;
+    const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
+    if (box.body) {
+      const Sensors sensors = idle_sensors(*box.shown.get(), box.clock.now());
+      add(dcgm_readings(box.step_model->twin().machine, gpu, &sensors, nullptr));
+      add(body_readings(sensors));
+    }
+    if (const auto use = read_process_use()) add(process_readings(*use));
+    return all;
+  });
   std::optional<Outages> outages;
   std::vector<Observer*> watching = {&counts, &mailbox};
   if (box->body) watching.push_back(&outages.emplace(mailbox, *box->body));

@@ -265,6 +265,8 @@ Duration Body::run(Duration most) {
   }
   const double seconds = to_seconds(most).value();
   state_.joules_in += drawn * seconds;
+  for (std::size_t r = 0; r < kRails; ++r) state_.rail_joules[r] += state_.rails[r].value() * seconds;
+  state_.smi_joules += smi_power(facts_, state_.rails[index_of(Rail::Gpu)]).value() * seconds;
   state_.joules_out += left;
   state_.work += state_.speed * seconds;
   state_.limited[static_cast<std::size_t>(state_.limit)] += seconds;

@@ -51,6 +51,8 @@ struct BodyState {
   // Drawn behind the adapter; given to the room; held at the begin, against the room as it is now.
   // What it holds is always held + in - out.
   double joules_in = 0, joules_out = 0, joules_held = 0;
+  std::array<double, kRails> rail_joules{};    // drawn at each rail; in all joules_in
+  double smi_joules = 0;                       // of what nvidia-smi shows
   double work = 0;                             // integral of speed over time, s
   std::array<double, kClockLimits> limited{};  // s spent under each limit
 };

@@ -31,6 +31,17 @@ Sensors read_sensors(const Body& body) {
   out.network = body.temperature(facts.network);
   out.wall = wall_power(facts, rails);
   out.fan = body.fan();
+  out.gpu_energy = Joules(state.smi_joules);
+  out.rails = rails;
+  for (std::size_t r = 0; r < kRails; ++r) out.rail_energy[r] = Joules(state.rail_joules[r]);
+  out.wall_energy = Joules(state.joules_in / facts.adapter_share);
+  for (std::size_t i = 0; i < facts.nodes.size(); ++i) {
+    out.nodes.emplace_back(facts.nodes[i].name, body.temperature(static_cast<int>(i)));
+  }
+  out.air = body.air();
+  out.room = body.surroundings().room;
+  out.limit = state.limit;
+  out.limited = state.limited;
   return out;
 }
 

@@ -3,7 +3,8 @@
 // too, so that a program that needs it fails on the twin as it would on the machine.
 #pragma once
 
-#include <optional>
+#include <array>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -27,6 +28,16 @@ struct Sensors {
   Celsius cpu, drive, network;
   Watts wall;      // what a meter at the socket would show; no sensor of the box does
   double fan = 0;  // share of full speed; no sensor of the box tells
+  Joules gpu_energy;  // of gpu_power, since the box began
+
+  // What no tool on the box tells.
+  Rails rails{};
+  std::array<Joules, kRails> rail_energy{};
+  Joules wall_energy;
+  std::vector<std::pair<std::string, Celsius>> nodes;  // parts of one temperature, in the machine file's order
+  Celsius air, room;                                   // that leaves; that comes in
+  ClockLimit limit = ClockLimit::Idle;
+  std::array<double, kClockLimits> limited{};  // s spent under each limit
 };
 Sensors read_sensors(const Body& body);
 
