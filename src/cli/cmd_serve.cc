@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <optional>
@@ -39,6 +42,11 @@ void write_port(const std::string& path, std::uint16_t port) {
   std::ofstream out(path);
   out << port << "\n";
   if (!out.flush()) throw_invalid(format("{}: cannot write the port", path));
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("localhost");
 }
 
 sigset_t stop_signals() {
@@ -94,6 +102,29 @@ void freeze(ServeModels& models, ServingBox& box) {
   throw_unsupported(format("--freeze: the file of {} has no fault memory-exhaustion", models.machine->id));
 }
 
+// What /metrics tells beside the traffic, at each scrape.
+void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<MemoryUse>& use_of_memory) {
+  const GpuLabels gpu = models.body ? gpu_labels(*models.machine, host_name()) : GpuLabels{};
+  metrics.read_from([&models, &use_of_memory, gpu] {
+    std::vector<Reading> all;
+    const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
+    const MemoryUse m = use_of_memory.get();
+    const MemoryOwners memory = {{"weights", Bytes(m.weights)},
+                                 {"kv", Bytes(m.kv)},
+                                 {"runtime", Bytes(m.runtime)},
+                                 {"page_cache", Bytes(m.page_cache)},
+                                 {"free", Bytes(m.free())}};
+    if (models.body) {
+      const Sensors sensors = idle_sensors(*models.shown.get(), models.clock.now());
+      add(dcgm_readings(*models.machine, gpu, &sensors, &memory));
+      add(body_readings(sensors));
+    }
+    add(memory_readings(memory));
+    if (const auto use = read_process_use()) add(process_readings(*use));
+    return all;
+  });
+}
+
 }  // namespace
 
 int cmd_serve(const Context& context, const ServeOptions& options) {
@@ -132,14 +163,14 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                     [&routes](const HttpRequest& request, Wake wake) {
                       return routes.handle(request, std::move(wake));
                     });
-  if (models->body) {
-    metrics.read_from([&] { return readings(idle_sensors(*models->shown.get(), models->clock.now())); });
-  }
+  Posted<MemoryUse> memory;
+  read_gauges(metrics, *models, memory);
   box.load_first();
   if (!models->too_large.empty()) freeze(*models, box);
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
-                               std::function<std::string(std::uint64_t)>(), std::function<void(const BoxState&)>());
+                               std::function<std::string(std::uint64_t)>(),
+                               [&memory](const BoxState& now) { memory.post(now.memory); });
   write_port(options.port_file, server.port());
   for (const ServeModel& m : models->models) log(format("tinderbox: {}: {}", m.info.id, m.description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));

@@ -112,8 +112,8 @@ BoxState Ticker::state_now() {
   return state;
 }
 
-MemoryOwners Ticker::memory(const BoxStatus& box) const {
-  MemoryOwners m;
+MemoryUse Ticker::memory(const BoxStatus& box) const {
+  MemoryUse m;
   double models = 0;
   for (std::size_t i = 0; i < box.models.size(); ++i) {
     const ServedStatus& s = box.models[i];

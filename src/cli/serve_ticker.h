@@ -22,7 +22,7 @@ class Ticker {
   void run();
   void tick();
   BoxState state_now();
-  MemoryOwners memory(const BoxStatus& box) const;
+  MemoryUse memory(const BoxStatus& box) const;
 
   ServeModels& models_;
   ServingBox& box_;

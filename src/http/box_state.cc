@@ -96,7 +96,7 @@ Json traffic_of(const BoxState& state) {
           {"lateness_s_total", to_seconds(state.box.lateness).value()}};
 }
 
-Json memory_of(const MemoryOwners& m) {
+Json memory_of(const MemoryUse& m) {
   return {{"total_bytes", m.total},     {"safe_bytes", m.safe},       {"weights_bytes", m.weights},
           {"kv_bytes", m.kv},           {"kv_used_bytes", m.kv_used}, {"runtime_bytes", m.runtime},
           {"page_cache_bytes", m.page_cache}, {"free_bytes", m.free()}};
@@ -194,7 +194,7 @@ std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxSta
 
 std::vector<std::pair<std::string_view, double>> state_sample(const BoxState& state) {
   const Sums s = sums_of(state.box);
-  const MemoryOwners& m = state.memory;
+  const MemoryUse& m = state.memory;
   std::vector<std::pair<std::string_view, double>> out = {
       {"generated_tokens_per_s", state.generated_tokens_per_s},
       {"prompt_tokens_per_s", state.prompt_tokens_per_s},

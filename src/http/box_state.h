@@ -2,6 +2,7 @@
 // in flight. The page, `tinderbox top` and scripts read it; names carry their base unit.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -17,7 +18,7 @@
 namespace tinderbox {
 
 // Who holds memory, in bytes; of the modelled machine, or of this computer.
-struct MemoryOwners {
+struct MemoryUse {
   double total = 0, safe = 0, weights = 0, kv = 0, kv_used = 0, runtime = 0, page_cache = 0;
   double free() const { return std::max(0.0, total - weights - kv - runtime - page_cache); }
 };
@@ -40,7 +41,7 @@ struct BoxState {
   double at_unix = 0, uptime_s = 0;
   BoxStatus box;
   double prompt_tokens_per_s = 0, generated_tokens_per_s = 0;
-  MemoryOwners memory;
+  MemoryUse memory;
   std::optional<Sensors> sensors;
   std::vector<FaultEvent> faults;  // active or to come
   ComputerLoad computer;

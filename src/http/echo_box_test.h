@@ -163,7 +163,7 @@ class EchoBox {
   RouteTable& api() { return routes_; }
   EchoExecutor& executor() { return executor_; }
   const Scheduler& scheduler() const { return scheduler_; }  // after close()
-  const Metrics& metrics() const { return metrics_; }
+  Metrics& metrics() { return metrics_; }
 
  private:
   Scheduler scheduler_;

@@ -19,7 +19,9 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 // Past the registry, so that labels keep their order and what is read no more is shown no more.
-std::vector<MetricFamily> families_of(const std::vector<Reading>& readings) {
+// highest: of each counter so far. Prometheus takes one that falls for one that began anew; and what is computed for a
+// moment between two windows of a body may be a little more than what the next window then says.
+std::vector<MetricFamily> families_of(const std::vector<Reading>& readings, std::map<std::string, double>& highest) {
   std::vector<MetricFamily> families;
   for (const Reading& r : readings) {
     auto family = std::ranges::find(families, r.name, &MetricFamily::name);
@@ -28,8 +30,17 @@ std::vector<MetricFamily> families_of(const std::vector<Reading>& readings) {
       family = families.insert(family, {r.name, r.help, type, {}});
     }
     prometheus::ClientMetric metric;
-    for (const auto& [name, value] : r.labels) metric.label.push_back({name, value});
-    (family->type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = r.value;
+    std::string key = r.name;
+    for (const auto& [name, value] : r.labels) {
+      metric.label.push_back({name, value});
+      key.append("\n").append(value);
+    }
+    if (family->type == MetricType::Counter) {
+      double& most = highest[key];
+      metric.counter.value = most = std::max(most, r.value);
+    } else {
+      metric.gauge.value = r.value;
+    }
     family->metric.push_back(std::move(metric));
   }
   return families;
@@ -68,6 +79,7 @@ struct Metrics::Impl {
   prometheus::Registry registry;
   std::map<std::string, std::unique_ptr<ModelMetrics>> models;
   std::function<std::vector<Reading>()> read;
+  std::map<std::string, double> highest;
 };
 
 Metrics::Metrics(const MetricsOptions& options) : impl_(std::make_unique<Impl>()) {
@@ -99,11 +111,11 @@ void Metrics::left(const std::string& name) {
 
 void Metrics::read_from(std::function<std::vector<Reading>()> read) { impl_->read = std::move(read); }
 
-std::string Metrics::text() const {
+std::string Metrics::text() {
   std::vector<MetricFamily> families = impl_->registry.Collect();
   add_aliases(families);
   if (impl_->read) {
-    for (MetricFamily& family : families_of(impl_->read())) families.push_back(std::move(family));
+    for (MetricFamily& family : families_of(impl_->read(), impl_->highest)) families.push_back(std::move(family));
   }
   return prometheus::TextSerializer().Serialize(families);
 }

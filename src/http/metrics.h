@@ -1,5 +1,6 @@
 // What the box does, as Prometheus metrics: vLLM's names for each model's traffic, so that its dashboards fit, and
-// tinderbox_* for what only a twin has. Models are observed on the box thread; text() may be called from any thread.
+// tinderbox_* for what only a twin has. Models are observed on the box thread; text() may be called from any other thread, but from
+// one at a time.
 //
 // In an ObserverList put a model's observer before the Mailbox: then a client that has its last token finds it
 // counted. Latencies count from the moment the loop took a request in, so they leave out the rest
@@ -40,11 +41,11 @@ class Metrics {
   void left(const std::string& name);
 
   // Before anything is observed. read: called for each text(), from its thread; no two with one name and the same
-  // labels, none with a name of this file's.
+  // labels, none with a name of this file's. A counter that falls is shown where it was.
   void read_from(std::function<std::vector<Reading>()> read);
 
   // The exposition format, text/plain; version=0.0.4.
-  std::string text() const;
+  std::string text();
 
  private:
   struct Impl;

@@ -170,6 +170,8 @@ TEST(Metrics, ReadingsKeepTheirKindAndOrder) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("# TYPE y gauge\ny 1.5\n"), std::string::npos) << text;
+  now[0].value = 2;
+  EXPECT_EQ(metric(metrics.text(), "x_total{z=\"1\""), 3) << "a counter never falls";
   now.clear();
   EXPECT_EQ(metrics.text().find("x_total"), std::string::npos);
 }

@@ -5,7 +5,7 @@
 
 namespace tinderbox {
 
-void add_server_pages(RouteTable& routes, const std::string& version, const Metrics& metrics,
+void add_server_pages(RouteTable& routes, const std::string& version, Metrics& metrics,
                       std::vector<StaticFile> files) {
   routes.add({.method = "GET", .path = "/health", .answer = [](const Call&) {
                 HttpResponse response;

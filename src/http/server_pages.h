@@ -11,7 +11,7 @@
 namespace tinderbox {
 
 // metrics must outlive the routes.
-void add_server_pages(RouteTable& routes, const std::string& version, const Metrics& metrics,
+void add_server_pages(RouteTable& routes, const std::string& version, Metrics& metrics,
                       std::vector<StaticFile> files);
 
 }  // namespace tinderbox

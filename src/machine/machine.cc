@@ -75,6 +75,11 @@ void read_compute(SourcedFile& file, Machine& machine) {
 void read_names(SourcedFile& file, Machine& machine) {
   machine.id = file.text("id");
   machine.name = file.text("name");
+  for (const auto& [key, text] : {std::pair{"gpu.name", &machine.gpu_name},
+                                  std::pair{"gpu.bus", &machine.gpu_bus},
+                                  std::pair{"gpu.driver", &machine.gpu_driver}}) {
+    if (file.has(key)) *text = file.text(key);
+  }
   const std::string scope = file.text("scope");
   if (scope != "box" && scope != "part") {
     throw_invalid(

@@ -76,6 +76,8 @@ std::string_view scope_name(Scope scope);  // "box"
 
 struct Machine {
   std::string id, name;
+  // How the GPU's driver names it, where on the bus it is, and which driver that was; empty: not stated.
+  std::string gpu_name, gpu_bus, gpu_driver;
   Scope scope = Scope::Box;
   std::vector<std::string> stacks;  // that usually run models on it, best first
 

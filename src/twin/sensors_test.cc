@@ -37,6 +37,39 @@ TEST(Sensors, AnIdleBoxReadsWhatOwnersRead) {
   EXPECT_EQ(s.gpu_utilisation, 0);
 }
 
+TEST(Sensors, EnergiesAreTheIntegralsOfPowers) {
+  Body body(spark_body());
+  body.set_load(gemm_load());
+  double gpu = 0, wall = 0;
+  Rails rails{};
+  for (int i = 0; i < 600; ++i) {
+    const Sensors before = read_sensors(body);
+    body.advance(std::chrono::milliseconds(100));
+    const Sensors after = read_sensors(body);
+    gpu += 0.05 * (before.gpu_power + after.gpu_power).value();
+    wall += 0.05 * (before.wall + after.wall).value();
+    for (std::size_t r = 0; r < kRails; ++r) rails[r] += (before.rails[r] + after.rails[r]) * 0.05;
+  }
+  const Sensors s = read_sensors(body);
+  EXPECT_NEAR(s.gpu_energy.value(), gpu, 0.01 * gpu);
+  EXPECT_NEAR(s.wall_energy.value(), wall, 0.01 * wall);
+  double sum = 0;
+  for (std::size_t r = 0; r < kRails; ++r) {
+    EXPECT_NEAR(s.rail_energy[r].value(), rails[r].value(), 0.01 * rails[r].value() + 0.01);
+    sum += s.rail_energy[r].value();
+  }
+  EXPECT_NEAR(sum, body.state().joules_in, 1e-6 * sum);
+  EXPECT_LT(s.gpu_energy, s.rail_energy[index_of(Rail::Gpu)]) << "nvidia-smi under-reads";
+}
+
+TEST(Sensors, NodesAreThoseOfTheFile) {
+  Body body(spark_body());
+  const Sensors s = read_sensors(body);
+  ASSERT_EQ(s.nodes.size(), spark_body().nodes.size());
+  EXPECT_EQ(s.nodes[static_cast<std::size_t>(spark_body().gpu)].second, s.gpu_temperature);
+  EXPECT_LT(s.room, s.air);
+}
+
 TEST(Sensors, MemoryIsNotAvailableAsOnTheMachine) {
   const auto fields = fields_not_available();
   EXPECT_NE(std::ranges::find(fields, "memory.used"), fields.end());

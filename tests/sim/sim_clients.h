@@ -10,6 +10,7 @@
 #include "box/mailbox.h"
 #include "http/http.h"
 #include "http/route_table.h"
+#include "http/text_codec.h"
 #include "sim_clock.h"
 #include "sim_laws.h"
 
