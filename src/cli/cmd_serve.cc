@@ -59,11 +59,11 @@ sigset_t stop_signals() {
 
 // What the page's choosers offer.
 std::string catalogue_json(const Context& context) {
-  Json out;
+  nlohmann::ordered_json out;
   for (const auto& [key, catalogue] : {std::pair{"machines", &context.machines},
                                        std::pair{"models", &context.models},
                                        std::pair{"stacks", &context.stacks}}) {
-    out[key] = Json::array();
+    out[key] = nlohmann::ordered_json::array();
     for (const std::string& id : catalogue->ids()) out[key].push_back({{"id", id}});
   }
   return out.dump();

@@ -1,5 +1,6 @@
 #include "http/completion_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -59,6 +60,13 @@ LoggedToken CompletionStream::logged(const StreamEvent& event, std::int64_t inde
   return token;
 }
 
+void CompletionStream::say(AnswerInMaking& answer, std::string& delta) {
+  constexpr std::size_t kBytesPerToken = 4;
+  const std::size_t n = std::min(kBytesPerToken, answer.script->size());
+  answer.text.push(std::string_view(*answer.script).substr(0, n), delta);
+  answer.script->erase(0, n);
+}
+
 void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpResponse& response) {
   AnswerInMaking& answer = answers_[choice];
   const bool last = event.kind != StreamEvent::Kind::Token;
@@ -73,14 +81,17 @@ void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpRe
     ++usage_.completion_tokens;
     const std::int64_t index = answer.n_tokens++;
     const bool end_token = last && event.finish == FinishReason::Stop;
-    if (!end_token) {
+    if (answer.script) {
+      say(answer, delta);
+    } else if (!end_token) {
       answer.text.push(codec_.piece(event.token, index), delta);
       if (logprobs_) logs.push_back(logged(event, index));
     }
   }
-  if (last || answer.text.stopped()) answer.text.finish(delta);
+  if (last || answer.text.stopped() || (answer.script && answer.script->empty())) answer.text.finish(delta);
   show(choice, delta, std::move(logs), response);
-  if (answer.text.stopped()) {
+  const bool said = answer.script && answer.script->empty();
+  if (answer.text.stopped() || said) {
     if (std::exchange(answer.live, false)) mailbox_.cancel(answer.seq);
     finish(choice, "stop", response);
   } else if (last) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct AnswerInMaking {
   std::shared_ptr<TokenStream> events;
   AnswerText text;
   std::string echoed = {};  // comes before the answer
+  std::optional<std::string> script = {};  // said instead of the tokens, four bytes for each, and then it is over
   // Filled on the way.
   WholeChoice whole = {};  // what has been shown, when it is sent as a whole
   std::int64_t n_tokens = 0;
@@ -44,6 +46,7 @@ class CompletionStream final : public ResponseStream {
  private:
   void take(std::size_t choice, const StreamEvent& event, HttpResponse& response);
   void open(std::size_t choice, HttpResponse& response);
+  static void say(AnswerInMaking& answer, std::string& delta);
   LoggedToken logged(const StreamEvent& event, std::int64_t index) const;
   void refuse(Admission admission, HttpResponse& response);
   void cancelled(HttpResponse& response);

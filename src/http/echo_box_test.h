@@ -60,6 +60,7 @@ class ByteCodec final : public TextCodec {
                     : std::string_view();
   }
   const std::vector<TokenId>& end_tokens() const override { return end_tokens_; }
+  std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<const Grammar>) const override { return nullptr; }
 
  private:
   std::string bytes_;

@@ -40,7 +40,7 @@ void require_room(const ModelDoor& door, const EncodedPrompt& prompt, std::strin
 
 }  // namespace
 
-EncodedPrompt encode(const ModelDoor& door, const Prompt& prompt, std::string_view param) {
+EncodedPrompt encode(const ModelDoor& door, const PromptInput& prompt, std::string_view param) {
   EncodedPrompt out;
   if (const auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) {
     out = door.codec->encode_ids(*ids);
@@ -60,12 +60,12 @@ std::vector<EncodedPrompt> encode(const ModelDoor& door, const CompletionRequest
     require_room(door, out.back(), "messages");
     return out;
   }
-  for (const Prompt& prompt : request.prompts) out.push_back(encode(door, prompt, "prompt"));
+  for (const PromptInput& prompt : request.prompts) out.push_back(encode(door, prompt, "prompt"));
   return out;
 }
 
 // A prompt as its own beginning of the answer.
-std::string echo_of(const ModelDoor& door, const Prompt& prompt) {
+std::string echo_of(const ModelDoor& door, const PromptInput& prompt) {
   if (const auto* text = std::get_if<std::string>(&prompt)) return *text;
   std::string out;
   for (const TokenId id : std::get<std::vector<TokenId>>(prompt)) out += door.codec->piece(id, 1);
@@ -131,6 +131,8 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                               if (*wake) (*wake)();
                             }),
                             .text = AnswerText(request.stops)};
+      // Placeholders cannot be chosen by a grammar: the shortest text of it takes their place.
+      if (request.grammar && door.info.weightless) answer.script = request.grammar->shortest();
       if (request.echo) answer.echoed = echo_of(door, request.prompts[i]);
       answer.seq = door.mailbox->submit(work_of(door, request, prompts[i], k, call.caller), answer.events);
       answers.push_back(std::move(answer));
@@ -173,8 +175,11 @@ Request OpenAiApi::work_of(const ModelDoor& door, const CompletionRequest& reque
   }
   ++n_completions_;
   const SamplingExtras& e = request.extras;
-  if (e.presence_penalty != 0 || e.frequency_penalty != 0 || !e.bias.empty() || e.n_logprobs >= 0) {
+  std::shared_ptr<TokenConstraint> constraint;
+  if (request.grammar) constraint = door.codec->constrain(request.grammar);
+  if (constraint || e.presence_penalty != 0 || e.frequency_penalty != 0 || !e.bias.empty() || e.n_logprobs >= 0) {
     auto extras = std::make_shared<SamplingExtras>(e);
+    extras->constraint = std::move(constraint);
     extras->n_prompt = work.n_prompt;
     work.sampling.extras = std::move(extras);
   }

@@ -22,7 +22,7 @@ struct OpenAiOptions {
 };
 
 // The tokens of a text, or ids checked, that leave room for an answer. Throws RequestError naming the field.
-EncodedPrompt encode(const ModelDoor& door, const Prompt& prompt, std::string_view param);
+EncodedPrompt encode(const ModelDoor& door, const PromptInput& prompt, std::string_view param);
 
 class OpenAiApi {
  public:

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "http/json_body.h"
+#include "model/json_schema.h"
 
 namespace tinderbox {
 
@@ -161,7 +162,7 @@ std::vector<TokenId> parse_ids(const json& list) {
   return ids;
 }
 
-Prompt parse_one_prompt(const json& prompt, const std::string& where) {
+PromptInput parse_one_prompt(const json& prompt, const std::string& where) {
   if (prompt.is_string()) return prompt.get<std::string>();
   if (!prompt.is_array()) wrong_type(where, "a string or an array of token ids", prompt);
   if (prompt.empty()) refuse(format("{} is an empty array; send token ids", where), "prompt", "invalid_value");
@@ -170,7 +171,7 @@ Prompt parse_one_prompt(const json& prompt, const std::string& where) {
 
 }  // namespace
 
-std::vector<Prompt> parse_prompts(const json& body, std::string_view field) {
+std::vector<PromptInput> parse_prompts(const json& body, std::string_view field) {
   const json* prompt = find(body, field);
   const std::string where(field);
   if (!prompt) refuse(format("{} is missing; send a string", field), field, "missing_required_parameter");
@@ -183,7 +184,7 @@ std::vector<Prompt> parse_prompts(const json& body, std::string_view field) {
                   kPromptsMax),
            field, "invalid_value");
   }
-  std::vector<Prompt> out;
+  std::vector<PromptInput> out;
   for (std::size_t i = 0; i < prompt->size(); ++i) {
     out.push_back(parse_one_prompt((*prompt)[i], format("{}[{}]", field, i)));
   }
@@ -236,14 +237,39 @@ void refuse_unsupported(const json& body) {
              "unsupported_parameter");
     }
   }
-  if (const json* wanted = find(body, "response_format")) {
-    if (!wanted->is_object()) wrong_type("response_format", "an object", *wanted);
-    const json* type = find(*wanted, "type");
-    if (type && text(*type, "response_format.type") != "text") {
-      refuse("response_format: only {\"type\":\"text\"} is supported; leave it out",
+}
+
+// What answers must be of. "json_schema": {"name":..., "schema":..., "strict":...}; a bare schema is taken for one.
+std::shared_ptr<const Grammar> parse_response_format(const json& body) {
+  const json* wanted = find(body, "response_format");
+  if (!wanted) return nullptr;
+  if (!wanted->is_object()) wrong_type("response_format", "an object", *wanted);
+  const json* type_field = find(*wanted, "type");
+  const std::string type = type_field ? text(*type_field, "response_format.type") : "text";
+  if (type == "text") return nullptr;
+  auto grammar = std::make_shared<Grammar>();
+  try {
+    if (type == "json_object") {
+      grammar->finish(add_json_object(*grammar));
+    } else if (type == "json_schema") {
+      const json* outer = find(*wanted, "json_schema");
+      if (!outer || !outer->is_object()) {
+        refuse("response_format.json_schema is missing; send {name, schema}", "response_format",
+               "missing_required_parameter");
+      }
+      const json* schema = find(*outer, "schema");
+      grammar->finish(add_json_schema(*grammar, (schema ? *schema : *outer).dump()));
+    } else {
+      refuse(format("response_format.type: '{}' is not supported; send text, json_object or json_schema",
+                    to_valid_utf8(type)),
              "response_format", "unsupported_value");
     }
+  } catch (const RequestError&) {
+    throw;
+  } catch (const Error& e) {
+    refuse(format("response_format: {}", e.what()), "response_format", "invalid_json_schema");
   }
+  return grammar;
 }
 
 SamplingParams parse_sampling(const json& body) {
@@ -317,6 +343,7 @@ void parse_extras(const json& body, CompletionRequest& request) {
   extras.frequency_penalty = number(body, "frequency_penalty", 0.0, -2.0, 2.0);
   extras.n_logprobs = parse_logprobs(request.endpoint, body);
   extras.bias = parse_bias(body);
+  request.grammar = parse_response_format(body);
   request.echo = request.endpoint == Endpoint::Completions && boolean(body, "echo");
   if (request.echo && extras.n_logprobs >= 0) {
     refuse("echo with logprobs is not supported: a prompt's tokens have none here; leave one out", "echo",

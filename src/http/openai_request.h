@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,25 +16,27 @@
 #include "base/sampling.h"
 #include "http/route_table.h"
 #include "model/chat_template.h"
+#include "model/grammar.h"
 
 namespace tinderbox {
 
 enum class Endpoint : std::uint8_t { Chat, Completions };
 
 // A text, or its tokens.
-using Prompt = std::variant<std::string, std::vector<TokenId>>;
+using PromptInput = std::variant<std::string, std::vector<TokenId>>;
 
 struct CompletionRequest {
   Endpoint endpoint = Endpoint::Chat;
   std::string model;
   std::vector<ChatMessage> messages;                       // Chat
-  std::vector<Prompt> prompts;                             // Completions: one or more
+  std::vector<PromptInput> prompts;                             // Completions: one or more
   std::optional<std::int64_t> n_gen_max;                   // >= 1; absent: the endpoint's default
   std::string n_gen_max_param = "max_tokens";              // the name it was given by
   SamplingParams sampling;
   bool has_seed = false;
   SamplingExtras extras;   // without n_prompt
   std::int32_t n = 1;      // answers to each prompt
+  std::shared_ptr<const Grammar> grammar = {};  // that answers must be of; null: none
   bool echo = false;       // Completions: the prompt comes before the answer
   std::vector<std::string> stops;
   bool stream = false, include_usage = false;
@@ -43,7 +46,7 @@ struct CompletionRequest {
 std::vector<ChatMessage> parse_messages(const nlohmann::json& body);
 
 // A field that is one prompt or several: strings, or arrays of token ids. Throws RequestError.
-std::vector<Prompt> parse_prompts(const nlohmann::json& body, std::string_view field);
+std::vector<PromptInput> parse_prompts(const nlohmann::json& body, std::string_view field);
 
 // Throws RequestError.
 CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body);

@@ -31,7 +31,7 @@ void make_unit(std::vector<float>& v) {
 }
 
 // Without weights: the same direction for the same input, and no meaning.
-std::vector<float> placeholder(const Prompt& input, std::int64_t n) {
+std::vector<float> placeholder(const PromptInput& input, std::int64_t n) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   const auto mix = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3u; };
   if (const auto* text = std::get_if<std::string>(&input)) {
@@ -46,7 +46,7 @@ std::vector<float> placeholder(const Prompt& input, std::int64_t n) {
 }
 
 struct Input {
-  Prompt prompt;
+  PromptInput prompt;
   SeqId seq = 0;
   std::shared_ptr<TokenStream> events;
   std::vector<float> vector = {};
@@ -168,7 +168,7 @@ void TextApi::add_to(RouteTable& routes) {
 HttpResponse TextApi::embed(const Call& call) {
   const json body = parse_json_object(call.request.body);
   const ModelDoor& door = roster_.at(json_string(body, "model"));
-  std::vector<Prompt> prompts = parse_prompts(body, "input");
+  std::vector<PromptInput> prompts = parse_prompts(body, "input");
   if (prompts.size() > kInputsMax) throw RequestError(400, "input: too many", "input", "invalid_value");
   const std::string form = body.contains("encoding_format") ? json_string(body, "encoding_format") : "float";
   if (form != "float" && form != "base64") {
@@ -180,7 +180,7 @@ HttpResponse TextApi::embed(const Call& call) {
   std::int64_t n_tokens = 0;
   auto wake = std::make_shared<const Wake>(call.wake);
   std::vector<EncodedPrompt> encoded;
-  for (const Prompt& prompt : prompts) encoded.push_back(encode(door, prompt, "input"));
+  for (const PromptInput& prompt : prompts) encoded.push_back(encode(door, prompt, "input"));
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     Request work;
     work.n_prompt = static_cast<std::int32_t>(encoded[i].n_tokens);
@@ -228,7 +228,7 @@ HttpResponse TextApi::detokenize(const Call& call) {
   const json body = parse_json_object(call.request.body);
   const ModelDoor& door = door_of(roster_, body);
   require_vocabulary(door);
-  const std::vector<Prompt> given = parse_prompts(body, "tokens");
+  const std::vector<PromptInput> given = parse_prompts(body, "tokens");
   const auto* ids = std::get_if<std::vector<TokenId>>(&given.front());
   if (ids == nullptr || given.size() != 1) {
     throw RequestError(400, "tokens: expected an array of token ids", "tokens", "invalid_type");

@@ -42,10 +42,13 @@ TokenizerCodec::TokenizerCodec(Tokenizer tokenizer, ChatTemplate chat,
     : tokenizer_(std::move(tokenizer)), chat_(std::move(chat)), now_unix_(std::move(now_unix)) {
   if (const auto bos = tokenizer_.bos()) bos_text_ = tokenizer_.special_piece(*bos);
   if (const auto eos = tokenizer_.eos()) eos_text_ = tokenizer_.special_piece(*eos);
+  std::vector<std::string> pieces;
   for (TokenId id = 0; id < tokenizer_.n_vocab(); ++id) {
+    pieces.emplace_back(tokenizer_.is_control(id) ? std::string_view() : tokenizer_.piece(id));
     piece_bytes_max_ = std::max(piece_bytes_max_, size_of(tokenizer_.special_piece(id)));
     piece_bytes_max_ = std::max(piece_bytes_max_, size_of(tokenizer_.piece(id)));
   }
+  vocabulary_ = std::make_shared<const SortedVocabulary>(std::move(pieces), tokenizer_.end_tokens());
 }
 
 EncodedPrompt TokenizerCodec::encode_chat(const std::vector<ChatMessage>& messages,

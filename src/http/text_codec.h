@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/chat_template.h"
+#include "model/token_mask.h"
 #include "model/tokenizer.h"
 
 namespace tinderbox {
@@ -34,6 +37,8 @@ class TextCodec {
   virtual std::string_view piece(TokenId id, std::int64_t index) const = 0;
   // Tokens that end an answer; empty: only the length does.
   virtual const std::vector<TokenId>& end_tokens() const = 0;
+  // For one answer that must be of this grammar. null: there is no vocabulary to choose from.
+  virtual std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<const Grammar> grammar) const = 0;
 };
 
 class TokenizerCodec final : public TextCodec {
@@ -47,6 +52,9 @@ class TokenizerCodec final : public TextCodec {
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;
   const std::vector<TokenId>& end_tokens() const override { return tokenizer_.end_tokens(); }
+  std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<const Grammar> grammar) const override {
+    return std::make_shared<GrammarConstraint>(std::move(grammar), vocabulary_);
+  }
 
  private:
   EncodedPrompt encode(std::string_view text, bool parse_special, std::int64_t n_tokens_max) const;
@@ -55,6 +63,7 @@ class TokenizerCodec final : public TextCodec {
   ChatTemplate chat_;
   std::function<std::int64_t()> now_unix_;
   std::string bos_text_, eos_text_;
+  std::shared_ptr<const SortedVocabulary> vocabulary_;
   std::int64_t piece_bytes_max_ = 1;  // the longest token: bounds the count from below
 };
 
@@ -68,6 +77,7 @@ class PlaceholderCodec final : public TextCodec {
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;
   const std::vector<TokenId>& end_tokens() const override { return end_tokens_; }
+  std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<const Grammar>) const override { return nullptr; }
 
  private:
   std::vector<TokenId> end_tokens_;

@@ -160,6 +160,29 @@ await check('a bias forbids a token, and a penalty repetition', async () => {
   assert.ok(new Set(words).size > 1, again.choices[0].text);
 });
 
+await check('JSON is enforced, whatever the temperature', async () => {
+  const ask = { model, messages: [{ role: 'user', content: 'Describe a cat as JSON.' }], max_tokens: 200, temperature: 1.5, seed: 3 };
+  const schema = {
+    type: 'object',
+    properties: { name: { type: 'string', maxLength: 12 }, lives: { type: 'integer', minimum: 1, maximum: 9 }, colour: { enum: ['black', 'red'] } },
+    required: ['name', 'lives', 'colour'],
+    additionalProperties: false,
+  };
+  for (let seed = 1; seed <= 3; ++seed) {
+    const r = await client.chat.completions.create({ ...ask, seed, response_format: { type: 'json_schema', json_schema: { name: 'cat', schema, strict: true } } });
+    assert.equal(r.choices[0].finish_reason, 'stop', r.choices[0].message.content);
+    const cat = JSON.parse(r.choices[0].message.content);
+    assert.deepEqual(Object.keys(cat), ['name', 'lives', 'colour']);
+    assert.ok(cat.lives >= 1 && cat.lives <= 9 && ['black', 'red'].includes(cat.colour), JSON.stringify(cat));
+  }
+  const free = await client.chat.completions.create({ ...ask, response_format: { type: 'json_object' }, temperature: 0, max_tokens: 400 });
+  const { content } = free.choices[0].message;
+  assert.equal(content[0], '{');
+  if (free.choices[0].finish_reason === 'stop') JSON.parse(content);
+  const refused = await client.chat.completions.create({ ...ask, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: 'a+' } } } }).catch((e) => e);
+  assert.ok(refused instanceof OpenAI.BadRequestError && /pattern/.test(refused.message), String(refused));
+});
+
 await check('embeddings: unit vectors, nearer for what is alike', async () => {
   const input = ['The cat sat on the mat.', 'A cat is sitting on a mat.', 'Quarterly revenue grew by 4 %.'];
   const r = await client.embeddings.create({ model, input });
