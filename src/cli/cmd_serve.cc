@@ -4,6 +4,7 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <thread>
 
@@ -21,6 +22,7 @@
 #include "cli/commands.h"
 #include "cli/loaded_model.h"
 #include "cli/output.h"
+#include "embedded_grafana.h"
 #include "embedded_web.h"
 #include "http/http_server.h"
 #include "http/metrics.h"
@@ -166,6 +168,8 @@ std::vector<StaticFile> web_files() {
   std::vector<StaticFile> files;
   for (const auto& asset : embedded_web::assets())
     files.push_back({std::string(asset.path), asset.body, ""});
+  for (const auto& asset : embedded_grafana::assets())
+    files.push_back({"grafana/" + std::string(asset.path), asset.body, ""});
   return files;
 }
 
@@ -179,6 +183,34 @@ void write_port(const std::string& path, std::uint16_t port) {
 std::string host_name() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("localhost");
+}
+
+// Of the modelled machine once it serves: the whole pool is the stack's, however much of it holds something.
+MemoryOwners memory_of(const Box& box) {
+  const TwinModel& twin = box.step_model->twin();
+  const MemoryPlan plan = plan_memory(twin, box.step_model->footprint(), box.scheduler->limits().context_max, 1);
+  const KvPool& pool = box.scheduler->kv();
+  const Bytes kv = plan.kv_per_token * (static_cast<double>(pool.n_blocks()) * pool.block_tokens());
+  const Bytes runtime = plan.runtime + plan.activations;
+  return {{"weights", plan.weights}, {"kv", kv}, {"runtime", runtime},
+          {"free", std::max(Bytes(0), plan.visible - plan.weights - kv - runtime)}};
+}
+
+// What /metrics shows beside the traffic.
+std::function<std::vector<Reading>()> readings_of(const Box& box) {
+  const Machine* machine = box.step_model ? &box.step_model->twin().machine : nullptr;
+  return [&box, machine, memory = machine ? memory_of(box) : MemoryOwners{},
+          gpu = machine ? gpu_labels(*machine, host_name()) : GpuLabels{}] {
+    std::vector<Reading> all;
+    const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
+    std::optional<Sensors> sensors;
+    if (box.body) sensors = idle_sensors(*box.shown.get(), box.clock.now());
+    if (machine) add(dcgm_readings(*machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    if (sensors) add(body_readings(*sensors));
+    if (machine) add(memory_readings(memory));
+    if (const auto use = read_process_use()) add(process_readings(*use));
+    return all;
+  };
 }
 
 sigset_t stop_signals() {
@@ -202,6 +234,7 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   Mailbox mailbox;
   Metrics metrics({.version = TINDERBOX_VERSION, .as = box->served.as});
   Observer& counts = metrics.of_model(box->served.id, *box->scheduler, {.weightless = box->served.weightless});
+  metrics.read_from(readings_of(*box));
   const Roster roster({{.info = box->served, .mailbox = &mailbox, .codec = box->codec.get()}});
   OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});
   RouteTable routes;
@@ -212,18 +245,6 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
                       return routes.handle(request, std::move(wake));
                     });
   write_port(options.port_file, server.port());
-  metrics.read_from([&box = *box, gpu = box->body ? gpu_labels(box->step_model->twin().machine, host_name())
-                                                  : GpuLabels{}] {
-    std::vector<Reading> all;
-    const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
-    if (box.body) {
-      const Sensors sensors = idle_sensors(*box.shown.get(), box.clock.now());
-      add(dcgm_readings(box.step_model->twin().machine, gpu, &sensors, nullptr));
-      add(body_readings(sensors));
-    }
-    if (const auto use = read_process_use()) add(process_readings(*use));
-    return all;
-  });
   std::optional<Outages> outages;
   std::vector<Observer*> watching = {&counts, &mailbox};
   if (box->body) watching.push_back(&outages.emplace(mailbox, *box->body));
