@@ -1,5 +1,5 @@
-// The terminal while a program owns all of it: other screen, no echo, keys at once, no cursor. Given back as it was when
-// this ends, also by a signal that asks to stop. One at a time, on the main thread, before others start.
+// The terminal while a program owns all of it: other screen, no echo, keys at once, no cursor. Given back as it was
+// when this ends, also by a signal that asks to stop. One at a time, on the main thread, before others start.
 #pragma once
 
 #include <string>

@@ -10,13 +10,17 @@
 namespace tinderbox::cli {
 namespace {
 
+constexpr double kJoulesPerKwh = 3.6e6;
 constexpr int kLabel = 9, kGap = 2, kWidthMin = 20;
 
 bool known(double value) { return !std::isnan(value); }
 std::string number(double value, const char* unit, int digits = 0) {
   return known(value) ? format("{:.{}f}{}", value, digits, unit) : "-";
 }
-std::string count(double value) { return known(value) ? human_number(value) : "-"; }
+std::string count(double value) {
+  return known(value) && std::abs(value) < 1e15 ? format("{:.0f}", value) : "-";
+}
+std::string rate(double value) { return known(value) ? human_number(value) : "-"; }
 std::string size(double bytes) { return known(bytes) ? human(Bytes(bytes)) : "-"; }
 std::string percent(double share) { return number(100 * share, " %"); }
 std::string span(double seconds) {
@@ -122,8 +126,7 @@ void add_gpu(Screen& screen, const BoxState& s, const TopHistory& h) {
   screen.flow("clock", {{number(x.sm_clock_hz * 1e-6, " MHz")},
                         {"held by: " + (x.limit.empty() ? "-" : printable(x.limit)), held ? style::kYellow : ""},
                         {format("nvidia-smi shows {}", number(x.gpu_w_shown, " W", 1)), style::kDim},
-                        {format("used so far {}", known(x.energy_j_total) ? number(x.energy_j_total / 3.6e6, " kWh", 3) : "-"),
-                         style::kDim}});
+                        {"used so far " + number(x.energy_j_total / kJoulesPerKwh, " kWh", 3), style::kDim}});
   ScreenRow fan = screen.row();
   fan.add("fan", style::kCyan).pad_to(kLabel);
   const int width = std::min(30, fan.left() - 8);
@@ -195,17 +198,18 @@ void add_traffic(Screen& screen, const BoxState& s, const TopHistory& h) {
   const BoxState::Traffic& t = s.traffic;
   double most = 1;
   for (const double v : h.generated_per_s) most = std::max(most, known(v) ? v : 0);
-  screen.history("tok/s", h.generated_per_s, most, count(t.generated_tokens_per_s), style::kBlue);
+  screen.history("tok/s", h.generated_per_s, most, rate(t.generated_tokens_per_s), style::kBlue);
   const bool refused = t.refused_total > 0;
   screen.flow("traffic", {{count(t.running) + " running"},
                           {count(t.waiting) + " waiting"},
                           {"KV " + percent(t.kv_ratio)},
-                          {count(t.prompt_tokens_per_s) + " prompt tok/s"},
+                          {rate(t.prompt_tokens_per_s) + " prompt tok/s"},
                           {format("{} requests", count(t.requests_total))},
                           {format("{} refused", count(t.refused_total)), refused ? style::kYellow : ""},
                           {format("{} preempted", count(t.preemptions_total))},
-                          {format("{} tokens in, {} out", count(t.prompt_tokens_total), count(t.generated_tokens_total))},
-                          {format("late by {}", known(t.lateness_s_total) ? human(Seconds(t.lateness_s_total)) : "-")}});
+                          {count(t.prompt_tokens_total) + " tokens in"},
+                          {count(t.generated_tokens_total) + " out"},
+                          {"late by " + (known(t.lateness_s_total) ? human(Seconds(t.lateness_s_total)) : "-")}});
   screen.flow("computer", {{"CPU " + percent(s.computer.cpu_ratio)},
                            {"this server " + size(s.computer.rss_bytes)},
                            {format("{} of {} available", size(s.computer.memory_available_bytes),
@@ -246,15 +250,15 @@ void add_requests(Screen& screen, const BoxState& s, const TopView& view) {
   const int last = std::min(n, first + room);
   ScreenRow head = screen.row();
   head.add("requests", style::kCyan).pad_to(kLabel).add(format("{} to {} of {}", first + 1, last, n), style::kDim);
-  head.right("model  age  in  out", style::kDim);
+  head.right(format("{:>8}{:>8}{:>8}", "age", "in", "out"), style::kDim);
   screen.add(head);
   for (int i = first; i < last; ++i) {
     const BoxState::Request& r = s.requests[static_cast<std::size_t>(i)];
     ScreenRow line = screen.row();
     line.add(" " + printable(r.id)).add(r.key.empty() ? "" : " by " + printable(r.key), style::kDim);
     line.add(" " + printable(r.state), r.state == "running" ? style::kGreen : style::kYellow);
-    line.right(format("{}  {}  {}  {}", printable(r.model), span(r.age_s), count(r.prompt_tokens),
-                      count(r.generated_tokens)));
+    line.add(" " + printable(r.model));
+    line.right(format("{:>8}{:>8}{:>8}", span(r.age_s), count(r.prompt_tokens), count(r.generated_tokens)));
     screen.add(line);
   }
 }
