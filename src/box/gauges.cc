@@ -98,7 +98,8 @@ std::vector<Reading> body_readings(const Sensors& s) {
   for (int i = 0; i < kRails; ++i) {
     const auto r = static_cast<std::size_t>(i);
     const Labels rail = {{"rail", std::string(rail_name(static_cast<Rail>(i)))}};
-    out.push_back({"tinderbox_rail_watts", "Power of each part, behind the adapter; modelled", rail, s.rails[r].value()});
+    out.push_back({"tinderbox_rail_watts", "Power of each part, behind the adapter; modelled", rail,
+                   s.rails[r].value()});
     out.push_back({"tinderbox_rail_joules_total", "Energy drawn by each part, behind the adapter; modelled", rail,
                    s.rail_energy[r].value(), Counter});
   }

@@ -76,7 +76,9 @@ TEST(Gauges, AGb10ShowsWhatDcgmGetsFromOne) {
 TEST(Gauges, ACardShowsItsMemory) {
   const Machine card = machine_file("rtx-5090");
   ASSERT_TRUE(card.memory_dedicated);
-  const MemoryOwners memory = {{"weights", Bytes(3 * 1048576.0)}, {"kv", Bytes(1048576.0)}, {"free", Bytes(7 * 1048576.0)}};
+  const MemoryOwners memory = {{"weights", Bytes(3 * 1048576.0)},
+                               {"kv", Bytes(1048576.0)},
+                               {"free", Bytes(7 * 1048576.0)}};
   const auto readings = dcgm_readings(card, gpu_labels(card, "h"), nullptr, &memory);
   expect_well_formed(readings);
   EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_FB_USED"), 4);

@@ -310,6 +310,7 @@ int run_app(int argc, const char* const* argv) {
     add_engine_verbs(app, arguments);
     add_probe(app, arguments.probe, arguments.action);
     add_serve(app, arguments, context);
+    add_top(app, arguments);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
     add_soak(app, arguments, context);

@@ -27,6 +27,7 @@ struct Arguments {
   BenchOptions bench;
   ProbeOptionsCli probe;
   ServeOptions serve;
+  TopOptions top;
   InspectOptions inspect;
   std::function<int()> action;
 };
@@ -68,6 +69,8 @@ void add_capacity(CLI::App& app, Arguments& a, const Context& context);
 void add_soak(CLI::App& app, Arguments& a, const Context& context);
 
 // The verbs that read published measurements: calibrate and validate.
+void add_top(CLI::App& app, Arguments& a);
+
 void add_calibrate(CLI::App& app, Arguments& a, const Context& context);
 void add_validate(CLI::App& app, Arguments& a, const Context& context);
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <thread>
 
@@ -16,6 +17,7 @@
 #include "cli/serve_models.h"
 #include "cli/serve_ticker.h"
 #include "cli/what_if.h"
+#include "embedded_grafana.h"
 #include "embedded_web.h"
 #include "http/box_api.h"
 #include "http/http_server.h"
@@ -34,6 +36,8 @@ std::vector<StaticFile> web_files() {
   std::vector<StaticFile> files;
   for (const auto& asset : embedded_web::assets())
     files.push_back({std::string(asset.path), asset.body, ""});
+  for (const auto& asset : embedded_grafana::assets())
+    files.push_back({"grafana/" + std::string(asset.path), asset.body, ""});
   return files;
 }
 
@@ -104,7 +108,7 @@ void freeze(ServeModels& models, ServingBox& box) {
 
 // What /metrics tells beside the traffic, at each scrape.
 void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<MemoryUse>& use_of_memory) {
-  const GpuLabels gpu = models.body ? gpu_labels(*models.machine, host_name()) : GpuLabels{};
+  const GpuLabels gpu = models.machine ? gpu_labels(*models.machine, host_name()) : GpuLabels{};
   metrics.read_from([&models, &use_of_memory, gpu] {
     std::vector<Reading> all;
     const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
@@ -114,11 +118,10 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
                                  {"runtime", Bytes(m.runtime)},
                                  {"page_cache", Bytes(m.page_cache)},
                                  {"free", Bytes(m.free())}};
-    if (models.body) {
-      const Sensors sensors = idle_sensors(*models.shown.get(), models.clock.now());
-      add(dcgm_readings(*models.machine, gpu, &sensors, &memory));
-      add(body_readings(sensors));
-    }
+    std::optional<Sensors> sensors;
+    if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock.now());
+    if (models.machine) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    if (sensors) add(body_readings(*sensors));
     add(memory_readings(memory));
     if (const auto use = read_process_use()) add(process_readings(*use));
     return all;

@@ -225,6 +225,13 @@ struct ServeOptions {
 };
 int cmd_serve(const Context& context, const ServeOptions& options);
 
+struct TopOptions {
+  std::string url = "http://127.0.0.1:8080", key;  // key empty: none
+  double every_s = 1;
+  bool once = false, json = false;
+};
+int cmd_top(const TopOptions& options);
+
 // Plumbing for tests against independent implementations: JSON in on stdin, JSON out on stdout.
 struct InspectOptions {
   std::string file;

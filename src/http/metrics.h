@@ -1,6 +1,6 @@
 // What the box does, as Prometheus metrics: vLLM's names for each model's traffic, so that its dashboards fit, and
-// tinderbox_* for what only a twin has. Models are observed on the box thread; text() may be called from any other thread, but from
-// one at a time.
+// tinderbox_* for what only a twin has. Models are observed on the box thread; text() may be called from another one,
+// but from one at a time.
 //
 // In an ObserverList put a model's observer before the Mailbox: then a client that has its last token finds it
 // counted. Latencies count from the moment the loop took a request in, so they leave out the rest

@@ -100,9 +100,9 @@ struct ModelMetrics::Series {
   Counter& busy = make.counter("tinderbox_busy_seconds_total", "Time in steps, of the pace that answers keep");
   Counter& lateness = make.counter(
       "tinderbox_lateness_seconds_total",
-      "Time by which steps ended later than on the modelled machine, because this computer could not keep up (measured)");
+      "Time by which steps ended later than on the modelled machine; measured");
   Counter& late_steps =
-      make.counter("tinderbox_late_steps_total", "Steps that ended later than on the modelled machine (measured)");
+      make.counter("tinderbox_late_steps_total", "Steps that ended later than on the modelled machine; measured");
   Histogram& ttft = make.histogram("vllm:time_to_first_token_seconds", "Arrival to first token", kTtftSeconds);
   Histogram& itl = make.histogram("vllm:inter_token_latency_seconds", "Between two tokens", kTokenSeconds);
   Histogram& tpot = make.histogram("vllm:request_time_per_output_token_seconds",
