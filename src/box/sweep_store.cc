@@ -1,19 +1,18 @@
 #include "box/sweep_store.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include <sqlite3.h>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/csv.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "box/database.h"
 #include "box/sweep_columns.h"
 
 namespace tinderbox {
@@ -23,157 +22,28 @@ using Json = nlohmann::json;
 
 constexpr int kApplicationId = 0x74627370;  // "tbsp", at offset 68 of the file
 constexpr int kBusyMs = 60'000;             // a reader may hold the file for so long
+constexpr DatabaseWords kWords = {.holds = "results of a sweep",
+                                  .when_damaged = "delete it and run the sweep again",
+                                  .when_no_room = "make room and run the same command again"};
+
+void bind_number(Database::Statement& statement, const Json& number) {
+  if (number.is_number_integer()) {
+    statement.integer(number.get<std::int64_t>());
+  } else if (number.is_number()) {
+    statement.real(number.get<double>());
+  } else {
+    statement.null();
+  }
+}
 
 }  // namespace
-
-class SweepStore::Database {
- public:
-  // A prepared statement: bind in order (text, integer, number, null), step, read columns.
-  class Statement {
-   public:
-    Statement(const Database& database, const std::string& sql) : database_(database) {
-      database_.require(sqlite3_prepare_v2(database_.db_, sql.c_str(), -1, &statement_, nullptr));
-    }
-    ~Statement() { sqlite3_finalize(statement_); }
-    Statement(const Statement&) = delete;
-    Statement& operator=(const Statement&) = delete;
-
-    void text(std::string_view text) {
-      database_.require(sqlite3_bind_text(statement_, ++bound_, text.data(),
-                                          static_cast<int>(text.size()), SQLITE_TRANSIENT));
-    }
-    void integer(std::int64_t number) {
-      database_.require(sqlite3_bind_int64(statement_, ++bound_, number));
-    }
-    void null() { ++bound_; }
-    void number(const Json& number) {
-      ++bound_;
-      if (number.is_number_integer()) {
-        database_.require(sqlite3_bind_int64(statement_, bound_, number.get<std::int64_t>()));
-      } else if (number.is_number()) {
-        database_.require(sqlite3_bind_double(statement_, bound_, number.get<double>()));
-      }
-    }
-    // Whether there is a row to read.
-    bool step() {
-      const int code = sqlite3_step(statement_);
-      if (code != SQLITE_ROW && code != SQLITE_DONE) database_.fail(code);
-      return code == SQLITE_ROW;
-    }
-    void again() {
-      sqlite3_reset(statement_);
-      sqlite3_clear_bindings(statement_);
-      bound_ = 0;
-    }
-    bool null_at(int i) const { return sqlite3_column_type(statement_, i) == SQLITE_NULL; }
-    std::int64_t integer_at(int i) const { return sqlite3_column_int64(statement_, i); }
-    double real_at(int i) const { return sqlite3_column_double(statement_, i); }
-    // Of any type; reals in their shortest exact form.
-    std::string text_at(int i) const {
-      if (sqlite3_column_type(statement_, i) == SQLITE_FLOAT) return format("{}", real_at(i));
-      const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, i));
-      return text == nullptr
-                 ? ""
-                 : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement_, i)));
-    }
-
-   private:
-    const Database& database_;
-    sqlite3_stmt* statement_ = nullptr;
-    int bound_ = 0;
-  };
-
-  // Another file as the schema `other`, for as long as this lives.
-  class Attached {
-   public:
-    Attached(const Database& database, const std::string& path) : database_(database) {
-      Statement attach(database, "ATTACH ? AS other");
-      attach.text(path);
-      attach.step();
-    }
-    ~Attached() { sqlite3_exec(database_.db_, "DETACH other", nullptr, nullptr, nullptr); }
-    Attached(const Attached&) = delete;
-    Attached& operator=(const Attached&) = delete;
-
-   private:
-    const Database& database_;
-  };
-
-  explicit Database(const std::string& path) : path_(path) {
-    const int code =
-        sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-    if (code != SQLITE_OK) {
-      const std::string why = sqlite3_errmsg(db_);
-      sqlite3_close(db_);
-      throw_invalid(format(
-          "{}: cannot be opened for the results of a sweep: {}; check the folder and its rights",
-          path, why));
-    }
-    sqlite3_busy_timeout(db_, kBusyMs);
-  }
-  ~Database() { sqlite3_close(db_); }
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-
-  void run(const std::string& sql) const {
-    require(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr));
-  }
-  std::int64_t count(const std::string& sql) const {
-    Statement statement(*this, sql);
-    return statement.step() ? statement.integer_at(0) : 0;
-  }
-  int changes() const { return sqlite3_changes(db_); }
-
-  // All that body does, or nothing of it.
-  template <typename Body>
-  void transaction(const Body& body) const {
-    run("BEGIN IMMEDIATE");
-    try {
-      body();
-      run("COMMIT");
-    } catch (...) {
-      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);  // may have happened by itself
-      throw;
-    }
-  }
-
-  void require(int code) const {
-    if (code != SQLITE_OK) fail(code);
-  }
-
-  [[noreturn]] void fail(int code) const {
-    const int system = sqlite3_system_errno(db_);
-    const int detail = sqlite3_extended_errcode(db_);
-    std::string what = sqlite3_errmsg(db_);
-    if (code == SQLITE_NOTADB) what = "is no file of results of a sweep; give another name";
-    if (code == SQLITE_BUSY) what = "is locked by another program; end it, or give another name";
-    if (code == SQLITE_CORRUPT) what += "; the file is damaged: delete it and run the sweep again";
-    if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN)
-      what += "; check the file, its folder and their rights";
-    const bool write = detail == SQLITE_IOERR_WRITE || detail == SQLITE_IOERR_FSYNC ||
-                       detail == SQLITE_IOERR_TRUNCATE;
-    if (code == SQLITE_FULL || write) {
-      what = format(
-          "cannot be written ({}); what was kept before is safe: make room and run the same "
-          "command again",
-          code == SQLITE_FULL ? "the disk is full"
-          : system != 0       ? std::strerror(system)
-                              : "a limit of file size?");
-    }
-    throw_invalid(format("{}: {}", path_, what));
-  }
-
- private:
-  std::string path_;
-  sqlite3* db_ = nullptr;
-};
 
 SweepStore::SweepStore(const std::string& path, const Sweep& sweep, const std::string& program,
                        std::function<std::string(std::int64_t)> command)
     : path_(path),
       sweep_(sweep),
       command_(std::move(command)),
-      database_(std::make_unique<Database>(path)) {
+      database_(std::make_unique<Database>(path, kWords, kBusyMs)) {
   database_->transaction([&] {
     if (database_->count("SELECT count(*) FROM sqlite_master") == 0) {
       make(program);
@@ -259,7 +129,7 @@ void SweepStore::add(std::span<const SweepRow> rows) {
       const Json report = ran ? Json::parse(row.report) : Json();
       for (const SweepFigure& figure : sweep_figures()) {
         const Json::json_pointer at{std::string(figure.at)};
-        statement.number(report.contains(at) ? report.at(at) : Json());
+        bind_number(statement, report.contains(at) ? report.at(at) : Json());
       }
       statement.text(command_(row.point));
       ran ? statement.text(row.report) : statement.null();
@@ -273,7 +143,7 @@ std::int64_t SweepStore::merge(const std::string& path) {
     throw_not_found(format("{}: no such file; --merge takes files that sweeps wrote", path));
   }
   if (std::filesystem::equivalent(path, path_)) return 0;
-  Database other(path);  // finishes what a killed process left half done
+  Database other(path, kWords, kBusyMs);  // finishes what a killed process left half done
   other.count("SELECT count(*) FROM sqlite_master");
   const Database::Attached attached(*database_, path);
   std::int64_t n_new = 0;

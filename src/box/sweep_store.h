@@ -18,6 +18,8 @@
 
 namespace tinderbox {
 
+class Database;
+
 class SweepStore {
  public:
   // Opens or makes the file. program: what makes the results, with its version; command: the
@@ -49,7 +51,6 @@ class SweepStore {
   std::string table(std::int64_t n_rows) const;
 
  private:
-  class Database;
   void make(const std::string& program);
   void check(const std::string& path, const std::string& schema, const std::string& program) const;
 

@@ -229,6 +229,7 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--queue", o.queue_max, "Waiting requests before new ones are refused")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  add_gate(*verb, o.gate);
   verb->callback([&] { a.action = [&] { return cmd_serve(context, a.serve); }; });
 }
 
@@ -311,6 +312,7 @@ int run_app(int argc, const char* const* argv) {
     add_probe(app, arguments.probe, arguments.action);
     add_serve(app, arguments, context);
     add_top(app, arguments);
+    add_keys(app, arguments);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
     add_soak(app, arguments, context);

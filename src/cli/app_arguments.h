@@ -28,6 +28,7 @@ struct Arguments {
   ProbeOptionsCli probe;
   ServeOptions serve;
   TopOptions top;
+  KeysOptionsCli keys;
   InspectOptions inspect;
   std::function<int()> action;
 };
@@ -67,6 +68,10 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context);
 void add_capacity(CLI::App& app, Arguments& a, const Context& context);
 // soak and faults.
 void add_soak(CLI::App& app, Arguments& a, const Context& context);
+
+// Who may use the server: options of serve, and the verb keys.
+void add_gate(CLI::App& verb, GateOptionsCli& options);
+void add_keys(CLI::App& app, Arguments& a);
 
 // The verbs that read published measurements: calibrate and validate.
 void add_top(CLI::App& app, Arguments& a);

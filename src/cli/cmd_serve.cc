@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/serve_gate.h"
 #include "cli/serve_models.h"
 #include "cli/serve_ticker.h"
 #include "cli/what_if.h"
@@ -137,6 +138,7 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const std::unique_ptr<ServeModels> models = serve_models(context, options);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer, not the end of the box
 
   const ServedModel& first = models->models[0].info;
   Metrics metrics({.version = TINDERBOX_VERSION, .as = first.as});
@@ -161,19 +163,20 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   api.add_to(routes);
   text_api.add_to(routes);
   box_api.add_to(routes);
-  add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files());
-  HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)},
-                    [&routes](const HttpRequest& request, Wake wake) {
-                      return routes.handle(request, std::move(wake));
-                    });
+  add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
+  ServeGate gate(options.gate, options.host, routes);
+  HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)}, gate.handler());
   Posted<MemoryUse> memory;
   read_gauges(metrics, *models, memory);
   box.load_first();
   if (!models->too_large.empty()) freeze(*models, box);
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
-                               std::function<std::string(std::uint64_t)>(),
-                               [&memory](const BoxState& now) { memory.post(now.memory); });
+                               [&gate](std::uint64_t key) { return gate.key_name(key); },
+                               [&memory, &gate](const BoxState& now) {
+                                 memory.post(now.memory);
+                                 gate.sample(state_sample(now));
+                               });
   write_port(options.port_file, server.port());
   for (const ServeModel& m : models->models) log(format("tinderbox: {}: {}", m.info.id, m.description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));

@@ -209,6 +209,22 @@ struct ProbeOptionsCli {
 };
 int cmd_probe(const ProbeOptionsCli& options);
 
+// Who may use the box, and what it keeps.
+struct GateOptionsCli {
+  std::vector<std::string> api_keys, api_key_files, cors_origins, allowed_hosts;
+  std::string state;         // a folder, or "none"; empty: the usual one
+  std::string log = "text";  // "json", "none"
+  bool no_auth = false, open_metrics = false;
+};
+
+struct KeysOptionsCli {
+  std::string verb, state, name, id;  // verb: "add", "list", "revoke"
+  std::int32_t priority = 0;
+  std::optional<std::int64_t> requests_per_min, tokens_per_min;
+  bool manager = false, json = false;
+};
+int cmd_keys(const KeysOptionsCli& options);
+
 struct ServeOptions {
   std::vector<std::string> files, weightless;  // models: of either kind
   EngineOptionsCli engine;                     // its file is none of this
@@ -222,6 +238,7 @@ struct ServeOptions {
   std::int64_t sequences_max = 0, queue_max = 1024, step_tokens_max = 0;
   BodyOptionsCli body;
   std::uint64_t fault_seed = 0;
+  GateOptionsCli gate;
 };
 int cmd_serve(const Context& context, const ServeOptions& options);
 

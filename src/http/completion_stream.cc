@@ -29,14 +29,20 @@ void CompletionStream::give_up() {
 }
 
 ResponseStream::State CompletionStream::poll(HttpResponse& response) {
+  take_all(response);
+  response.tally.prompt_tokens = admitted_ ? usage_.prompt_tokens : 0;
+  response.tally.generated_tokens = usage_.completion_tokens;
+  return state_;
+}
+
+void CompletionStream::take_all(HttpResponse& response) {
   for (std::size_t i = 0; i < answers_.size(); ++i) {
     for (const StreamEvent& event : answers_[i].events->take()) {
-      if (state_ == State::Finished) return state_;  // refused
+      if (state_ == State::Finished) return;  // refused
       if (answers_[i].finished) break;               // what comes after a stop string
       take(i, event, response);
     }
   }
-  return state_;
 }
 
 void CompletionStream::open(std::size_t choice, HttpResponse& response) {
@@ -72,6 +78,7 @@ void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpRe
   const bool last = event.kind != StreamEvent::Kind::Token;
   if (last) answer.live = false;
   if (event.kind == StreamEvent::Kind::Refused) return refuse(event.admission, response);
+  admitted_ = true;
   if (last && cut_short(event.finish)) return cancelled(response);
   open(choice, response);
   std::string delta;

@@ -44,6 +44,7 @@ class CompletionStream final : public ResponseStream {
   State poll(HttpResponse& response) override;
 
  private:
+  void take_all(HttpResponse& response);
   void take(std::size_t choice, const StreamEvent& event, HttpResponse& response);
   void open(std::size_t choice, HttpResponse& response);
   static void say(AnswerInMaking& answer, std::string& delta);
@@ -61,6 +62,7 @@ class CompletionStream final : public ResponseStream {
   Usage usage_;
   const bool streamed_, logprobs_;
   std::size_t n_finished_ = 0;
+  bool admitted_ = false;  // at least one of them
   State state_ = State::Waiting;
 };
 

@@ -3,6 +3,7 @@
 // is polled.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,12 +22,19 @@ struct HttpRequest {
   std::string query;                // after '?', as sent
   std::vector<HttpHeader> headers;  // names in lower case
   std::string body;
+  std::string request_id = {}, trace_id = {};  // for logs; empty: none
 
   // The value of a header, "" if there is none. name in lower case.
   std::string_view header(std::string_view name) const;
 };
 
 struct HttpResponse;
+
+// What an answer took, as far as it has come: for logs and for the books.
+struct Tally {
+  std::string model = {};  // empty: none was asked
+  std::int64_t prompt_tokens = 0, generated_tokens = 0;
+};
 
 // A response in the making. Used by one thread; destroying it before Finished cancels the work
 // behind it.
@@ -49,6 +57,7 @@ struct HttpResponse {
   std::vector<HttpHeader> headers;
   std::string body;
   std::unique_ptr<ResponseStream> stream;  // if set, poll it for status and body
+  Tally tally = {};                        // the stream keeps it up to date
 };
 
 // Called from any thread when a poll may bring something new.

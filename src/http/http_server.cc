@@ -92,7 +92,8 @@ asio::awaitable<void> serve(Core& core, ConnectionPtr c) {
     to.version = parser.get().version();
     to.keep_alive = parser.get().keep_alive() && !core.stopping;
     to.head_only = parser.get().method() == http::verb::head;
-    const HttpRequest request = to_request(parser);
+    HttpRequest request = to_request(parser);
+    request.request_id = to.request_id;
     Wake wake = [waker = c->waker] { waker->wake(); };
     HttpResponse response = core.handler(request, std::move(wake));
     bool ok = false;

@@ -146,6 +146,7 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                   .model = door.info.id,
                   .system_fingerprint = "tinderbox-" + options_.version};
   HttpResponse response;
+  response.tally.model = door.info.id;
   response.stream = std::make_unique<CompletionStream>(
       *door.mailbox, *door.codec, std::move(answers),
       AnswerWriter(std::move(head), request.include_usage, options.logprobs), options);

@@ -43,21 +43,37 @@ void RouteTable::add(Route route) {
 
 HttpResponse RouteTable::handle(const HttpRequest& request, Wake wake, const Caller& caller) const {
   Errors errors = Errors::OpenAi;
-  const auto refuse = [&](int status, std::string_view message, std::string_view param, std::string_view code) {
-    return errors == Errors::Ollama ? ollama_error(status, message) : error_response(status, message, param, code);
-  };
   try {
     return answer(request, std::move(wake), caller, errors);
   } catch (const RequestError& e) {
-    HttpResponse response = refuse(e.status(), e.what(), e.param(), e.code());
+    HttpResponse response = refusal(errors, e);
     if (e.status() == 405) {
       const std::string_view what = e.what();
       response.headers.push_back({"allow", std::string(what.substr(what.rfind("use ") + 4))});
     }
     return response;
   } catch (const Error& e) {  // a chat template or a tokenizer that refuses the input
-    return refuse(400, e.what(), {}, {});
+    return refusal(errors, RequestError(400, e.what()));
   }
+}
+
+HttpResponse RouteTable::refusal(Errors errors, const RequestError& error) {
+  if (errors == Errors::Ollama) return ollama_error(error.status(), error.what());
+  return error_response(error.status(), error.what(), error.param(), error.code());
+}
+
+RouteTable::Rule RouteTable::rule(const HttpRequest& request) const {
+  Rule rule;
+  for (const Route& route : routes_) {
+    if (!match(route.path, request.path)) continue;
+    rule.known = true;
+    rule.errors = route.errors;
+    rule.open = route.open;
+    if (!same_method(route.method, request.method)) continue;
+    rule.metered = route.method == "POST" && !route.path.starts_with("/box/");
+    break;
+  }
+  return rule;
 }
 
 HttpResponse RouteTable::answer(const HttpRequest& request, Wake wake, const Caller& caller, Errors& errors) const {

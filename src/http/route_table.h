@@ -54,6 +54,14 @@ class RouteTable {
     Answer answer;
     Errors errors = Errors::OpenAi;
     bool manages = false;  // refused to callers who may not
+    bool open = false;     // needs no key
+  };
+  // What is known of a request before it is answered.
+  struct Rule {
+    Errors errors = Errors::OpenAi;
+    bool known = false;    // its path is a route's
+    bool open = false;     // as the route
+    bool metered = false;  // counts against the limits of a key: work, not a look at the box or a change of it
   };
 
   // Requires that method and path are not there yet.
@@ -62,6 +70,8 @@ class RouteTable {
   void otherwise(Answer answer) { otherwise_ = std::move(answer); }
   // Never throws on bad input: it answers. An answer may throw RequestError, or Error, which is a 400.
   HttpResponse handle(const HttpRequest& request, Wake wake = {}, const Caller& caller = {}) const;
+  Rule rule(const HttpRequest& request) const;
+  static HttpResponse refusal(Errors errors, const RequestError& error);
 
  private:
   HttpResponse answer(const HttpRequest& request, Wake wake, const Caller& caller, Errors& errors) const;

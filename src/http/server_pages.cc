@@ -6,12 +6,13 @@
 namespace tinderbox {
 
 void add_server_pages(RouteTable& routes, const std::string& version, Metrics& metrics,
-                      std::vector<StaticFile> files) {
+                      std::vector<StaticFile> files, bool open_metrics) {
   routes.add({.method = "GET", .path = "/health", .answer = [](const Call&) {
                 HttpResponse response;
                 response.body = R"({"status":"ok"})";
                 return response;
-              }});
+              },
+              .open = true});
   routes.add({.method = "GET", .path = "/version", .answer = [version](const Call&) {
                 HttpResponse response;
                 response.body = R"({"version":)";
@@ -24,7 +25,8 @@ void add_server_pages(RouteTable& routes, const std::string& version, Metrics& m
                 response.content_type = "text/plain; version=0.0.4; charset=utf-8";
                 response.body = metrics.text();
                 return response;
-              }});
+              },
+              .open = open_metrics});
   routes.otherwise([held = std::make_shared<const StaticFiles>(std::move(files))](const Call& call) {
     if (std::optional<HttpResponse> file = held->find(call.request)) return std::move(*file);
     HttpResponse nothing;

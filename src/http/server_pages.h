@@ -10,8 +10,8 @@
 
 namespace tinderbox {
 
-// metrics must outlive the routes.
+// metrics must outlive the routes. open_metrics: they need no key.
 void add_server_pages(RouteTable& routes, const std::string& version, Metrics& metrics,
-                      std::vector<StaticFile> files);
+                      std::vector<StaticFile> files, bool open_metrics = false);
 
 }  // namespace tinderbox

@@ -84,6 +84,7 @@ class EmbeddingStream final : public ResponseStream {
       }
     }
     if (std::ranges::any_of(inputs_, &Input::live)) return State::Waiting;
+    response.tally.prompt_tokens = n_tokens_;
     response.body += whole();
     return State::Finished;
   }
@@ -199,6 +200,7 @@ HttpResponse TextApi::embed(const Call& call) {
     inputs.push_back(std::move(input));
   }
   HttpResponse response;
+  response.tally.model = door.info.id;
   response.stream =
       std::make_unique<EmbeddingStream>(door, std::move(inputs), n_tokens, dimensions, form == "base64");
   return response;

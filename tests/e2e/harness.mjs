@@ -4,10 +4,16 @@ import { mkdtempSync, readFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-// Starts `binary serve ARGS` on a free port. Resolves to { url, process, log(), stop(), exited } once it answers /health.
-export async function serve(binary, args) {
+// State of its own, so that no test sees another's or the user's.
+const environment = () => ({ ...process.env, XDG_STATE_HOME: mkdtempSync(join(tmpdir(), 'tinderbox-')), STATE_DIRECTORY: '' });
+
+// Starts `binary serve ARGS` on a free port, with further environment variables. Resolves to { url, process, log(), stop(), exited } once it answers /health.
+export async function serve(binary, args, variables = {}) {
   const portFile = join(mkdtempSync(join(tmpdir(), 'tinderbox-')), 'port');
-  const child = spawn(binary, ['serve', ...args, '--port', '0', '--port-file', portFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['serve', ...args, '--port', '0', '--port-file', portFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...environment(), ...variables },
+  });
   let log = '';
   child.stdout.on('data', (d) => (log += d));
   child.stderr.on('data', (d) => (log += d));
@@ -33,7 +39,7 @@ export async function serve(binary, args) {
 
 // Runs the binary to its end: { code, stdout, stderr }.
 export function tinderbox(binary, args, input = '') {
-  const r = spawnSync(binary, args, { input, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120000 });
+  const r = spawnSync(binary, args, { input, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120000, env: environment() });
   return { code: r.status, stdout: r.stdout, stderr: r.stderr };
 }
 
