@@ -173,7 +173,7 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
                                [&gate](std::uint64_t key) { return gate.key_name(key); },
-                               [&memory, &gate](const BoxState& now) {
+                               [&memory, &gate](const BoxMoment& now) {
                                  memory.post(now.memory);
                                  gate.sample(state_sample(now));
                                });

@@ -47,7 +47,7 @@ ComputerLoad computer_load() {
 }
 
 Ticker::Ticker(ServeModels& models, ServingBox& box, const Roster& roster, BoxFacts facts, Broadcast& state,
-               std::function<std::string(std::uint64_t)> key_name, std::function<void(const BoxState&)> told)
+               std::function<std::string(std::uint64_t)> key_name, std::function<void(const BoxMoment&)> told)
     : models_(models),
       box_(box),
       roster_(roster),
@@ -77,13 +77,13 @@ void Ticker::run() {
 }
 
 void Ticker::tick() {
-  const BoxState state = state_now();
+  const BoxMoment state = state_now();
   state_.publish(std::make_shared<const std::string>(state_json(facts_, roster_, state, key_name_)));
   if (told_) told_(state);
 }
 
-BoxState Ticker::state_now() {
-  BoxState state;
+BoxMoment Ticker::state_now() {
+  BoxMoment state;
   state.at_unix = unix_now();
   state.uptime_s = since_start(models_.clock.now()).value();
   state.box = box_.status();

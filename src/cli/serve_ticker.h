@@ -15,13 +15,13 @@ class Ticker {
  public:
   // told: on the box thread, with each state. All must outlive it.
   Ticker(ServeModels& models, ServingBox& box, const Roster& roster, BoxFacts facts, Broadcast& state,
-         std::function<std::string(std::uint64_t)> key_name, std::function<void(const BoxState&)> told);
+         std::function<std::string(std::uint64_t)> key_name, std::function<void(const BoxMoment&)> told);
   ~Ticker();  // before the box
 
  private:
   void run();
   void tick();
-  BoxState state_now();
+  BoxMoment state_now();
   MemoryUse memory(const BoxStatus& box) const;
 
   ServeModels& models_;
@@ -30,7 +30,7 @@ class Ticker {
   BoxFacts facts_;
   Broadcast& state_;
   std::function<std::string(std::uint64_t)> key_name_;
-  std::function<void(const BoxState&)> told_;
+  std::function<void(const BoxMoment&)> told_;
   // Box thread: of the last tick.
   double last_unix_ = 0, cpu_s_ = 0;
   std::int64_t n_prompt_ = 0, n_generated_ = 0;

@@ -54,7 +54,7 @@ class TwoModels {
   void tick() {
     std::counting_semaphore<> done{0};
     box_.post([&] {
-      BoxState state;
+      BoxMoment state;
       state.box = box_.status();
       state_.publish(std::make_shared<const std::string>(state_json({.version = "0"}, roster_, state, {})));
       done.release();

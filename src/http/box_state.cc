@@ -80,7 +80,7 @@ Sums sums_of(const BoxStatus& box) {
   return s;
 }
 
-Json traffic_of(const BoxState& state) {
+Json traffic_of(const BoxMoment& state) {
   const Sums s = sums_of(state.box);
   return {{"running", s.running},
           {"waiting", s.waiting},
@@ -124,7 +124,7 @@ Json sensors_of(const Sensors& s) {
           {"not_available", std::move(missing)}};
 }
 
-Json faults_of_state(const BoxState& state) {
+Json faults_of_state(const BoxMoment& state) {
   Json out = Json::array();
   const auto unix_of = [&](TimePoint t) { return state.at_unix + to_seconds(t - state.box.now).value(); };
   for (const FaultEvent& f : state.faults) {
@@ -137,7 +137,7 @@ Json faults_of_state(const BoxState& state) {
   return out;
 }
 
-Json requests_of(const Roster& roster, const BoxState& state,
+Json requests_of(const Roster& roster, const BoxMoment& state,
                  const std::function<std::string(std::uint64_t)>& key_name) {
   Json out = Json::array();
   for (std::size_t i = 0; i < state.box.models.size(); ++i) {
@@ -172,7 +172,7 @@ std::string_view pool_state_name(ModelPool::State state) {
   return "";
 }
 
-std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxState& state,
+std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxMoment& state,
                        const std::function<std::string(std::uint64_t)>& key_name) {
   const Json out = {{"at_unix", state.at_unix},
                     {"version", facts.version},
@@ -192,7 +192,7 @@ std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxSta
   return out.dump();
 }
 
-std::vector<std::pair<std::string_view, double>> state_sample(const BoxState& state) {
+std::vector<std::pair<std::string_view, double>> state_sample(const BoxMoment& state) {
   const Sums s = sums_of(state.box);
   const MemoryUse& m = state.memory;
   std::vector<std::pair<std::string_view, double>> out = {

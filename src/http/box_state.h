@@ -37,7 +37,7 @@ struct BoxFacts {  // that do not change
   bool freeze = false, weightless = false;
 };
 
-struct BoxState {
+struct BoxMoment {
   double at_unix = 0, uptime_s = 0;
   BoxStatus box;
   double prompt_tokens_per_s = 0, generated_tokens_per_s = 0;
@@ -48,11 +48,11 @@ struct BoxState {
 };
 
 // key_name: of a request's key; empty: nobody's.
-std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxState& state,
+std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxMoment& state,
                        const std::function<std::string(std::uint64_t)>& key_name);
 
 // The same in short, for a history of it: names as in the document's "series".
-std::vector<std::pair<std::string_view, double>> state_sample(const BoxState& state);
+std::vector<std::pair<std::string_view, double>> state_sample(const BoxMoment& state);
 
 // One model's entry in "models", without traffic.
 std::string_view pool_state_name(ModelPool::State state);  // "ready"
