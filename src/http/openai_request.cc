@@ -240,7 +240,7 @@ void refuse_unsupported(const json& body) {
 }
 
 // What answers must be of. "json_schema": {"name":..., "schema":..., "strict":...}; a bare schema is taken for one.
-std::shared_ptr<const Grammar> parse_response_format(const json& body) {
+std::shared_ptr<const Grammar> parse_response_format(const json& body, std::string_view body_text) {
   const json* wanted = find(body, "response_format");
   if (!wanted) return nullptr;
   if (!wanted->is_object()) wrong_type("response_format", "an object", *wanted);
@@ -257,8 +257,9 @@ std::shared_ptr<const Grammar> parse_response_format(const json& body) {
         refuse("response_format.json_schema is missing; send {name, schema}", "response_format",
                "missing_required_parameter");
       }
-      const json* schema = find(*outer, "schema");
-      grammar->finish(add_json_schema(*grammar, (schema ? *schema : *outer).dump()));
+      // Read anew: properties come in the order in which they were sent.
+      const auto sent = nlohmann::ordered_json::parse(body_text).at("response_format").at("json_schema");
+      grammar->finish(add_json_schema(*grammar, (find(*outer, "schema") ? sent.at("schema") : sent).dump()));
     } else {
       refuse(format("response_format.type: '{}' is not supported; send text, json_object or json_schema",
                     to_valid_utf8(type)),
@@ -331,7 +332,7 @@ std::vector<std::pair<TokenId, float>> parse_bias(const json& body) {
   return out;
 }
 
-void parse_extras(const json& body, CompletionRequest& request) {
+void parse_extras(const json& body, std::string_view body_text, CompletionRequest& request) {
   request.n = static_cast<std::int32_t>(integer(body, "n", 1, kAnswersMax).value_or(1));
   const auto best_of = integer(body, "best_of", 1, kAnswersMax);
   if (best_of && *best_of != request.n) {
@@ -343,7 +344,7 @@ void parse_extras(const json& body, CompletionRequest& request) {
   extras.frequency_penalty = number(body, "frequency_penalty", 0.0, -2.0, 2.0);
   extras.n_logprobs = parse_logprobs(request.endpoint, body);
   extras.bias = parse_bias(body);
-  request.grammar = parse_response_format(body);
+  request.grammar = parse_response_format(body, body_text);
   request.echo = request.endpoint == Endpoint::Completions && boolean(body, "echo");
   if (request.echo && extras.n_logprobs >= 0) {
     refuse("echo with logprobs is not supported: a prompt's tokens have none here; leave one out", "echo",
@@ -376,7 +377,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
     request.n_gen_max = integer(body, "max_tokens", 1, kAny);
   }
   request.sampling = parse_sampling(body);
-  parse_extras(body, request);
+  parse_extras(body, body_text, request);
   request.has_seed = find(body, "seed") != nullptr;
   request.stops = parse_stops(body);
   request.stream = boolean(body, "stream");
