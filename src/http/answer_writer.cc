@@ -11,9 +11,12 @@ namespace tinderbox {
 namespace {
 
 std::string usage_object(const Usage& usage) {
-  return format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}})",
-                usage.prompt_tokens, usage.completion_tokens,
-                usage.prompt_tokens + usage.completion_tokens);
+  std::string out = format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{})", usage.prompt_tokens,
+                           usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens);
+  if (usage.reasoning_tokens > 0) {
+    out += format(R"(,"completion_tokens_details":{{"reasoning_tokens":{}}})", usage.reasoning_tokens);
+  }
+  return out + "}";
 }
 
 // "token":"...","logprob":x,"bytes":[...]: what is no text becomes U+FFFD there, and is exact in the bytes.
@@ -122,6 +125,50 @@ void AnswerWriter::text(std::string& out, int choice, std::string_view delta,
   chunk(out, body);
 }
 
+// Ids tell the calls of an answer apart, and those of different answers.
+void AnswerWriter::append_calls(std::string& out, int choice, const std::vector<ToolCall>& calls,
+                                std::size_t n_before, bool numbered) const {
+  out += R"("tool_calls":[)";
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    out += i == 0 ? "{" : ",{";
+    if (numbered) out += format(R"("index":{},)", n_before + i);
+    out += R"("id":)";
+    append_json_string(out, format("call_{}_{}_{}", head_.id.substr(head_.id.find('-') + 1), choice, n_before + i));
+    out += R"(,"type":"function","function":{"name":)";
+    append_json_string(out, to_valid_utf8(calls[i].name));
+    out += R"(,"arguments":)";
+    append_json_string(out, to_valid_utf8(calls[i].arguments));
+    out += "}}";
+  }
+  out += ']';
+}
+
+void AnswerWriter::chat(std::string& out, int choice, const ChatDelta& delta, std::size_t n_calls,
+                        const std::vector<LoggedToken>& logged) const {
+  if (delta.reasoning.empty() && delta.calls.empty()) return text(out, choice, delta.content, logged);
+  std::string body = format(R"({{"index":{},"delta":{{)", choice);
+  const char* comma = "";
+  if (!delta.reasoning.empty()) {
+    body += R"("reasoning_content":)";
+    append_json_string(body, delta.reasoning);
+    comma = ",";
+  }
+  if (!delta.content.empty()) {
+    body += comma;
+    body += R"("content":)";
+    append_json_string(body, delta.content);
+    comma = ",";
+  }
+  if (!delta.calls.empty()) {
+    body += comma;
+    append_calls(body, choice, delta.calls, n_calls, true);
+  }
+  body += R"(},"logprobs":)";
+  body += logprobs_object(logged, 0);
+  body += R"(,"finish_reason":null})";
+  chunk(out, body);
+}
+
 void AnswerWriter::close(std::string& out, int choice, std::string_view finish_reason) const {
   std::string body = format(R"({{"index":{},)", choice);
   body += head_.endpoint == Endpoint::Chat ? R"("delta":{})" : R"("text":"")";
@@ -150,7 +197,19 @@ std::string AnswerWriter::whole(const std::vector<WholeChoice>& choices, const U
     if (i > 0) out += ',';
     out += format(R"({{"index":{},)", i);
     out += chat ? R"("message":{"role":"assistant","content":)" : R"("text":)";
-    append_json_string(out, choice.text);
+    if (chat && choice.text.empty() && !choice.calls.empty()) {
+      out += "null";
+    } else {
+      append_json_string(out, choice.text);
+    }
+    if (!choice.reasoning.empty()) {
+      out += R"(,"reasoning_content":)";
+      append_json_string(out, choice.reasoning);
+    }
+    if (!choice.calls.empty()) {
+      out += ',';
+      append_calls(out, static_cast<int>(i), choice.calls, 0, false);
+    }
     out += chat ? R"(,"refusal":null},"logprobs":)" : R"(,"logprobs":)";
     out += logprobs_object(choice.logged, 0);
     out += R"(,"finish_reason":)";

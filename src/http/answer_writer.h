@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/chat_text.h"
 #include "http/openai_request.h"
 
 namespace tinderbox {
@@ -21,7 +22,7 @@ struct AnswerHead {
 };
 
 struct Usage {
-  std::int64_t prompt_tokens = 0, completion_tokens = 0;
+  std::int64_t prompt_tokens = 0, completion_tokens = 0, reasoning_tokens = 0;
 };
 
 // A token as it is told with logprobs. bytes may be no whole characters.
@@ -33,7 +34,8 @@ struct LoggedToken {
 
 // One of the answers to a request, when it is complete.
 struct WholeChoice {
-  std::string text;
+  std::string text, reasoning = {};
+  std::vector<ToolCall> calls = {};
   std::string_view finish_reason;
   std::vector<LoggedToken> logged = {};
 };
@@ -47,6 +49,9 @@ class AnswerWriter {
 
   void open(std::string& out, int choice) const;  // the first chunk of a choice: who speaks
   void text(std::string& out, int choice, std::string_view delta, const std::vector<LoggedToken>& logged) const;
+  // The same of what is not only text. n_calls: that came before.
+  void chat(std::string& out, int choice, const ChatDelta& delta, std::size_t n_calls,
+            const std::vector<LoggedToken>& logged) const;
   void close(std::string& out, int choice, std::string_view finish_reason) const;
   void end(std::string& out, const Usage& usage) const;  // ... data: [DONE]
   // An error after the status line is out.
@@ -57,6 +62,8 @@ class AnswerWriter {
  private:
   void chunk(std::string& out, std::string_view choice) const;
   std::string head(std::string_view object) const;
+  void append_calls(std::string& out, int choice, const std::vector<ToolCall>& calls, std::size_t n_before,
+                    bool numbered) const;
   std::string logprobs_object(const std::vector<LoggedToken>& logged, std::int64_t offset) const;
 
   AnswerHead head_;

@@ -86,6 +86,7 @@ void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpRe
   if (answer.n_tokens == 0) delta = std::exchange(answer.echoed, {});
   if (!last || event.token >= 0) {
     ++usage_.completion_tokens;
+    if (answer.chat && answer.chat->thinking()) ++usage_.reasoning_tokens;
     const std::int64_t index = answer.n_tokens++;
     const bool end_token = last && event.finish == FinishReason::Stop;
     if (answer.script) {
@@ -95,10 +96,17 @@ void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpRe
       if (logprobs_) logs.push_back(logged(event, index));
     }
   }
-  if (last || answer.text.stopped() || (answer.script && answer.script->empty())) answer.text.finish(delta);
-  show(choice, delta, std::move(logs), response);
-  const bool said = answer.script && answer.script->empty();
-  if (answer.text.stopped() || said) {
+  const bool stopped = answer.text.stopped() || (answer.script && answer.script->empty());
+  if (last || stopped) answer.text.finish(delta);
+  ChatDelta shown;
+  if (answer.chat) {
+    answer.chat->push(delta, shown);
+    if (last || stopped) answer.chat->finish(shown);
+  } else {
+    shown.content = std::move(delta);
+  }
+  show(choice, shown, std::move(logs), response);
+  if (stopped) {
     if (std::exchange(answer.live, false)) mailbox_.cancel(answer.seq);
     finish(choice, "stop", response);
   } else if (last) {
@@ -106,19 +114,23 @@ void CompletionStream::take(std::size_t choice, const StreamEvent& event, HttpRe
   }
 }
 
-void CompletionStream::show(std::size_t choice, const std::string& delta, std::vector<LoggedToken> logged,
+void CompletionStream::show(std::size_t choice, const ChatDelta& delta, std::vector<LoggedToken> logged,
                             HttpResponse& response) {
-  WholeChoice& whole = answers_[choice].whole;
+  AnswerInMaking& answer = answers_[choice];
   if (!streamed_) {
-    whole.text += delta;
-    for (LoggedToken& token : logged) whole.logged.push_back(std::move(token));
+    answer.whole.text += delta.content;
+    answer.whole.reasoning += delta.reasoning;
+    answer.whole.calls.insert(answer.whole.calls.end(), delta.calls.begin(), delta.calls.end());
+    for (LoggedToken& token : logged) answer.whole.logged.push_back(std::move(token));
   } else if (!delta.empty() || !logged.empty()) {
-    writer_.text(response.body, static_cast<int>(choice), delta, logged);
+    writer_.chat(response.body, static_cast<int>(choice), delta, answer.n_calls, logged);
   }
+  answer.n_calls += delta.calls.size();
 }
 
 void CompletionStream::finish(std::size_t choice, std::string_view reason, HttpResponse& response) {
   answers_[choice].finished = true;
+  if (reason == "stop" && answers_[choice].n_calls > 0) reason = "tool_calls";
   answers_[choice].whole.finish_reason = reason;
   if (streamed_) writer_.close(response.body, static_cast<int>(choice), reason);
   if (++n_finished_ < answers_.size()) return;

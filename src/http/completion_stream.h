@@ -23,7 +23,9 @@ struct AnswerInMaking {
   AnswerText text;
   std::string echoed = {};  // comes before the answer
   std::optional<std::string> script = {};  // said instead of the tokens, four bytes for each, and then it is over
+  std::optional<ChatText> chat = {};  // where an answer may be more than text
   // Filled on the way.
+  std::size_t n_calls = 0;
   WholeChoice whole = {};  // what has been shown, when it is sent as a whole
   std::int64_t n_tokens = 0;
   bool live = true;  // the scheduler may still be running it
@@ -52,7 +54,7 @@ class CompletionStream final : public ResponseStream {
   void refuse(Admission admission, HttpResponse& response);
   void cancelled(HttpResponse& response);
   void finish(std::size_t choice, std::string_view reason, HttpResponse& response);
-  void show(std::size_t choice, const std::string& delta, std::vector<LoggedToken> logged, HttpResponse& response);
+  void show(std::size_t choice, const ChatDelta& delta, std::vector<LoggedToken> logged, HttpResponse& response);
   void give_up();  // all that are still running
 
   Mailbox& mailbox_;

@@ -34,8 +34,8 @@ class ByteCodec final : public TextCodec {
   ByteCodec() {
     for (int i = 0; i < 256; ++i) bytes_ += static_cast<char>(i);
   }
-  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
-                            std::int64_t n_max) const override {
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_max,
+                            const std::string& = {}) const override {
     if (messages.back().content == "refuse me") throw_invalid("the template refuses the messages");
     return encode_text(messages.back().content, n_max);
   }

@@ -56,7 +56,8 @@ namespace {
 std::vector<EncodedPrompt> encode(const ModelDoor& door, const CompletionRequest& request) {
   std::vector<EncodedPrompt> out;
   if (request.endpoint == Endpoint::Chat) {
-    out.push_back(door.codec->encode_chat(request.messages, door.info.context_max - 1));
+    const ToldChat told = tell(request.messages, request.tools, door.codec->chat_features().tools);
+    out.push_back(door.codec->encode_chat(told.messages, door.info.context_max - 1, told.variables_json));
     require_room(door, out.back(), "messages");
     return out;
   }
@@ -133,6 +134,11 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                             .text = AnswerText(request.stops)};
       // Placeholders cannot be chosen by a grammar: the shortest text of it takes their place.
       if (request.grammar && door.info.weightless) answer.script = request.grammar->shortest();
+      const bool reasons = door.codec->chat_features().reasons && !request.grammar;
+      if (endpoint == Endpoint::Chat && (reasons || request.tools.any())) {
+        answer.chat.emplace(
+            ChatText::Options{.reasons = reasons, .thinking = prompts[i].thinking, .tools = request.tools.any()});
+      }
       if (request.echo) answer.echoed = echo_of(door, request.prompts[i]);
       answer.seq = door.mailbox->submit(work_of(door, request, prompts[i], k, call.caller), answer.events);
       answers.push_back(std::move(answer));

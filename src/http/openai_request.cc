@@ -134,12 +134,13 @@ std::vector<ChatMessage> parse_messages(const json& body) {
       refuse(format("{}.role is missing; send system, user or assistant", where), where + ".role");
     std::string role = text(*role_field, where + ".role");
     if (role == "developer") role = "system";  // the same thing under its newer name
-    if (role != "system" && role != "user" && role != "assistant") {
-      refuse(format("{}.role: {} is not supported; send system, developer, user or assistant",
+    if (role != "system" && role != "user" && role != "assistant" && role != "tool") {
+      refuse(format("{}.role: {} is not supported; send system, developer, user, assistant or tool",
                     where, role_field->dump()),
              where + ".role", "unsupported_value");
     }
-    messages.push_back({std::move(role), message_content(message, where)});
+    std::string calls = role == "assistant" ? parse_message_calls(message, where) : std::string();
+    messages.push_back({std::move(role), message_content(message, where), std::move(calls)});
   }
   return messages;
 }
@@ -230,7 +231,7 @@ bool asks(const json& body, std::string_view key) {
 // Fields of the OpenAI API that would change the answer, were they supported.
 void refuse_unsupported(const json& body) {
   static constexpr std::string_view kFields[] = {
-      "tools", "functions", "suffix", "audio"};
+      "functions", "suffix", "audio"};
   for (const std::string_view field : kFields) {
     if (asks(body, field)) {
       refuse(format("{} is not supported by this server; leave it out", field), field,
@@ -366,6 +367,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   refuse_unsupported(body);
   if (endpoint == Endpoint::Chat) {
     request.messages = parse_messages(body);
+    request.tools = parse_tools(body, body_text);
   } else {
     request.prompts = parse_prompts(body, "prompt");
   }
@@ -378,6 +380,10 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   }
   request.sampling = parse_sampling(body);
   parse_extras(body, body_text, request);
+  if (request.tools.grammar) {
+    if (request.grammar) refuse("response_format: a call must come (tool_choice), and no text", "response_format", "invalid_value");
+    request.grammar = request.tools.grammar;
+  }
   request.has_seed = find(body, "seed") != nullptr;
   request.stops = parse_stops(body);
   request.stream = boolean(body, "stream");

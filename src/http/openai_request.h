@@ -14,6 +14,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/sampling.h"
+#include "http/chat_tools.h"
 #include "http/route_table.h"
 #include "model/chat_template.h"
 #include "model/grammar.h"
@@ -34,6 +35,7 @@ struct CompletionRequest {
   std::string n_gen_max_param = "max_tokens";              // the name it was given by
   SamplingParams sampling;
   bool has_seed = false;
+  Tools tools;             // Chat
   SamplingExtras extras;   // without n_prompt
   std::int32_t n = 1;      // answers to each prompt
   std::shared_ptr<const Grammar> grammar = {};  // that answers must be of; null: none

@@ -51,10 +51,10 @@ TokenizerCodec::TokenizerCodec(Tokenizer tokenizer, ChatTemplate chat,
   vocabulary_ = std::make_shared<const SortedVocabulary>(std::move(pieces), tokenizer_.end_tokens());
 }
 
-EncodedPrompt TokenizerCodec::encode_chat(const std::vector<ChatMessage>& messages,
-                                          std::int64_t n_tokens_max) const {
+EncodedPrompt TokenizerCodec::encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_tokens_max,
+                                          const std::string& variables_json) const {
   // Messages that cannot fit are not worth rendering.
-  std::int64_t bytes = 0;
+  std::int64_t bytes = size_of(variables_json);
   for (const ChatMessage& m : messages) bytes += size_of(m.content);
   const std::int64_t n_min = bytes / piece_bytes_max_;
   if (n_min > n_tokens_max) return {.tokens = {}, .n_tokens = n_min};
@@ -62,9 +62,13 @@ EncodedPrompt TokenizerCodec::encode_chat(const std::vector<ChatMessage>& messag
   context.messages = messages;
   context.bos_token = bos_text_;
   context.eos_token = eos_text_;
+  context.variables_json = variables_json;
   if (now_unix_) context.now_unix = now_unix_();
   const std::string text = chat_.render(context);
-  return encode(text, true, n_tokens_max);
+  EncodedPrompt prompt = encode(text, true, n_tokens_max);
+  const std::size_t end = text.find_last_not_of(" \n");
+  prompt.thinking = end != std::string::npos && std::string_view(text).substr(0, end + 1).ends_with("<think>");
+  return prompt;
 }
 
 EncodedPrompt TokenizerCodec::encode_text(std::string_view text, std::int64_t n_tokens_max) const {
@@ -100,9 +104,9 @@ std::string_view TokenizerCodec::piece(TokenId id, std::int64_t /*index*/) const
   return tokenizer_.piece(id);
 }
 
-EncodedPrompt PlaceholderCodec::encode_chat(const std::vector<ChatMessage>& messages,
-                                            std::int64_t /*n_tokens_max*/) const {
-  std::int64_t bytes = 0;
+EncodedPrompt PlaceholderCodec::encode_chat(const std::vector<ChatMessage>& messages, std::int64_t /*n_tokens_max*/,
+                                            const std::string& variables_json) const {
+  std::int64_t bytes = size_of(variables_json);
   for (const ChatMessage& m : messages) bytes += size_of(m.role) + size_of(m.content);
   return counted(bytes);
 }

@@ -20,6 +20,12 @@ namespace tinderbox {
 struct EncodedPrompt {
   std::vector<TokenId> tokens;  // empty when only the count is real
   std::int64_t n_tokens = 0;    // >= 1
+  bool thinking = false;        // its end opens the answer's reasoning
+};
+
+// What a chat template knows beside messages.
+struct ChatFeatures {
+  bool tools = false, reasons = false;
 };
 
 class TextCodec {
@@ -28,8 +34,10 @@ class TextCodec {
   // n_tokens_max: texts that cannot fit are given back with a lower bound of their count and no
   // tokens, so that a huge prompt costs no tokenising. Throws Error::Invalid if the template
   // refuses the messages.
-  virtual EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
-                                    std::int64_t n_tokens_max) const = 0;
+  // variables_json: ChatContext's.
+  virtual EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_tokens_max,
+                                    const std::string& variables_json = {}) const = 0;
+  virtual ChatFeatures chat_features() const { return {}; }
   virtual EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const = 0;
   // A prompt that came as ids. Throws Error::Invalid naming the first id outside the vocabulary.
   virtual EncodedPrompt encode_ids(std::vector<TokenId> ids) const = 0;
@@ -46,8 +54,11 @@ class TokenizerCodec final : public TextCodec {
   // now_unix: UTC seconds, for templates that write the date; without it they refuse.
   TokenizerCodec(Tokenizer tokenizer, ChatTemplate chat,
                  std::function<std::int64_t()> now_unix = {});
-  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
-                            std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_tokens_max,
+                            const std::string& variables_json = {}) const override;
+  ChatFeatures chat_features() const override {
+    return {.tools = chat_.mentions("tools"), .reasons = chat_.mentions("<think>")};
+  }
   EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const override;
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;
@@ -71,8 +82,8 @@ class TokenizerCodec final : public TextCodec {
 class PlaceholderCodec final : public TextCodec {
  public:
   static constexpr std::string_view kMark = "[weightless placeholder text] ";
-  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages,
-                            std::int64_t n_tokens_max) const override;
+  EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_tokens_max,
+                            const std::string& variables_json = {}) const override;
   EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const override;
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;

@@ -93,6 +93,7 @@ jinja::List* message_list(Runtime& rt, const std::vector<ChatMessage>& messages)
 
 struct ChatTemplate::Impl {
   jinja::Program program;
+  std::string source;
 };
 
 ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -101,7 +102,7 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 ChatTemplate ChatTemplate::parse(std::string_view source) {
-  return ChatTemplate(std::make_unique<Impl>(Impl{jinja::parse(source)}));
+  return ChatTemplate(std::make_unique<Impl>(Impl{jinja::parse(source), std::string(source)}));
 }
 
 ChatTemplate ChatTemplate::chatml() {
@@ -111,6 +112,8 @@ ChatTemplate ChatTemplate::chatml() {
       "{% endfor %}"
       "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}");
 }
+
+bool ChatTemplate::mentions(std::string_view text) const { return impl_->source.find(text) != std::string::npos; }
 
 std::string ChatTemplate::render(const ChatContext& context) const {
   using jinja::Function;

@@ -15,6 +15,8 @@ namespace tinderbox {
 
 struct ChatMessage {
   std::string role, content;
+  // Calls of functions that it makes, [{"name":..., "arguments":...}]; empty: none. Not rendered: see variables_json.
+  std::string calls_json = {};
 };
 
 struct ChatContext {
@@ -39,6 +41,9 @@ class ChatTemplate {
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
+
+  // Whether its source has this text: what it can be told of.
+  bool mentions(std::string_view text) const;
 
   // Throws Error::Invalid on raise_exception(message), type errors and broken variables_json,
   // Error::TooLarge over the limits, Error::Unsupported outside the subset. Deterministic; any

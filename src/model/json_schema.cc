@@ -89,7 +89,7 @@ class Builder {
 Rule Builder::character() {
   return once(character_, [&](Rule r) {
     Part plain = Grammar::range(0x20, 0x7E);
-    for (const unsigned char c : {'"', '\\'}) plain.bytes[c >> 6] &= ~(std::uint64_t{1} << (c & 63));
+    for (const unsigned c : {0x22U, 0x5CU}) plain.bytes[c >> 6] &= ~(std::uint64_t{1} << (c & 63));  // '"' and '\\'
     const Part tail = Grammar::range(0x80, 0xBF);
     g_.add(r, {plain});
     g_.add(r, {Grammar::range(0xC2, 0xDF), tail});

@@ -183,6 +183,37 @@ await check('JSON is enforced, whatever the temperature', async () => {
   assert.ok(refused instanceof OpenAI.BadRequestError && /pattern/.test(refused.message), String(refused));
 });
 
+await check('a function that must be called is called, with arguments of its schema', async () => {
+  const tools = [
+    { type: 'function', function: { name: 'get_weather', description: 'Weather of a city', parameters: { type: 'object', properties: { city: { type: 'string', maxLength: 20 }, unit: { enum: ['C', 'F'] } }, required: ['city', 'unit'], additionalProperties: false } } },
+    { type: 'function', function: { name: 'get_time', parameters: { type: 'object', properties: {}, additionalProperties: false } } },
+  ];
+  const ask = { model, messages: [{ role: 'user', content: 'How warm is it in Ulm?' }], tools, max_tokens: 120, temperature: 0.7, seed: 5 };
+  const r = await client.chat.completions.create({ ...ask, tool_choice: { type: 'function', function: { name: 'get_weather' } } });
+  assert.equal(r.choices[0].finish_reason, 'tool_calls');
+  const [call] = r.choices[0].message.tool_calls;
+  assert.equal(call.function.name, 'get_weather');
+  const { city, unit } = JSON.parse(call.function.arguments);
+  assert.ok(typeof city === 'string' && ['C', 'F'].includes(unit), call.function.arguments);
+  assert.equal(r.choices[0].message.content, null);
+  const runner = client.chat.completions.stream({ ...ask, tool_choice: 'required' });
+  const final = await runner.finalChatCompletion();
+  assert.ok(['get_weather', 'get_time'].includes(final.choices[0].message.tool_calls[0].function.name));
+  assert.equal(final.choices[0].finish_reason, 'tool_calls');
+  const answered = await client.chat.completions.create({
+    model, tools, max_tokens: 8,
+    messages: [...ask.messages, r.choices[0].message, { role: 'tool', tool_call_id: call.id, content: '21 C' }],
+  });
+  assert.ok(answered.usage.prompt_tokens > r.usage.prompt_tokens);
+  const refused = async (more) => {
+    const e = await client.chat.completions.create({ ...ask, ...more }).catch((x) => x);
+    assert.ok(e instanceof OpenAI.BadRequestError, String(e));
+  };
+  await refused({ tool_choice: { type: 'function', function: { name: 'nobody' } } });
+  await refused({ tools: [{ type: 'function', function: { name: 'bad name!' } }] });
+  await refused({ tools: undefined, tool_choice: 'required' });
+});
+
 await check('embeddings: unit vectors, nearer for what is alike', async () => {
   const input = ['The cat sat on the mat.', 'A cat is sitting on a mat.', 'Quarterly revenue grew by 4 %.'];
   const r = await client.embeddings.create({ model, input });

@@ -13,8 +13,8 @@ ByteCodec::ByteCodec(bool end_tokens) {
   if (end_tokens) end_tokens_ = {kAnswerEnd};
 }
 
-EncodedPrompt ByteCodec::encode_chat(const std::vector<ChatMessage>& messages,
-                                     std::int64_t n_max) const {
+EncodedPrompt ByteCodec::encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_max,
+                                     const std::string&) const {
   std::string text;
   for (const ChatMessage& m : messages) text += m.content;
   return encode_text(text, n_max);
