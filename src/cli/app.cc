@@ -303,6 +303,7 @@ int run_app(int argc, const char* const* argv) {
     add_probe(app, arguments.probe, arguments.action);
     add_serve(app, arguments, context);
     add_top(app, arguments);
+    add_smi(app, arguments);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
     add_soak(app, arguments, context);

@@ -28,6 +28,7 @@ struct Arguments {
   ProbeOptionsCli probe;
   ServeOptions serve;
   TopOptions top;
+  SmiOptions smi;
   InspectOptions inspect;
   std::function<int()> action;
 };
@@ -70,6 +71,7 @@ void add_soak(CLI::App& app, Arguments& a, const Context& context);
 
 // The verbs that read published measurements: calibrate and validate.
 void add_top(CLI::App& app, Arguments& a);
+void add_smi(CLI::App& app, Arguments& a);
 
 void add_calibrate(CLI::App& app, Arguments& a, const Context& context);
 void add_validate(CLI::App& app, Arguments& a, const Context& context);
