@@ -38,7 +38,8 @@ TEST(Smi, ACardAnswersForItsMemory) {
 
 TEST(Smi, NamesAreThoseOfTheMetrics) {
   const SmiFacts facts = smi_facts(
-      "# TYPE DCGM_FI_DEV_SM_CLOCK gauge\nDCGM_FI_DEV_SM_CLOCK{gpu=\"0\",UUID=\"GPU-1\",pci_bus_id=\"0F\",device=\"nvidia0\","
+      "# TYPE DCGM_FI_DEV_SM_CLOCK gauge\n"
+      "DCGM_FI_DEV_SM_CLOCK{gpu=\"0\",UUID=\"GPU-1\",pci_bus_id=\"0F\",device=\"nvidia0\","
       "modelName=\"NVIDIA GB10\",Hostname=\"h\",DCGM_FI_DRIVER_VERSION=\"580\"} 208\nother 1\n");
   EXPECT_EQ(facts.name, "NVIDIA GB10");
   EXPECT_EQ(facts.uuid, "GPU-1");
