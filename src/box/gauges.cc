@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -59,13 +60,15 @@ std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& gpu,
   const auto add = [&](const char* name, const char* help, double value, Reading::Kind kind = Reading::Kind::Gauge) {
     out.push_back({name, help, labels, value, kind});
   };
+  // Rounded as the driver rounds: whole degrees, percents, MHz and mJ; power in mW.
   if (s != nullptr) {
-    add("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz); modelled", s->sm_clock.value() * 1e-6);
-    add("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C); modelled", s->gpu_temperature.degrees());
-    add("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W) as the driver shows it; modelled", s->gpu_power.value());
+    add("DCGM_FI_DEV_SM_CLOCK", "SM clock frequency (in MHz); modelled", std::round(s->sm_clock.value() * 1e-6));
+    add("DCGM_FI_DEV_GPU_TEMP", "GPU temperature (in C); modelled", std::round(s->gpu_temperature.degrees()));
+    add("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W) as the driver shows it; modelled",
+        std::round(s->gpu_power.value() * 1e3) / 1e3);
     add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "Total energy consumption since boot (in mJ); modelled",
-        s->gpu_energy.value() * 1e3, Reading::Kind::Counter);
-    add("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %); modelled", 100 * s->gpu_utilisation);
+        std::round(s->gpu_energy.value() * 1e3), Reading::Kind::Counter);
+    add("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %); modelled", std::round(100 * s->gpu_utilisation));
   }
   if (!machine.memory_dedicated) {
     // The driver has no counters of a memory that the GPU shares with the CPU, and says 0 or nothing.
@@ -78,10 +81,10 @@ std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& gpu,
   if (memory == nullptr) return out;
   double used = 0, free = 0;
   for (const auto& [owner, size] : *memory) (owner == "free" ? free : used) += size.value();
-  add("DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB); modelled", free / kMib);
-  add("DCGM_FI_DEV_FB_USED", "Framebuffer memory used (in MiB); modelled", used / kMib);
+  add("DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB); modelled", std::floor(free / kMib));
+  add("DCGM_FI_DEV_FB_USED", "Framebuffer memory used (in MiB); modelled", std::ceil(used / kMib));
   add("DCGM_FI_DEV_FB_RESERVED", "Framebuffer memory that the driver holds back (in MiB); modelled",
-      (machine.memory_size - machine.memory_visible).value() / kMib);
+      std::round((machine.memory_size - machine.memory_visible).value() / kMib));
   return out;
 }
 

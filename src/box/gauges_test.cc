@@ -1,6 +1,6 @@
 #include "box/gauges.h"
 
-#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -64,8 +64,9 @@ TEST(Gauges, AGb10ShowsWhatDcgmGetsFromOne) {
                                    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "DCGM_FI_DEV_GPU_UTIL",
                                    "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_MEMORY_TEMP"}));
   EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_MEMORY_TEMP"), 0);
+  EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_GPU_TEMP"), std::round(sensors.gpu_temperature.degrees()));
   EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_GPU_UTIL"), 100);
-  EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"), sensors.gpu_energy.value() * 1000);
+  EXPECT_EQ(value_of(readings, "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"), std::round(sensors.gpu_energy.value() * 1000));
   std::string order;
   for (const auto& [name, value] : readings.front().labels) order += name + " ";
   EXPECT_EQ(order, "gpu UUID pci_bus_id device modelName Hostname DCGM_FI_DRIVER_VERSION ");

@@ -29,6 +29,7 @@ struct Arguments {
   ServeOptions serve;
   TopOptions top;
   KeysOptionsCli keys;
+  SmiOptions smi;
   InspectOptions inspect;
   std::function<int()> action;
 };
@@ -75,6 +76,7 @@ void add_keys(CLI::App& app, Arguments& a);
 
 // The verbs that read published measurements: calibrate and validate.
 void add_top(CLI::App& app, Arguments& a);
+void add_smi(CLI::App& app, Arguments& a);
 
 void add_calibrate(CLI::App& app, Arguments& a, const Context& context);
 void add_validate(CLI::App& app, Arguments& a, const Context& context);

@@ -249,6 +249,15 @@ struct TopOptions {
 };
 int cmd_top(const TopOptions& options);
 
+struct SmiOptions {
+  TopOptions box;
+  std::string query = "index,name,temperature.gpu,power.draw,utilization.gpu,memory.used", format = "csv";
+  bool list = false;  // names and UUIDs only
+};
+int cmd_smi(const SmiOptions& options);
+// What GET PATH of that address says, e.g. "box/state". Throws Error, with what to do about it.
+std::string box_text(const TopOptions& options, const std::string& path);
+
 // Plumbing for tests against independent implementations: JSON in on stdin, JSON out on stdout.
 struct InspectOptions {
   std::string file;

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/check.h"
 #include "base/error.h"
 
 namespace tinderbox::cli {
@@ -75,16 +76,27 @@ void Terminal::show(const std::vector<std::string>& lines) {
   write_all(out.append(kEnd));
 }
 
-Terminal::Key Terminal::key_of(const std::string& bytes) const {
-  if (bytes == "q" || bytes == "Q" || bytes == "\x1b") return Key::Quit;
-  if (bytes == "\x1b[A" || bytes == "\x1bOA" || bytes == "k") return Key::Up;
-  if (bytes == "\x1b[B" || bytes == "\x1bOB" || bytes == "j") return Key::Down;
-  if (bytes == "\x1b[5~") return Key::PageUp;
-  if (bytes == "\x1b[6~") return Key::PageDown;
+Key take_key(std::string& bytes) {
+  CHECK(!bytes.empty());
+  std::size_t n = 1;
+  if (bytes.size() > 2 && bytes[0] == '\x1b' && (bytes[1] == '[' || bytes[1] == 'O')) {
+    // A sequence ends with its first byte from '@' to '~'.
+    for (n = 2; n < bytes.size() && (bytes[n] < '@' || bytes[n] > '~'); ++n) {
+    }
+    n = std::min(n + 1, bytes.size());
+  }
+  const std::string key = bytes.substr(0, n);
+  bytes.erase(0, n);
+  if (key == "q" || key == "Q" || key == "\x1b") return Key::Quit;
+  if (key == "\x1b[A" || key == "\x1bOA" || key == "k") return Key::Up;
+  if (key == "\x1b[B" || key == "\x1bOB" || key == "j") return Key::Down;
+  if (key == "\x1b[5~") return Key::PageUp;
+  if (key == "\x1b[6~") return Key::PageDown;
   return Key::None;
 }
 
-Terminal::Key Terminal::wait(double seconds) {
+Key Terminal::wait(double seconds) {
+  if (!read_.empty()) return take_key(read_);
   std::array<pollfd, 2> watched = {pollfd{STDIN_FILENO, POLLIN, 0}, pollfd{signals_, POLLIN, 0}};
   const int n = poll(watched.data(), watched.size(), static_cast<int>(std::ceil(std::max(seconds, 0.0) * 1e3)));
   if (n <= 0) return Key::None;
@@ -96,7 +108,8 @@ Terminal::Key Terminal::wait(double seconds) {
   std::array<char, 64> bytes{};
   const ssize_t got = read(STDIN_FILENO, bytes.data(), bytes.size());
   if (got <= 0) return Key::Quit;
-  return key_of(std::string(bytes.data(), static_cast<std::size_t>(got)));
+  read_.assign(bytes.data(), static_cast<std::size_t>(got));
+  return take_key(read_);
 }
 
 }  // namespace tinderbox::cli

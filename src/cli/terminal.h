@@ -16,6 +16,10 @@ struct TerminalSize {
 // Of the terminal on stdout; the default if there is none.
 TerminalSize terminal_size();
 
+enum class Key { None, Quit, Up, Down, PageUp, PageDown, Resized };
+// The first key of what was read, which it takes away; None if that means nothing. Requires bytes.
+Key take_key(std::string& bytes);
+
 class Terminal {
  public:
   Terminal();
@@ -26,17 +30,15 @@ class Terminal {
   // In one piece, over what was there, so that nothing flickers.
   void show(const std::vector<std::string>& lines);
 
-  enum class Key { None, Quit, Up, Down, PageUp, PageDown, Resized };
   // The next key or signal within so many seconds; None: nothing came. Quit also for SIGINT, SIGTERM, SIGHUP and the
   // end of the input.
   Key wait(double seconds);
 
  private:
-  Key key_of(const std::string& bytes) const;
-
   termios before_{};
   sigset_t blocked_before_{};
   int signals_ = -1;  // signalfd
+  std::string read_;  // keys not yet taken
 };
 
 }  // namespace tinderbox::cli

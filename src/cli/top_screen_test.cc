@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "cli/screen_row.h"
+#include "cli/terminal.h"
 
 namespace tinderbox::cli {
 namespace {
@@ -128,6 +129,13 @@ TEST(ScreenRow, BarsAndChartsMeasure) {
   EXPECT_EQ(chart(values, 8, 6, 1), (std::vector<std::string>{"  ▁▄█ "}));
   EXPECT_EQ(chart(values, 8, 3, 2), (std::vector<std::string>{" █ ", "██ "}));
   EXPECT_TRUE(chart(values, 8, 3, 0).empty());
+}
+
+TEST(Terminal, KeysAreTakenOneByOne) {
+  std::string bytes = "\x1b[A\x1b[6~x\x1bOBq\x1b[1;5H\x1b";
+  std::vector<Key> keys;
+  while (!bytes.empty()) keys.push_back(take_key(bytes));
+  EXPECT_EQ(keys, (std::vector<Key>{Key::Up, Key::PageDown, Key::None, Key::Down, Key::Quit, Key::None, Key::Quit}));
 }
 
 TEST(TopHistory, KeepsTheLastLooks) {

@@ -43,11 +43,13 @@ await check('--as dgx-spark gives the same tokens, and shows how late this compu
 await check('a modelled box has sensors, and warms with its work', async () => {
   const server = await serve(binary, ['--weightless', 'llama-3.1-8b', '--weights', 'fp8', '--ambient', '30C']);
   try {
-    const idle = await metric(server.url, 'DCGM_FI_DEV_GPU_TEMP');
+    const gpu = 'tinderbox_node_celsius{node="gpu"}';
+    const idle = await metric(server.url, gpu);
     assert.ok(idle > 30 && idle < 55, `${idle} C`);
     const model = (await modelId(server.url)).id;
     await chat(server.url, { model, max_tokens: 80 });
-    assert.ok((await metric(server.url, 'DCGM_FI_DEV_GPU_TEMP')) > idle + 2);
+    assert.ok((await metric(server.url, gpu)) > idle + 2);
+    assert.ok(Math.abs((await metric(server.url, 'DCGM_FI_DEV_GPU_TEMP')) - (await metric(server.url, gpu))) < 2);
     assert.ok((await metric(server.url, 'tinderbox_wall_watts')) > 20);
     assert.ok((await metric(server.url, 'tinderbox_zone_celsius')) > 30);
   } finally {
