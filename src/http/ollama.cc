@@ -58,7 +58,8 @@ HttpResponse json_response(const Json& body) {
 
 HttpResponse not_possible(const Call& call) {
   throw RequestError(501, format("{} is not possible here: the models of this server are those named when it was "
-                                 "started", call.request.path));
+                                 "started",
+                                 call.request.path));
 }
 
 }  // namespace
@@ -104,22 +105,16 @@ HttpResponse OllamaApi::answer(OllamaEndpoint endpoint, const Call& call) const 
   const OllamaRequest request = parse_ollama_request(endpoint, call.request.body);
   const ModelDoor& door = roster_.at(request.model);
   if (request.does != OllamaRequest::Does::Answer) return load(request, endpoint, call);
-  std::string body = request.body;
-  if (request.path == "/v1/completions") {  // raw: until the model ends, where OpenAI stops after 16 tokens
-    Json fields = Json::parse(body);
-    if (fields["max_tokens"].is_null()) fields["max_tokens"] = door.info.context_max;
-    body = fields.dump();
-  }
-  HttpResponse openai = inner("POST", request.path, std::move(body), call);
+  HttpResponse openai = inner("POST", request.path, request.with_limit(door.info.context_max), call);
   if (!openai.stream) return ollama_error_of(openai);
   HttpResponse response;
   response.tally = openai.tally;
-  response.stream = std::make_unique<OllamaStream>(std::move(openai),
-                                                   OllamaStream::Options{.endpoint = endpoint,
-                                                                         .streamed = request.stream,
-                                                                         .model = tagged(door.info.id),
-                                                                         .now = options_.now,
-                                                                         .now_unix = options_.now_unix});
+  response.stream =
+      std::make_unique<OllamaStream>(std::move(openai), OllamaStream::Options{.endpoint = endpoint,
+                                                                              .streamed = request.stream,
+                                                                              .model = tagged(door.info.id),
+                                                                              .now = options_.now,
+                                                                              .now_unix = options_.now_unix});
   return response;
 }
 

@@ -1,6 +1,6 @@
 #include "http/ollama_request.h"
 
-#include <array>
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -14,6 +14,8 @@ namespace tinderbox {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::int64_t kTokensMax = 1 << 30;  // no context is longer
 
 [[noreturn]] void refuse(std::string_view field, std::string_view what) {
   throw RequestError(400, format("{}: {}", field, what), std::string(field), "unsupported_value");
@@ -46,7 +48,8 @@ bool unloads(const Json& body) {
   return !words.empty() && words.find_first_not_of("0smh.") == std::string::npos;
 }
 
-void add_options(const Json& body, Json& out) {
+// Returns num_predict, if it is a limit.
+std::optional<std::int64_t> add_options(const Json& body, Json& out) {
   static const Json kNone = Json::object();
   const Json* given = find(body, "options");
   const Json& options = given == nullptr ? kNone : *given;
@@ -54,26 +57,25 @@ void add_options(const Json& body, Json& out) {
   out["temperature"] = 0.8;
   out["top_k"] = 40;
   out["top_p"] = 0.9;
-  for (const auto& [theirs, ours] : {std::pair{"temperature", "temperature"}, std::pair{"top_k", "top_k"},
-                                     std::pair{"top_p", "top_p"}, std::pair{"min_p", "min_p"},
-                                     std::pair{"repeat_penalty", "repetition_penalty"},
-                                     std::pair{"presence_penalty", "presence_penalty"},
-                                     std::pair{"frequency_penalty", "frequency_penalty"},
-                                     std::pair{"seed", "seed"}, std::pair{"stop", "stop"}}) {
+  for (const auto& [theirs, ours] :
+       {std::pair{"temperature", "temperature"}, std::pair{"top_k", "top_k"}, std::pair{"top_p", "top_p"},
+        std::pair{"min_p", "min_p"}, std::pair{"repeat_penalty", "repetition_penalty"},
+        std::pair{"presence_penalty", "presence_penalty"}, std::pair{"frequency_penalty", "frequency_penalty"},
+        std::pair{"seed", "seed"}, std::pair{"stop", "stop"}}) {
     const Json* value = find(options, theirs);
     const bool any_seed = value != nullptr && std::string_view(theirs) == "seed" && *value == -1;
     if (value != nullptr && !any_seed) out[ours] = *value;
   }
   // -1: until the model ends; -2: until the context is full.
-  if (const Json* n = find(options, "num_predict")) {
-    if (!n->is_number_integer()) refuse("num_predict", "send an integer");
-    if (*n > 0) out["max_tokens"] = *n;
-  }
+  const Json* n = find(options, "num_predict");
+  if (n != nullptr && !n->is_number_integer()) refuse("num_predict", "send an integer");
   for (const char* field : {"mirostat", "tfs_z", "typical_p"}) {
     const Json* value = find(options, field);
     const bool off = value == nullptr || *value == 0 || (*value == 1 && std::string_view(field) != "mirostat");
     if (!off) refuse(field, "is not supported; leave it out");
   }
+  if (n == nullptr || *n <= 0) return std::nullopt;
+  return *n > kTokensMax ? kTokensMax : n->get<std::int64_t>();
 }
 
 void add_format(const Json& body, Json& out) {
@@ -110,7 +112,8 @@ Json tool_calls(const Json& calls, std::size_t& n_calls) {
   Json out = Json::array();
   for (const Json& call : calls) {
     const Json* function = call.is_object() ? find(call, "function") : nullptr;
-    if (function == nullptr || !function->is_object()) refuse("tool_calls", "send {\"function\":{\"name\",\"arguments\"}}");
+    if (function == nullptr || !function->is_object())
+      refuse("tool_calls", "send {\"function\":{\"name\",\"arguments\"}}");
     const Json* arguments = find(*function, "arguments");
     out.push_back({{"id", format("call_{}", n_calls++)},
                    {"type", "function"},
@@ -175,17 +178,23 @@ OllamaRequest parse_ollama_request(OllamaEndpoint endpoint, std::string_view tex
   if (raw) {
     if (asks(body, "system")) refuse("system", "has no place in a raw prompt; leave it out");
     out["prompt"] = body["prompt"];
-    out["max_tokens"] = nullptr;
   } else {
     out["messages"] = chat ? messages_of(body["messages"]) : generate_messages(body);
   }
   if (chat && asks(body, "tools")) out["tools"] = body["tools"];
-  add_options(body, out);
+  request.n_gen_max = add_options(body, out);
   add_format(body, out);
   add_think(body, out);
   request.path = raw ? "/v1/completions" : "/v1/chat/completions";
   request.body = out.dump(-1, ' ', false, Json::error_handler_t::replace);
   return request;
+}
+
+std::string OllamaRequest::with_limit(std::int64_t context_max) const {
+  const bool needed = n_gen_max || path == "/v1/completions";
+  if (!needed) return body;
+  const std::int64_t limit = std::min(n_gen_max.value_or(context_max), context_max);
+  return format(R"({{"max_tokens":{},{})", limit, std::string_view(body).substr(1));
 }
 
 std::string ollama_model(std::string_view body) { return model_of(parse_json_object(body)); }

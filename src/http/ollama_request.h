@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ struct OllamaRequest {
   bool stream = true;
   // Answer: where to send it, and what; always streamed, with its usage.
   std::string path = {}, body = {};
+  std::optional<std::int64_t> n_gen_max = {};
+  // The body with max_tokens. A raw prompt needs one, because OpenAI's completions stop after 16 tokens by default; and
+  // Ollama takes more than the context has.
+  std::string with_limit(std::int64_t context_max) const;
 };
 
 // Throw RequestError.

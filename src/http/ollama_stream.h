@@ -46,7 +46,7 @@ class OllamaStream final : public ResponseStream {
   Options options_;
   TimePoint start_;
   TimePoint first_ = TimePoint::max();
-  std::string unread_;             // of the inner body
+  std::string unread_;              // of the inner body
   std::string content_, thinking_;  // when it is sent as a whole
   std::vector<ToolCall> calls_;
   std::string done_reason_ = "stop";

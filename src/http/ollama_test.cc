@@ -13,9 +13,10 @@ using Json = nlohmann::json;
 
 class Ollama {
  public:
-  Ollama() : api_(box.roster(), {.version = "0.0.1", .now_unix = [] { return 1'700'000'000.5; }, .now = [this] {
-                                   return now_ += std::chrono::milliseconds(1);
-                                 }}) {
+  Ollama()
+      : api_(box.roster(), {.version = "0.0.1",
+                            .now_unix = [] { return 1'700'000'000.5; },
+                            .now = [this] { return now_ += std::chrono::milliseconds(1); }}) {
     api_.add_to(box.api());
   }
   Json object(const std::string& path, const std::string& body, int status = 200) {
@@ -60,7 +61,8 @@ TEST(Ollama, ChatStreamsLinesUnlessToldNotTo) {
   EXPECT_EQ(last["prompt_eval_count"], 4);
   EXPECT_EQ(last["eval_count"], 4);
   EXPECT_GT(last["total_duration"], 0);
-  EXPECT_EQ(last["total_duration"], last["prompt_eval_duration"].get<std::int64_t>() + last["eval_duration"].get<std::int64_t>());
+  EXPECT_EQ(last["total_duration"],
+            last["prompt_eval_duration"].get<std::int64_t>() + last["eval_duration"].get<std::int64_t>());
   const Json whole = o.object("/api/chat", "{" + fields + R"(,"stream":false})");
   EXPECT_EQ(whole["message"]["content"], "abc");
   EXPECT_EQ(whole["eval_count"], 4);
@@ -70,12 +72,18 @@ TEST(Ollama, GenerateAnswersPromptsRawOrNot) {
   Ollama o;
   Json whole = o.object("/api/generate", R"({"model":"echo","prompt":"abcdef","system":"be brief","stream":false})");
   EXPECT_EQ(whole["response"], "abcdef");
-  whole = o.object("/api/generate", R"({"model":"echo","prompt":"abcdefghijklmnopqrstuvwxyz","raw":true,"stream":false})");
+  whole =
+      o.object("/api/generate", R"({"model":"echo","prompt":"abcdefghijklmnopqrstuvwxyz","raw":true,"stream":false})");
   EXPECT_EQ(whole["response"], "abcdefghijklmnopqrstuvwxyz") << "not cut after OpenAI's 16 tokens";
-  whole = o.object("/api/generate", R"({"model":"echo","prompt":"abcdef","stream":false,"options":{"num_predict":3}})");
+  whole =
+      o.object("/api/generate", R"({"model":"echo","prompt":"abcdef","stream":false,"options":{"num_predict":3}})");
   EXPECT_EQ(whole["response"], "abc");
   EXPECT_EQ(whole["done_reason"], "length");
-  whole = o.object("/api/generate", R"({"model":"echo","prompt":"abcdef","stream":false,"options":{"stop":["d"],"num_predict":-1}})");
+  whole = o.object("/api/generate",
+                   R"({"model":"echo","prompt":"abcdef","stream":false,"options":{"num_predict":99999999}})");
+  EXPECT_EQ(whole["response"], "abcdef");
+  whole = o.object("/api/generate",
+                   R"({"model":"echo","prompt":"abcdef","stream":false,"options":{"stop":["d"],"num_predict":-1}})");
   EXPECT_EQ(whole["response"], "abc");
   EXPECT_EQ(whole["done_reason"], "stop");
   EXPECT_EQ(o.object("/api/generate", R"({"model":"echo","stream":false})")["done_reason"], "load");
@@ -85,17 +93,22 @@ TEST(Ollama, GenerateAnswersPromptsRawOrNot) {
 TEST(Ollama, WhatIsWrongIsSaidInItsForm) {
   Ollama o;
   for (const auto& [path, body, status] :
-       {std::tuple{"/api/chat", "{", 400}, {"/api/chat", "[]", 400}, {"/api/chat", "{}", 400},
+       {std::tuple{"/api/chat", "{", 400},
+        {"/api/chat", "[]", 400},
+        {"/api/chat", "{}", 400},
         {"/api/chat", R"({"model":"other","messages":[{"role":"user","content":"a"}]})", 404},
         {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"a","images":["x"]}]})", 400},
         {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"refuse me"}]})", 400},
         {"/api/chat", R"({"model":"echo","messages":["a"]})", 400},
         {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"a"}],"format":5})", 400},
-        {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"a"}],"options":{"temperature":"hot"}})", 400},
+        {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"a"}],"options":{"temperature":"hot"}})",
+         400},
         {"/api/chat", R"({"model":"echo","messages":[{"role":"user","content":"a"}],"options":{"mirostat":1}})", 400},
         {"/api/generate", R"({"model":"echo","prompt":"a","template":"{{ .Prompt }}"})", 400},
-        {"/api/generate", R"({"model":"echo","prompt":5})", 400}, {"/api/show", "{}", 400},
-        {"/api/show", R"({"model":"other"})", 404}, {"/api/pull", R"({"model":"llama3"})", 501}}) {
+        {"/api/generate", R"({"model":"echo","prompt":5})", 400},
+        {"/api/show", "{}", 400},
+        {"/api/show", R"({"model":"other"})", 404},
+        {"/api/pull", R"({"model":"llama3"})", 501}}) {
     const Json answer = o.object(path, body, status);
     EXPECT_TRUE(answer.is_object() && answer.contains("error") && answer["error"].is_string()) << answer;
   }
@@ -167,15 +180,18 @@ class Pieces final : public ResponseStream {
 TEST(Ollama, CallsOfToolsAndThoughtsComeThroughHoweverTheyAreCut) {
   const std::string events =
       "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"},\"finish_reason\":null}]}\n\n"
-      "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\"\"}}]}}]}\n\n"
+      "data: "
+      "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{"
+      "\\\"x\\\"\"}}]}}]}\n\n"
       "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\":1}\"}}]}}]}\n\n"
       "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
       "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}\n\ndata: [DONE]\n\n";
   for (std::size_t step = 1; step < events.size(); step += 7) {
     HttpResponse inner;
     inner.stream = std::make_unique<Pieces>(events, step);
-    OllamaStream stream(std::move(inner), {.streamed = false, .model = "m", .now = [] { return TimePoint{}; },
-                                           .now_unix = [] { return 0.0; }});
+    OllamaStream stream(
+        std::move(inner),
+        {.streamed = false, .model = "m", .now = [] { return TimePoint{}; }, .now_unix = [] { return 0.0; }});
     HttpResponse response;
     while (stream.poll(response) != ResponseStream::State::Finished) {
     }
