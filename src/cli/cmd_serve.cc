@@ -23,6 +23,7 @@
 #include "http/box_api.h"
 #include "http/http_server.h"
 #include "http/metrics.h"
+#include "http/ollama.h"
 #include "http/openai.h"
 #include "http/roster.h"
 #include "http/route_table.h"
@@ -163,6 +164,9 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   api.add_to(routes);
   text_api.add_to(routes);
   box_api.add_to(routes);
+  OllamaApi ollama(roster, {.version = TINDERBOX_VERSION, .now_unix = precise_now_unix,
+                            .now = [&clock = models->clock] { return clock.now(); }});
+  ollama.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
   ServeGate gate(options.gate, options.host, routes);
   HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)}, gate.handler());

@@ -162,6 +162,7 @@ class EchoBox {
   }
 
   RouteTable& api() { return routes_; }
+  const Roster& roster() const { return roster_; }
   EchoExecutor& executor() { return executor_; }
   const Scheduler& scheduler() const { return scheduler_; }  // after close()
   Metrics& metrics() { return metrics_; }

@@ -21,7 +21,7 @@ function script(name, args) {
 
 // These only need a URL; the server must survive all of them and stop cleanly.
 const server = await serve(binary, [model]);
-for (const name of ['openai_client.mjs', 'bad_input.mjs', 'page.mjs']) await script(name, [server.url]);
+for (const name of ['openai_client.mjs', 'ollama_client.mjs', 'bad_input.mjs', 'page.mjs']) await script(name, [server.url]);
 const code = await server.stop();
 if (code !== 0) {
   console.log(`FAIL the server ended with ${code}: ${server.log()}`);
