@@ -31,7 +31,7 @@ struct ComputerLoad {
 
 struct BoxFacts {  // that do not change
   std::string version;
-  std::string as, machine_name;  // of the modelled machine; empty: none
+  std::string as = {}, machine_name = {};  // of the modelled machine; empty: none
   int nodes = 1;
   std::optional<double> ambient_c = {};
   bool freeze = false, weightless = false;
