@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "http/json_body.h"
 
 namespace tinderbox {
 namespace {
@@ -53,8 +54,7 @@ std::optional<bool> boolean(const Json& body, const char* name) {
 
 // What a body asks for, without the key itself. first: there are no keys yet.
 ApiKey asked_key(const std::string& text, bool first) {
-  const Json body = Json::parse(text, nullptr, false);
-  if (!body.is_object()) throw RequestError(400, R"(the body must be a JSON object, as {"name":"laptop"})");
+  const Json body = parse_json_object(text);
   const auto name = body.find("name");
   if (name == body.end() || !name->is_string()) refuse("name", "is missing; say whose key it is");
   ApiKey row;

@@ -21,9 +21,20 @@ bool same_method(std::string_view route, std::string_view asked) {
   return route == asked || (route == "GET" && asked == "HEAD");
 }
 
-[[noreturn]] void method_not_allowed(const HttpRequest& request, std::string_view allowed) {
-  throw RequestError(405, format("{} {} is not possible; use {}", request.method, request.path, allowed), {},
-                     "method_not_allowed");
+class MethodNotAllowed : public RequestError {
+ public:
+  MethodNotAllowed(const HttpRequest& request, std::string allowed)
+      : RequestError(405, format("{} {} is not possible; use {}", request.method, request.path, allowed), {},
+                     "method_not_allowed"),
+        allowed_(std::move(allowed)) {}
+  const std::string& allowed() const { return allowed_; }
+
+ private:
+  std::string allowed_;
+};
+
+[[noreturn]] void method_not_allowed(const HttpRequest& request, std::string allowed) {
+  throw MethodNotAllowed(request, std::move(allowed));
 }
 
 }  // namespace
@@ -45,13 +56,12 @@ HttpResponse RouteTable::handle(const HttpRequest& request, Wake wake, const Cal
   Errors errors = Errors::OpenAi;
   try {
     return answer(request, std::move(wake), caller, errors);
-  } catch (const RequestError& e) {
+  } catch (const MethodNotAllowed& e) {
     HttpResponse response = refusal(errors, e);
-    if (e.status() == 405) {
-      const std::string_view what = e.what();
-      response.headers.push_back({"allow", std::string(what.substr(what.rfind("use ") + 4))});
-    }
+    response.headers.push_back({"allow", e.allowed()});
     return response;
+  } catch (const RequestError& e) {
+    return refusal(errors, e);
   } catch (const Error& e) {  // a chat template or a tokenizer that refuses the input
     return refusal(errors, RequestError(400, e.what()));
   }

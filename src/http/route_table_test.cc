@@ -52,6 +52,8 @@ TEST(RouteTable, FindsByMethodAndPath) {
 
 TEST(RouteTable, SaysWhatIsPossible) {
   const RouteTable routes = small();
+  EXPECT_EQ(header(ask(routes, "DELETE", std::string("/a/\0x", 5)), "allow"), "GET, HEAD");
+  EXPECT_EQ(header(ask(routes, std::string("\0", 1), "/a"), "allow"), "GET, HEAD, POST");
   const HttpResponse wrong = ask(routes, "DELETE", "/a");
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(header(wrong, "allow"), "GET, HEAD, POST");

@@ -58,7 +58,7 @@ await check('format: an answer that is JSON, by a schema', async () => {
 
 await check('an abort ends an answer', async () => {
   const own = new Ollama({ host: url });
-  const stream = await own.chat({ model, messages, options: { num_predict: 2000 }, stream: true });
+  const stream = await own.chat({ model, messages, options: { num_predict: 100000 }, stream: true });
   let n = 0;
   await assert.rejects(async () => {
     for await (const part of stream) if (++n === 2) own.abort();

@@ -15,9 +15,9 @@ namespace {
 
 class Pieces final : public ResponseStream {
  public:
-  explicit Pieces(std::string_view body) : body_(body) {}
+  explicit Pieces(std::string_view body) : body_(body), step_(1 + body.size() / 3) {}
   State poll(HttpResponse& response) override {
-    const std::size_t n = std::min<std::size_t>(body_.size(), 1 + body_.size() / 3);
+    const std::size_t n = std::min(body_.size(), step_);
     response.body += body_.substr(0, n);
     body_.remove_prefix(n);
     return body_.empty() ? State::Finished : State::Open;
@@ -25,6 +25,7 @@ class Pieces final : public ResponseStream {
 
  private:
   std::string_view body_;
+  std::size_t step_;
 };
 
 void translate(std::string_view answer, bool streamed, OllamaEndpoint endpoint) {
