@@ -57,7 +57,7 @@ struct ServedStatus {
   SchedulerCounters counters;
   ModelPool::Counters pool;
   std::int64_t n_generated = 0, n_prompt = 0;  // tokens in all
-  std::string trouble;  // why it could not be loaded the last time; empty: it could
+  std::string trouble;                         // why it could not be loaded the last time; empty: it could
   std::vector<InFlight> requests;
 };
 
@@ -130,14 +130,14 @@ class ServingBox {
     std::optional<Loop> loop;
     std::future<LoadedExecutor> loading;
     std::atomic<bool> load_over = false;  // all but its result, which is there at once
-    bool opening = false;  // its time to load is over
+    bool opening = false;                 // its time to load is over
     bool works = false;
-    Duration served{};  // of the device's time, on the scale on which turns are compared
+    Duration served{};             // of the device's time, on the scale on which turns are compared
     std::vector<Request> waiting;  // for the model
     std::string trouble;
   };
 
-  void settle();                        // the pool's news
+  void settle();  // the pool's news
   void begin_load(Seat& seat);
   void open(Seat& seat);
   void finish_load(std::size_t i);

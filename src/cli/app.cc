@@ -209,7 +209,8 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--pin", o.pins, "A model that stays in memory (may be repeated)");
   verb->add_option("--keep-alive", o.keep_alive, "Seconds after which a model at rest is unloaded (default: never)")
       ->check(CLI::PositiveNumber);
-  verb->add_option("--load-rate", o.load_rate, "How fast weights are loaded, \"3 GB/s\" (default: the machine's drive)");
+  verb->add_option("--load-rate", o.load_rate,
+                   "How fast weights are loaded, \"3 GB/s\" (default: as the machine's drive reads)");
   verb->add_flag("--freeze", o.freeze, "Serve what does not fit, and freeze as the real machine would");
   add_body(*verb, o.body);
   verb->remove_option(verb->get_option("--body"));  // always, with a machine that has one

@@ -33,8 +33,7 @@ Limits weightless_limits(const StepModel& step_model, const ServeOptions& option
   return {.step_tokens_max = or_else(options.step_tokens_max, twin.stack.step_tokens_max),
           .sequences_max = or_else(options.sequences_max, twin.stack.sequences_max),
           .queue_max = static_cast<std::int32_t>(options.queue_max),
-          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx),
-                                 twin.model.n_ctx)};
+          .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx), twin.model.n_ctx)};
 }
 
 ServeModel weightless_model(const Context& context, const ServeOptions& options, const std::string& name) {
@@ -48,7 +47,8 @@ ServeModel weightless_model(const Context& context, const ServeOptions& options,
   out.limits = weightless_limits(*out.step_model, options);
   out.codec = std::make_unique<PlaceholderCodec>();
   out.policy = serving_policy(t);
-  out.info = {.id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
+  out.info = {
+      .id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
   out.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name,
                            t.stack.id, t.machine.id);
   return out;
@@ -73,7 +73,11 @@ ServeModel real_model(const Context& context, const ServeOptions& options, const
   double bytes = 0;
   for (const TensorView& tensor : file.file->tensors()) bytes += static_cast<double>(tensor.data.size());
   const ModelConfig config = config_from_gguf(*file.file);
-  out.info = {.id = file.id(), .as = options.as, .weights = format_name, .bytes = static_cast<std::int64_t>(bytes), .d_model = config.d_model};
+  out.info = {.id = file.id(),
+              .as = options.as,
+              .weights = format_name,
+              .bytes = static_cast<std::int64_t>(bytes),
+              .d_model = config.d_model};
   out.weights = Bytes(bytes);
   out.kv_size = kv_bytes(config, DType::F16, tokens_of(*out.kv));
   out.description = "real tokens at this computer's pace";
@@ -127,8 +131,7 @@ void share_machine(ServeModels& all, const ServeOptions& options) {
       }
       m.kv = KvPool(static_cast<std::int32_t>(std::clamp<std::int64_t>(blocks, 1, 1 << 30)), twin.stack.block_tokens);
       // No request may be promised more context than the pool holds.
-      m.limits.context_max =
-          static_cast<std::int32_t>(std::min<std::int64_t>(m.limits.context_max, tokens_of(*m.kv)));
+      m.limits.context_max = static_cast<std::int32_t>(std::min<std::int64_t>(m.limits.context_max, tokens_of(*m.kv)));
     }
     m.kv_size = needs[i].kv_of(tokens_of(*m.kv));
     m.weights = m.step_model->footprint().weights;
@@ -137,8 +140,8 @@ void share_machine(ServeModels& all, const ServeOptions& options) {
       if (all.models.size() > 1 && !options.freeze) too_large(m, m.memory.bytes, all.bytes);
       m.memory.bytes = all.bytes;  // a single one may have all that there is
     }
-    const BytesPerSecond rate =
-        options.load_rate.empty() ? all.machine->storage_read : parse_bytes_per_second(options.load_rate, "--load-rate");
+    const BytesPerSecond rate = options.load_rate.empty() ? all.machine->storage_read
+                                                          : parse_bytes_per_second(options.load_rate, "--load-rate");
     // The first ones are there; whoever comes later takes the time that the machine's drive needs.
     if (rate > BytesPerSecond(0)) m.memory.load = to_duration(m.weights / rate);
   }
@@ -200,8 +203,7 @@ void pace(ServeModels& all, const ServeOptions& options) {
     if (m.file) {
       m.twin = std::make_unique<TwinExecutor>(*m.step_model);
     } else {
-      m.twin = std::make_unique<TwinExecutor>(*m.step_model,
-                                              Placeholders{.n_ids = m.step_model->twin().model.n_vocab});
+      m.twin = std::make_unique<TwinExecutor>(*m.step_model, Placeholders{.n_ids = m.step_model->twin().model.n_vocab});
     }
     m.timing = m.twin.get();
     if (!body) continue;
@@ -224,7 +226,8 @@ void name_them(ServeModels& all, const ServeOptions& options) {
     m.info.created_unix = now_unix();
     m.info.context_max = m.limits.context_max;
     for (std::size_t k = 0; k < i; ++k) {
-      if (all.models[k].info.id == m.info.id) throw_invalid(format("two models have the name {}; rename a file", m.info.id));
+      if (all.models[k].info.id == m.info.id)
+        throw_invalid(format("two models have the name {}; rename a file", m.info.id));
     }
   }
 }

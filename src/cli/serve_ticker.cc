@@ -7,14 +7,12 @@
 #include <chrono>
 #include <fstream>
 
+#include "cli/serve_gate.h"
+
 namespace tinderbox::cli {
 namespace {
 
 constexpr Duration kEvery = std::chrono::seconds(1);
-
-double unix_now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 double cpu_seconds() {
   rusage usage{};
@@ -84,7 +82,7 @@ void Ticker::tick() {
 
 BoxMoment Ticker::state_now() {
   BoxMoment state;
-  state.at_unix = unix_now();
+  state.at_unix = precise_now_unix();
   state.uptime_s = since_start(models_.clock.now()).value();
   state.box = box_.status();
   std::int64_t n_prompt = 0, n_generated = 0;

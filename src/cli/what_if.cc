@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "http/http.h"
 
@@ -20,7 +21,7 @@ namespace tinderbox::cli {
 namespace {
 
 constexpr int kAtOnce = 4;
-constexpr std::chrono::seconds kLongest{30};
+constexpr Duration kLongest = std::chrono::seconds(30);
 constexpr std::size_t kBytesMax = 8u << 20;
 
 std::atomic<int> n_running{0};
@@ -66,11 +67,12 @@ pid_t begin(std::vector<std::string> words, const Pipe& out, const Pipe& err) {
 
 // Until both are closed. false: it took too long, or said too much.
 bool read_both(const Pipe& out, const Pipe& err, std::string& said, std::string& complained) {
-  const auto until = std::chrono::steady_clock::now() + kLongest;
+  const WallClock clock;
+  const TimePoint until = clock.now() + kLongest;
   std::array<pollfd, 2> waits{{{out.ends[0], POLLIN, 0}, {err.ends[0], POLLIN, 0}}};
   std::array<char, 16384> buffer{};
   while (waits[0].fd >= 0 || waits[1].fd >= 0) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - clock.now());
     if (left.count() <= 0 || said.size() > kBytesMax) return false;
     if (::poll(waits.data(), waits.size(), static_cast<int>(left.count())) < 0 && errno != EINTR) return false;
     for (std::size_t i = 0; i < waits.size(); ++i) {

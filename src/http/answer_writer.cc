@@ -109,7 +109,8 @@ std::string AnswerWriter::logprobs_object(const std::vector<LoggedToken>& logged
 
 void AnswerWriter::open(std::string& out, int choice) const {
   if (head_.endpoint != Endpoint::Chat) return;
-  chunk(out, format(R"({{"index":{},"delta":{{"role":"assistant","content":""}},"logprobs":null,"finish_reason":null}})",
+  chunk(out, format(R"({{"index":{},"delta":{{"role":"assistant","content":""}},)"
+                    R"("logprobs":null,"finish_reason":null}})",
                     choice));
 }
 

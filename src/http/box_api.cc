@@ -1,9 +1,8 @@
 #include "http/box_api.h"
 
 #include <algorithm>
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/text.h"
 #include "http/box_state.h"
@@ -75,8 +74,9 @@ const std::vector<Verb>& verbs() {
         "hours-per-day"},
        {}},
       {"soak",
-       {"machine", "model", "weights", "stack", "kv", "nodes", "parallel", "link", "prompt", "gen", "concurrency",
-        "watts", "minutes", "load-minutes", "every", "ambient", "altitude", "clock-cap", "stack-height", "fault"},
+       {"machine", "model",   "weights",  "stack",       "kv",           "nodes",   "parallel",
+        "link",    "prompt",  "gen",      "concurrency", "watts",        "minutes", "load-minutes",
+        "every",   "ambient", "altitude", "clock-cap",   "stack-height", "fault"},
        {}}};
   return all;
 }
@@ -84,14 +84,14 @@ const std::vector<Verb>& verbs() {
 // Names, numbers with units, lists of them: nothing that could be a path or another option.
 std::string harmless(const std::string& key, const std::string& value) {
   constexpr std::size_t kBytesMax = 200;
-  const bool fine = !value.empty() && value.size() <= kBytesMax && value[0] != '-' &&
-                    std::ranges::all_of(value, [](char c) {
-                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                             std::string_view("._:,+@~ -").find(c) != std::string_view::npos || c == '%';
-                    });
+  const bool fine =
+      !value.empty() && value.size() <= kBytesMax && value[0] != '-' && std::ranges::all_of(value, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               std::string_view("._:,+@~ -").find(c) != std::string_view::npos || c == '%';
+      });
   if (!fine || value.find("..") != std::string::npos) {
-    throw RequestError(400, format("{}: '{}' is no name or number; files cannot be named here", key,
-                                   to_valid_utf8(value)),
+    throw RequestError(400,
+                       format("{}: '{}' is no name or number; files cannot be named here", key, to_valid_utf8(value)),
                        key, "invalid_value");
   }
   return value;
@@ -123,7 +123,8 @@ std::vector<std::string> verb_arguments(std::string_view verb, std::string_view 
     std::ranges::replace(key, '_', '-');
     if (value.is_null()) continue;
     if (std::ranges::find(found->flags, key) != found->flags.end()) {
-      if (!value.is_boolean()) throw RequestError(400, format("{}: expected true or false", name), name, "invalid_type");
+      if (!value.is_boolean())
+        throw RequestError(400, format("{}: expected true or false", name), name, "invalid_type");
       if (value.get<bool>()) out.push_back("--" + key);
       continue;
     }
@@ -161,7 +162,8 @@ void BoxApi::add_to(RouteTable& routes) {
   add_models(routes);
   add_faults(routes);
   if (!options_.ask) return;
-  routes.add({.method = "POST", .path = "/box/what-if/*", .answer = [this](const Call& call) { return what_if(call); }});
+  routes.add(
+      {.method = "POST", .path = "/box/what-if/*", .answer = [this](const Call& call) { return what_if(call); }});
 }
 
 void BoxApi::add_models(RouteTable& routes) {
@@ -213,28 +215,28 @@ void BoxApi::add_faults(RouteTable& routes) {
                 for (const Fault& fault : options_.faults) all.push_back(fault_entry(fault));
                 const Broadcast::Text latest = state_.latest();
                 const Json state = latest ? Json::parse(*latest) : Json::object();
-                return json_response(
-                    {{"faults", std::move(all)}, {"active", state.contains("faults") ? state["faults"] : Json::array()}});
+                return json_response({{"faults", std::move(all)},
+                                      {"active", state.contains("faults") ? state["faults"] : Json::array()}});
               }});
   routes.add({.method = "POST",
               .path = "/box/faults",
               .answer = [this](const Call& call) { return inject(call); },
               .manages = true});
-  routes.add({.method = "DELETE",
-              .path = "/box/faults/*",
-              .answer =
-                  [this](const Call& call) {
-                    return Deferred::begin(call.wake, [&](Deferred::Give give) {
-                      box_.post([this, name = call.rest, give = std::move(give)] {
-                        if (body_ != nullptr && body_->clear(name, box_.now())) {
-                          return give({.body = Json({{"name", name}, {"cleared", true}}).dump()});
-                        }
-                        give(error_reply(404, format("no fault '{}' is active or to come", to_valid_utf8(name)),
-                                         "not_found"));
-                      });
-                    });
-                  },
-              .manages = true});
+  routes.add(
+      {.method = "DELETE",
+       .path = "/box/faults/*",
+       .answer =
+           [this](const Call& call) {
+             return Deferred::begin(call.wake, [&](Deferred::Give give) {
+               box_.post([this, name = call.rest, give = std::move(give)] {
+                 if (body_ != nullptr && body_->clear(name, box_.now())) {
+                   return give({.body = Json({{"name", name}, {"cleared", true}}).dump()});
+                 }
+                 give(error_reply(404, format("no fault '{}' is active or to come", to_valid_utf8(name)), "not_found"));
+               });
+             });
+           },
+       .manages = true});
 }
 
 HttpResponse BoxApi::inject(const Call& call) {
@@ -245,8 +247,9 @@ HttpResponse BoxApi::inject(const Call& call) {
     std::string known;
     for (const Fault& fault : options_.faults) known += (known.empty() ? "" : ", ") + fault.name;
     throw RequestError(404,
-                       known.empty() ? "this box has no modelled body, so it has no faults; serve it with --as dgx-spark"
-                                     : format("there is no fault '{}'; there are {}", to_valid_utf8(name), known),
+                       known.empty()
+                           ? "this box has no modelled body, so it has no faults; serve it with --as dgx-spark"
+                           : format("there is no fault '{}'; there are {}", to_valid_utf8(name), known),
                        "name", "not_found");
   }
   constexpr double kLongest = 7 * 86'400.0;
@@ -270,9 +273,8 @@ HttpResponse BoxApi::inject(const Call& call) {
 
 HttpResponse BoxApi::what_if(const Call& call) {
   std::vector<std::string> arguments = verb_arguments(call.rest, call.request.body);
-  return Deferred::begin(call.wake, [&](Deferred::Give give) {
-    options_.ask(call.rest, std::move(arguments), std::move(give));
-  });
+  return Deferred::begin(call.wake,
+                         [&](Deferred::Give give) { options_.ask(call.rest, std::move(arguments), std::move(give)); });
 }
 
 }  // namespace tinderbox

@@ -13,7 +13,6 @@
 #include "http/deferred.h"
 #include "http/roster.h"
 #include "http/route_table.h"
-#include "twin/fault.h"
 
 namespace tinderbox {
 

@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <semaphore>
 #include <thread>
-
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "http/box_state.h"
@@ -24,8 +23,9 @@ class TwoModels {
         roster_({{.info = {.id = "a", .context_max = 100}, .mailbox = &box_.mailbox(0), .codec = &codec_},
                  {.info = {.id = "b", .context_max = 100}, .mailbox = &box_.mailbox(1), .codec = &codec_}}),
         api_(box_, nullptr, roster_, state_,
-             {.faults = {}, .catalogue = "{}", .ask = [this](std::string verb, std::vector<std::string> arguments,
-                                                             const Deferred::Give& give) {
+             {.faults = {},
+              .catalogue = "{}",
+              .ask = [this](std::string verb, std::vector<std::string> arguments, const Deferred::Give& give) {
                 asked_ = std::move(arguments);
                 give({.body = "\"" + verb + "\""});
               }}) {
@@ -40,12 +40,9 @@ class TwoModels {
 
   HttpResponse ask(std::string method, std::string path, std::string body = {}) {
     const auto ready = std::make_shared<std::counting_semaphore<>>(0);
-    HttpResponse response = routes_.handle({.method = std::move(method),
-                                            .path = std::move(path),
-                                            .query = {},
-                                            .headers = {},
-                                            .body = std::move(body)},
-                                           [ready] { ready->release(); });
+    HttpResponse response = routes_.handle(
+        {.method = std::move(method), .path = std::move(path), .query = {}, .headers = {}, .body = std::move(body)},
+        [ready] { ready->release(); });
     if (!response.stream) return response;
     while (response.stream->poll(response) == ResponseStream::State::Waiting) ready->acquire();
     return response;
@@ -147,12 +144,12 @@ TEST(BoxApi, EventsFollowTheState) {
 
 TEST(BoxApi, QuestionsBecomeArguments) {
   TwoModels two;
-  const HttpResponse reply = two.ask(
-      "POST", "/box/what-if/predict",
-      R"({"model":"qwen3-8b","prompt":512,"sustained":true,"clock_cap":"2200 MHz","weights":null})");
+  const HttpResponse reply =
+      two.ask("POST", "/box/what-if/predict",
+              R"({"model":"qwen3-8b","prompt":512,"sustained":true,"clock_cap":"2200 MHz","weights":null})");
   EXPECT_EQ(reply.body, "\"predict\"");
-  EXPECT_EQ(two.asked_, (std::vector<std::string>{"--clock-cap=2200 MHz", "--model=qwen3-8b", "--prompt=512",
-                                                   "--sustained"}));
+  EXPECT_EQ(two.asked_,
+            (std::vector<std::string>{"--clock-cap=2200 MHz", "--model=qwen3-8b", "--prompt=512", "--sustained"}));
   EXPECT_EQ(verb_arguments("compare", R"({"machines":["dgx-spark","rtx-5090"]})"),
             (std::vector<std::string>{"--machines=dgx-spark,rtx-5090"}));
   for (const char* bad :

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -97,15 +96,17 @@ Json traffic_of(const BoxMoment& state) {
 }
 
 Json memory_of(const MemoryUse& m) {
-  return {{"total_bytes", m.total},     {"safe_bytes", m.safe},       {"weights_bytes", m.weights},
-          {"kv_bytes", m.kv},           {"kv_used_bytes", m.kv_used}, {"runtime_bytes", m.runtime},
+  return {{"total_bytes", m.total},           {"safe_bytes", m.safe},
+          {"weights_bytes", m.weights},       {"kv_bytes", m.kv},
+          {"kv_used_bytes", m.kv_used},       {"runtime_bytes", m.runtime},
           {"page_cache_bytes", m.page_cache}, {"free_bytes", m.free()}};
 }
 
 Json sensors_of(const Sensors& s) {
   Json zones = Json::array(), rails = Json::object(), nodes = Json::object(), missing = Json::array();
   for (const Celsius zone : s.zones) zones.push_back(zone.degrees());
-  for (std::size_t i = 0; i < s.rails.size(); ++i) rails[std::string(rail_name(static_cast<Rail>(i)))] = s.rails[i].value();
+  for (std::size_t i = 0; i < s.rails.size(); ++i)
+    rails[std::string(rail_name(static_cast<Rail>(i)))] = s.rails[i].value();
   for (const auto& [name, celsius] : s.nodes) nodes[name] = celsius.degrees();
   nodes["air"] = s.air.degrees();
   for (const std::string_view field : fields_not_available()) missing.push_back(field);
@@ -195,17 +196,16 @@ std::string state_json(const BoxFacts& facts, const Roster& roster, const BoxMom
 std::vector<std::pair<std::string_view, double>> state_sample(const BoxMoment& state) {
   const Sums s = sums_of(state.box);
   const MemoryUse& m = state.memory;
-  std::vector<std::pair<std::string_view, double>> out = {
-      {"generated_tokens_per_s", state.generated_tokens_per_s},
-      {"prompt_tokens_per_s", state.prompt_tokens_per_s},
-      {"running", static_cast<double>(s.running)},
-      {"waiting", static_cast<double>(s.waiting)},
-      {"kv_ratio", s.kv_ratio()},
-      {"memory_used_bytes", m.total - m.free()},
-      {"weights_bytes", m.weights},
-      {"kv_bytes", m.kv},
-      {"runtime_bytes", m.runtime},
-      {"page_cache_bytes", m.page_cache}};
+  std::vector<std::pair<std::string_view, double>> out = {{"generated_tokens_per_s", state.generated_tokens_per_s},
+                                                          {"prompt_tokens_per_s", state.prompt_tokens_per_s},
+                                                          {"running", static_cast<double>(s.running)},
+                                                          {"waiting", static_cast<double>(s.waiting)},
+                                                          {"kv_ratio", s.kv_ratio()},
+                                                          {"memory_used_bytes", m.total - m.free()},
+                                                          {"weights_bytes", m.weights},
+                                                          {"kv_bytes", m.kv},
+                                                          {"runtime_bytes", m.runtime},
+                                                          {"page_cache_bytes", m.page_cache}};
   if (state.sensors) {
     const Sensors& x = *state.sensors;
     for (const auto& [name, value] : {std::pair<std::string_view, double>{"wall_w", x.wall.value()},

@@ -12,8 +12,6 @@
 
 #include "box/serving_box.h"
 #include "http/roster.h"
-#include "twin/fault.h"
-#include "twin/sensors.h"
 
 namespace tinderbox {
 

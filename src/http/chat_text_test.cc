@@ -28,9 +28,10 @@ TEST(ChatText, ReasoningIsApart) {
 }
 
 TEST(ChatText, CallsAreApart) {
-  const ChatDelta d = all({.tools = true},
-                          "Let me see.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>\n"
-                          "<tool_call>{\"name\":\"time\",\"parameters\":{}}</tool_call>");
+  const ChatDelta d =
+      all({.tools = true},
+          "Let me see.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>\n"
+          "<tool_call>{\"name\":\"time\",\"parameters\":{}}</tool_call>");
   EXPECT_EQ(d.content, "Let me see.\n\n");
   ASSERT_EQ(d.calls.size(), 2u);
   EXPECT_EQ(d.calls[0].name, "weather");
@@ -47,7 +48,8 @@ TEST(ChatText, WhatIsNoCallIsText) {
 }
 
 TEST(ChatTextLaw, HowItIsCutMakesNoDifference) {
-  const std::string parts[] = {"<think>", "</think>", "<tool_call>", "</tool_call>", "{\"name\":\"f\"}", " ", "\n", "x", "<", "<t"};
+  const std::string parts[] = {"<think>", "</think>", "<tool_call>", "</tool_call>", "{\"name\":\"f\"}", " ", "\n",
+                               "x",       "<",        "<t"};
   Random random(3, Stream::Test);
   for (int i = 0; i < 2000; ++i) {
     std::string text;

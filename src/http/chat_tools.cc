@@ -1,7 +1,6 @@
 #include "http/chat_tools.h"
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -138,8 +137,8 @@ std::string parse_message_calls(const nlohmann::json& message, const std::string
 }
 
 ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_tools) {
-  const bool called = std::ranges::any_of(
-      messages, [](const ChatMessage& m) { return !m.calls_json.empty() || m.role == "tool"; });
+  const bool called =
+      std::ranges::any_of(messages, [](const ChatMessage& m) { return !m.calls_json.empty() || m.role == "tool"; });
   if (!tools.any() && !called) return {.messages = std::move(messages), .variables_json = {}};
   if (knows_tools) {
     Json variables = Json::object();

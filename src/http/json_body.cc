@@ -1,5 +1,7 @@
 #include "http/json_body.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/text.h"
 #include "http/route_table.h"
 
@@ -62,7 +64,8 @@ json parse_json_object(std::string_view body) {
 std::string json_string(const json& object, std::string_view key) {
   const json* value = find(object, key);
   if (value == nullptr) refuse(format("{} is missing; send a string", key), key, "missing_required_parameter");
-  if (!value->is_string()) refuse(format("{}: expected a string, got {}", key, value->type_name()), key, "invalid_type");
+  if (!value->is_string())
+    refuse(format("{}: expected a string, got {}", key, value->type_name()), key, "invalid_type");
   return value->get<std::string>();
 }
 
@@ -78,7 +81,8 @@ bool json_bool(const json& object, std::string_view key, bool fallback) {
 std::optional<double> json_number(const json& object, std::string_view key, double low, double high) {
   const json* value = find(object, key);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_number()) refuse(format("{}: expected a number, got {}", key, value->type_name()), key, "invalid_type");
+  if (!value->is_number())
+    refuse(format("{}: expected a number, got {}", key, value->type_name()), key, "invalid_type");
   const double x = value->get<double>();
   if (!(x >= low && x <= high)) {
     refuse(format("{}: {} is out of range; send a number from {} to {}", key, x, low, high), key, "invalid_value");

@@ -381,7 +381,9 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   request.sampling = parse_sampling(body);
   parse_extras(body, body_text, request);
   if (request.tools.grammar) {
-    if (request.grammar) refuse("response_format: a call must come (tool_choice), and no text", "response_format", "invalid_value");
+    if (request.grammar) {
+      refuse("response_format: a call must come (tool_choice), and no text", "response_format", "invalid_value");
+    }
     request.grammar = request.tools.grammar;
   }
   request.has_seed = find(body, "seed") != nullptr;

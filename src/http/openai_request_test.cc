@@ -91,7 +91,8 @@ std::string chat_with(const std::string& field) {
 
 TEST(CompletionRequest, WhatFewAskFor) {
   const CompletionRequest r = chat(
-      R"("n":3,"presence_penalty":0.5,"frequency_penalty":-0.25,"logprobs":true,"top_logprobs":4,"logit_bias":{"7":-100})");
+      R"("n":3,"presence_penalty":0.5,"frequency_penalty":-0.25,"logprobs":true,"top_logprobs":4,)"
+      R"("logit_bias":{"7":-100})");
   EXPECT_EQ(r.n, 3);
   EXPECT_EQ(r.extras.presence_penalty, 0.5);
   EXPECT_EQ(r.extras.frequency_penalty, -0.25);
@@ -125,7 +126,7 @@ TEST(OpenAiRequest, RefusesBadInputByName) {
       {kChat, R"({"model":"m","messages":[]})", "messages", "invalid_value"},
       {kChat, R"({"model":"m","messages":["hi"]})", "messages[0]", "invalid_type"},
       {kChat, R"({"model":"m","messages":[{"content":"hi"}]})", "messages[0].role", ""},
-      {kChat, R"({"model":"m","messages":[{"role":"tool","content":"hi"}]})", "messages[0].role",
+      {kChat, R"({"model":"m","messages":[{"role":"bard","content":"hi"}]})", "messages[0].role",
        "unsupported_value"},
       {kChat, R"({"model":"m","messages":[{"role":7,"content":"hi"}]})", "messages[0].role",
        "invalid_type"},
@@ -145,13 +146,20 @@ TEST(OpenAiRequest, RefusesBadInputByName) {
       {kChat, chat_with(R"("logprobs":3)"), "logprobs", "invalid_type"},
       {kChat, chat_with(R"("top_logprobs":3)"), "top_logprobs", "invalid_value"},
       {kChat, chat_with(R"("logprobs":true,"top_logprobs":21)"), "top_logprobs", "invalid_value"},
-      {kChat, chat_with(R"("tools":[{"type":"function"}])"), "tools", "unsupported_parameter"},
+      {kChat, chat_with(R"("tools":[{"type":"function"}])"), "tools[0].function.name", "invalid_value"},
+      {kChat, chat_with(R"("tools":{})"), "tools", "invalid_type"},
+      {kChat, chat_with(R"("tools":[{"type":"code"}])"), "tools[0]", "unsupported_value"},
+      {kChat, chat_with(R"("tool_choice":"required")"), "tool_choice", "invalid_value"},
+      {kChat, chat_with(R"("tools":[{"function":{"name":"f"}}],"tool_choice":"maybe")"), "tool_choice", "invalid_value"},
+      {kChat,
+       chat_with(R"("tools":[{"function":{"name":"f","parameters":{"not":{}}}}],"tool_choice":"required")"),
+       "tools", "invalid_json_schema"},
       {kChat, chat_with(R"("presence_penalty":2.5)"), "presence_penalty", "invalid_value"},
       {kChat, chat_with(R"("logit_bias":[1])"), "logit_bias", "invalid_type"},
       {kChat, chat_with(R"("logit_bias":{"x":1})"), "logit_bias", "invalid_value"},
       {kChat, chat_with(R"("logit_bias":{"5":101})"), "logit_bias", "invalid_value"},
       {kChat, chat_with(R"("logit_bias":{"5":"1"})"), "logit_bias", "invalid_type"},
-      {kChat, chat_with(R"("response_format":{"type":"json_object"})"), "response_format",
+      {kChat, chat_with(R"("response_format":{"type":"xml"})"), "response_format",
        "unsupported_value"},
       {kChat, chat_with(R"("response_format":"json")"), "response_format", "invalid_type"},
       {kChat, chat_with(R"("max_tokens":-1)"), "max_tokens", "invalid_value"},

@@ -5,10 +5,9 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -58,11 +57,7 @@ class EmbeddingStream final : public ResponseStream {
  public:
   EmbeddingStream(const ModelDoor& door, std::vector<Input> inputs, std::int64_t n_tokens, std::int64_t dimensions,
                   bool as_base64)
-      : door_(door),
-        inputs_(std::move(inputs)),
-        n_tokens_(n_tokens),
-        dimensions_(dimensions),
-        as_base64_(as_base64) {}
+      : door_(door), inputs_(std::move(inputs)), n_tokens_(n_tokens), dimensions_(dimensions), as_base64_(as_base64) {}
   ~EmbeddingStream() override {
     for (const Input& input : inputs_) {
       if (input.live) door_.mailbox->cancel(input.seq);
@@ -163,7 +158,8 @@ std::string base64(std::string_view bytes) {
 void TextApi::add_to(RouteTable& routes) {
   routes.add({.method = "POST", .path = "/v1/embeddings", .answer = [this](const Call& call) { return embed(call); }});
   routes.add({.method = "POST", .path = "/tokenize", .answer = [this](const Call& call) { return tokenize(call); }});
-  routes.add({.method = "POST", .path = "/detokenize", .answer = [this](const Call& call) { return detokenize(call); }});
+  routes.add(
+      {.method = "POST", .path = "/detokenize", .answer = [this](const Call& call) { return detokenize(call); }});
 }
 
 HttpResponse TextApi::embed(const Call& call) {
@@ -188,21 +184,19 @@ HttpResponse TextApi::embed(const Call& call) {
     work.prompt = std::move(encoded[i].tokens);
     work.n_gen_max = 1;
     work.sampling.temperature = 0;
-    work.sampling.extras =
-        std::make_shared<SamplingExtras>(SamplingExtras{.embeds = true, .n_prompt = work.n_prompt});
+    work.sampling.extras = std::make_shared<SamplingExtras>(SamplingExtras{.embeds = true, .n_prompt = work.n_prompt});
     work.key = call.caller.key;
     work.priority = call.caller.priority;
     n_tokens += work.n_prompt;
     Input input{.prompt = std::move(prompts[i]), .events = std::make_shared<TokenStream>([wake] {
-                  if (*wake) (*wake)();
-                })};
+                                                   if (*wake) (*wake)();
+                                                 })};
     input.seq = door.mailbox->submit(std::move(work), input.events);
     inputs.push_back(std::move(input));
   }
   HttpResponse response;
   response.tally.model = door.info.id;
-  response.stream =
-      std::make_unique<EmbeddingStream>(door, std::move(inputs), n_tokens, dimensions, form == "base64");
+  response.stream = std::make_unique<EmbeddingStream>(door, std::move(inputs), n_tokens, dimensions, form == "base64");
   return response;
 }
 
@@ -217,7 +211,8 @@ HttpResponse TextApi::tokenize(const Call& call) {
     prompt = door.codec->encode_text(json_string(body, "prompt"), door.info.context_max);
   }
   if (prompt.tokens.empty()) {
-    throw RequestError(400, format("prompt: {} tokens or more; send at most {}", prompt.n_tokens, door.info.context_max),
+    throw RequestError(400,
+                       format("prompt: {} tokens or more; send at most {}", prompt.n_tokens, door.info.context_max),
                        "prompt", "context_length_exceeded");
   }
   HttpResponse response;

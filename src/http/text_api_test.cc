@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <map>
-
 #include <nlohmann/json.hpp>
 
 #include "http/echo_box_test.h"
@@ -15,8 +14,13 @@ namespace {
 using nlohmann::json;
 
 TEST(Base64, AsTheStandardHasIt) {
-  for (const auto& [plain, coded] : {std::pair{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
-                                     {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}}) {
+  for (const auto& [plain, coded] : {std::pair{"", ""},
+                                     {"f", "Zg=="},
+                                     {"fo", "Zm8="},
+                                     {"foo", "Zm9v"},
+                                     {"foob", "Zm9vYg=="},
+                                     {"fooba", "Zm9vYmE="},
+                                     {"foobar", "Zm9vYmFy"}}) {
     EXPECT_EQ(base64(plain), coded);
   }
 }

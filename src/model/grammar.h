@@ -1,6 +1,6 @@
 // A context-free grammar over bytes, and where a text stands in it: the set of all ways to go on, as stacks of places
-// to return to (a nondeterministic pushdown automaton, as in Earley's and Tomita's parsers). Built once, then immutable;
-// any thread may read it.
+// to return to (a nondeterministic pushdown automaton, as in Earley's and Tomita's parsers). Built once, then
+// immutable; any thread may read it.
 #pragma once
 
 #include <array>
@@ -55,7 +55,7 @@ class Grammar {
 
   std::vector<std::vector<Sequence>> rules_;
   std::size_t n_parts_ = 0;
-  std::vector<Item> items_;  // all alternatives one after another
+  std::vector<Item> items_;                        // all alternatives one after another
   std::vector<std::vector<std::int32_t>> starts_;  // of each rule's alternatives
   std::vector<Bytes> sets_;
   State begin_;

@@ -4,9 +4,8 @@
 
 #include <cmath>
 #include <limits>
-#include <set>
-
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -47,7 +46,8 @@ std::string walk(const Grammar& grammar, Random& random) {
     auto byte = may[static_cast<std::size_t>(random.range(0, std::ssize(may) - 1))];
     if (out.size() > 60) {
       for (const char c : {'"', '}', ']'}) {
-        if (contains(set, static_cast<unsigned char>(c)) && random.range(0, 1) == 0) byte = static_cast<unsigned char>(c);
+        if (contains(set, static_cast<unsigned char>(c)) && random.range(0, 1) == 0)
+          byte = static_cast<unsigned char>(c);
       }
     }
     out += static_cast<char>(byte);
@@ -118,12 +118,11 @@ TEST(JsonSchema, AcceptsAndRefuses) {
       {R"({"anyOf":[{"type":"integer"},{"type":"object","properties":{"x":{"const":"y"}},"required":["x"]}]})",
        {"5", R"({"x":"y"})"},
        {R"({"x":"z"})", "{}"}},
-      {R"({"$defs":{"n":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/n"},{"type":"null"}]}},"required":["v","next"]}},"$ref":"#/$defs/n"})",
+      {R"({"$defs":{"n":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/n"},)"
+       R"({"type":"null"}]}},"required":["v","next"]}},"$ref":"#/$defs/n"})",
        {R"({"v":1,"next":null})", R"({"v":1,"next":{"v":2,"next":null}})"},
        {R"({"v":1})", R"({"v":1,"next":{}})"}},
-      {R"({"type":"object","additionalProperties":{"type":"integer"}})",
-       {"{}", R"({"a":1,"b":2})"},
-       {R"({"a":"x"})"}}};
+      {R"({"type":"object","additionalProperties":{"type":"integer"}})", {"{}", R"({"a":1,"b":2})"}, {R"({"a":"x"})"}}};
   for (const Case& c : cases) {
     const Grammar g = of_schema(c.schema);
     for (const char* yes : c.yes) EXPECT_TRUE(accepts(g, yes)) << c.schema << "\n" << yes;
@@ -204,7 +203,8 @@ TEST(TokenMaskLaw, EqualsTryingEveryToken) {
       std::vector<TokenId> may;
       for (TokenId id = 0; id < end; ++id) {
         Grammar::State after = state;
-        for (const char c : pieces[static_cast<std::size_t>(id)]) after = grammar->next(after, static_cast<unsigned char>(c));
+        for (const char c : pieces[static_cast<std::size_t>(id)])
+          after = grammar->next(after, static_cast<unsigned char>(c));
         const bool fine = !pieces[static_cast<std::size_t>(id)].empty() && !after.empty();
         ASSERT_EQ(logits[static_cast<std::size_t>(id)] > 0, fine) << pieces[static_cast<std::size_t>(id)];
         if (fine) may.push_back(id);

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/text.h"
+#include "model/json_formats.h"
 
 namespace tinderbox {
 namespace {
@@ -80,8 +80,7 @@ class Builder {
   Rule referred(const Json& reference, const Json& document, const std::string& where, int depth);
 
   Grammar& g_;
-  Rule blank_ = -1, character_ = -1, string_ = -1, digits_ = -1, integer_ = -1, number_ = -1, value_ = -1,
-       object_ = -1;
+  Rule blank_ = -1, character_ = -1, string_ = -1, digits_ = -1, integer_ = -1, number_ = -1, value_ = -1, object_ = -1;
   std::map<std::string, Rule> referred_;
 };
 
@@ -117,7 +116,8 @@ Rule Builder::digits() {
 
 Rule Builder::integer() {
   return once(integer_, [&](Rule r) {
-    const Rule plain = one_of({text("0"), {Grammar::range('1', '9')}, Sequence{Grammar::range('1', '9')} + ref(digits())});
+    const Rule plain =
+        one_of({text("0"), {Grammar::range('1', '9')}, Sequence{Grammar::range('1', '9')} + ref(digits())});
     g_.add(r, ref(plain));
     g_.add(r, text("-") + ref(plain));
   });
@@ -127,10 +127,10 @@ Rule Builder::number() {
   return once(number_, [&](Rule r) {
     const Rule sign = one_of({{}, text("-"), text("+")});
     const Rule fraction = one_of({{}, text(".") + ref(digits())});
-    const Rule exponent = one_of({{}, Sequence{Grammar::any_of("eE")} + ref(sign) +
-                                          Sequence{Grammar::range('0', '9')},
-                                  Sequence{Grammar::any_of("eE")} + ref(sign) +
-                                      Sequence{Grammar::range('1', '2'), Grammar::range('0', '9')}});
+    const Rule exponent = one_of(
+        {{},
+         Sequence{Grammar::any_of("eE")} + ref(sign) + Sequence{Grammar::range('0', '9')},
+         Sequence{Grammar::any_of("eE")} + ref(sign) + Sequence{Grammar::range('1', '2'), Grammar::range('0', '9')}});
     g_.add(r, ref(integer()) + ref(fraction) + ref(exponent));
   });
 }
@@ -183,12 +183,15 @@ Rule Builder::list(const std::vector<Rule>& first, Rule more, std::int64_t n_min
 
 // Throws for keywords that say more than we enforce.
 void require_known(const Json& schema, const std::string& where) {
-  static const std::set<std::string_view> kKnown = {
-      "type",     "properties", "required", "additionalProperties", "items",     "prefixItems", "minItems",
-      "maxItems", "enum",       "const",    "anyOf",                "oneOf",     "allOf",       "$ref",
-      "$defs",    "definitions", "minLength", "maxLength",          "format",    "minimum",     "maximum",
-      "title",    "description", "default",  "examples",            "$schema",   "$id",         "deprecated",
-      "readOnly", "writeOnly",   "$comment", "strict",              "nullable"};
+  static const std::set<std::string_view> kKnown = {"type",      "properties",  "required",    "additionalProperties",
+                                                    "items",     "prefixItems", "minItems",    "maxItems",
+                                                    "enum",      "const",       "anyOf",       "oneOf",
+                                                    "allOf",     "$ref",        "$defs",       "definitions",
+                                                    "minLength", "maxLength",   "format",      "minimum",
+                                                    "maximum",   "title",       "description", "default",
+                                                    "examples",  "$schema",     "$id",         "deprecated",
+                                                    "readOnly",  "writeOnly",   "$comment",    "strict",
+                                                    "nullable"};
   for (const auto& [key, value] : schema.items()) {
     if (!kKnown.contains(key)) unsupported(where, to_valid_utf8(key));
   }
@@ -260,28 +263,8 @@ Rule Builder::array_of(const Json& schema, const Json& document, const std::stri
 
 Rule Builder::string_of(const Json& schema, const std::string& where) {
   if (schema.contains("format")) {
-    const Part d = Grammar::range('0', '9');
-    const Rule month = one_of({{Grammar::range('0', '0'), Grammar::range('1', '9')},
-                               {Grammar::range('1', '1'), Grammar::range('0', '2')}});
-    const Rule day = one_of({{Grammar::range('0', '0'), Grammar::range('1', '9')},
-                             {Grammar::range('1', '1'), d},
-                             {Grammar::range('2', '2'), Grammar::range('0', '8')}});  // every month has these
-    const Rule hour = one_of({{Grammar::range('0', '1'), d}, {Grammar::range('2', '2'), Grammar::range('0', '3')}});
-    const Sequence sixty = {Grammar::range('0', '5'), d};
-    const Sequence date = Sequence{d, d, d, d} + text("-") + ref(month) + text("-") + ref(day);
-    const Sequence time = ref(hour) + text(":") + sixty + text(":") + sixty + text("Z");
     const std::string name = schema["format"].is_string() ? schema["format"].get<std::string>() : "";
-    if (name == "date") return one_of({text("\"") + date + text("\"")});
-    if (name == "time") return one_of({text("\"") + time + text("\"")});
-    if (name == "date-time") return one_of({text("\"") + date + text("T") + time + text("\"")});
-    if (name == "uuid") {
-      Sequence uuid = text("\"");
-      for (const int n : {8, 4, 4, 4, 12}) {
-        if (uuid.size() > 1) uuid = uuid + text("-");
-        for (int i = 0; i < n; ++i) uuid.push_back(Grammar::any_of("0123456789abcdef"));
-      }
-      return one_of({uuid + text("\"")});
-    }
+    if (const auto form = json_format(g_, name)) return one_of({text("\"") + *form + text("\"")});
     unsupported(where, "format " + to_valid_utf8(name));
   }
   const std::int64_t n_min = count(schema, "minLength", 0, where), n_max = count(schema, "maxLength", -1, where);
@@ -343,7 +326,8 @@ Rule Builder::typed(const std::string& type, const Json& schema, const Json& doc
 Rule Builder::referred(const Json& reference, const Json& document, const std::string& where, int depth) {
   const std::string path = reference.is_string() ? reference.get<std::string>() : "";
   if (const auto it = referred_.find(path); it != referred_.end()) return it->second;
-  if (!path.starts_with('#')) throw_unsupported(format("{}: $ref '{}' is not into this schema", where, to_valid_utf8(path)));
+  if (!path.starts_with('#'))
+    throw_unsupported(format("{}: $ref '{}' is not into this schema", where, to_valid_utf8(path)));
   const Json* target = nullptr;
   try {
     target = &document.at(Json::json_pointer(path.substr(1)));

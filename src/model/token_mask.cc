@@ -7,7 +7,7 @@
 namespace tinderbox {
 namespace {
 
-constexpr std::size_t kKnownMax = 64;  // states whose masks are kept: most of a text is inside strings
+constexpr std::size_t kKnownMax = 4096;  // states that are remembered: texts come back to most of theirs
 
 }  // namespace
 
@@ -33,52 +33,68 @@ SortedVocabulary::SortedVocabulary(std::vector<std::string> pieces, std::vector<
 
 GrammarConstraint::GrammarConstraint(std::shared_ptr<const Grammar> grammar,
                                      std::shared_ptr<const SortedVocabulary> vocabulary)
-    : grammar_(std::move(grammar)), vocabulary_(std::move(vocabulary)), state_(grammar_->begin()) {}
+    : grammar_(std::move(grammar)), vocabulary_(std::move(vocabulary)), state_(number_of(grammar_->begin())) {}
+
+std::int32_t GrammarConstraint::number_of(Grammar::State state) {
+  if (state.empty()) return kNone;
+  const auto [found, is_new] = numbers_.try_emplace(std::move(state), static_cast<std::int32_t>(known_.size()));
+  if (is_new) {
+    Known known{.state = found->first, .next = {}, .allowed = {}};
+    known.next.fill(kUnknown);
+    known_.push_back(std::move(known));
+  }
+  return found->second;
+}
+
+std::int32_t GrammarConstraint::next(std::int32_t state, unsigned char byte) {
+  std::int32_t& after = known_[static_cast<std::size_t>(state)].next[byte];
+  if (after == kUnknown) after = number_of(grammar_->next(known_[static_cast<std::size_t>(state)].state, byte));
+  return after;
+}
+
+void GrammarConstraint::forget() {
+  Grammar::State here = state_ == kNone ? Grammar::State() : known_[static_cast<std::size_t>(state_)].state;
+  known_.clear();
+  numbers_.clear();
+  state_ = number_of(std::move(here));
+}
 
 void GrammarConstraint::mask(std::span<const TokenId> answer, std::span<float> logits) {
   for (; n_taken_ < answer.size(); ++n_taken_) {
     const TokenId id = answer[n_taken_];
     if (id < 0 || static_cast<std::size_t>(id) >= vocabulary_->size()) continue;
-    for (const char c : vocabulary_->piece(id)) state_ = grammar_->next(state_, static_cast<unsigned char>(c));
+    for (const char c : vocabulary_->piece(id)) {
+      if (state_ != kNone) state_ = next(state_, static_cast<unsigned char>(c));
+    }
   }
-  const Allowed& may = allowed();
-  const std::size_t n = std::min(logits.size(), may.size());
-  for (std::size_t i = 0; i < n; ++i) {
-    if (!may[i]) logits[i] = -std::numeric_limits<float>::infinity();
+  if (known_.size() > kKnownMax) forget();
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  const Allowed none(vocabulary_->size(), false);
+  const Allowed& may = state_ == kNone ? none : allowed(state_);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (i >= may.size() || !may[i]) logits[i] = kNever;
   }
-  for (std::size_t i = n; i < logits.size(); ++i) logits[i] = -std::numeric_limits<float>::infinity();
-}
-
-const GrammarConstraint::Allowed& GrammarConstraint::allowed() {
-  std::string key;
-  for (const Grammar::Stack& stack : state_) {
-    key.append(reinterpret_cast<const char*>(stack.data()), stack.size() * sizeof(stack[0]));
-    key.append("\xFF\xFF\xFF\xFF", 4);  // no place is -1
-  }
-  if (const auto it = known_.find(key); it != known_.end()) return it->second;
-  if (known_.size() >= kKnownMax) known_.clear();
-  return known_[std::move(key)] = find_allowed();
 }
 
 // The vocabulary in order: of each token only the bytes that the one before does not share are tried.
-GrammarConstraint::Allowed GrammarConstraint::find_allowed() const {
-  Allowed may(vocabulary_->size(), false);
-  std::vector<Grammar::State> states = {state_};  // after so many bytes of the token
+const GrammarConstraint::Allowed& GrammarConstraint::allowed(std::int32_t state) {
+  Allowed& may = known_[static_cast<std::size_t>(state)].allowed;
+  if (!may.empty()) return may;
+  may.assign(vocabulary_->size(), false);
+  std::vector<std::int32_t> states = {state};  // after so many bytes of the token
   bool any = false;
   for (const SortedVocabulary::Entry& entry : vocabulary_->entries()) {
     const std::string_view piece = vocabulary_->piece(entry.id);
     states.resize(std::min<std::size_t>(states.size(), entry.shared + std::size_t{1}));
-    while (states.size() <= piece.size() && !states.back().empty()) {
-      const auto byte = static_cast<unsigned char>(piece[states.size() - 1]);
-      states.push_back(contains(grammar_->allowed(states.back()), byte) ? grammar_->next(states.back(), byte)
-                                                                         : Grammar::State());
+    while (states.size() <= piece.size() && states.back() != kNone) {
+      states.push_back(next(states.back(), static_cast<unsigned char>(piece[states.size() - 1])));
     }
-    if (states.size() > piece.size() && !states[piece.size()].empty()) {
+    if (states.size() > piece.size() && states[piece.size()] != kNone) {
       may[static_cast<std::size_t>(entry.id)] = true;
       any = true;
     }
   }
-  if (Grammar::may_end(state_) || !any) {
+  if (Grammar::may_end(known_[static_cast<std::size_t>(state)].state) || !any) {
     for (const TokenId id : vocabulary_->ends()) {
       if (id >= 0 && static_cast<std::size_t>(id) < may.size()) may[static_cast<std::size_t>(id)] = true;
     }

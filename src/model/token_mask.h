@@ -2,11 +2,13 @@
 // once and shared; an answer's constraint follows it token by token.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/sampling.h"
@@ -42,14 +44,24 @@ class GrammarConstraint final : public TokenConstraint {
 
  private:
   using Allowed = std::vector<bool>;  // by token
-  const Allowed& allowed();
-  Allowed find_allowed() const;
+  static constexpr std::int32_t kUnknown = -2, kNone = -1;
+  // A state of the grammar that has been met, and where each byte leads.
+  struct Known {
+    Grammar::State state;
+    std::array<std::int32_t, 256> next;
+    Allowed allowed;  // empty: not asked for yet
+  };
+  std::int32_t number_of(Grammar::State state);
+  std::int32_t next(std::int32_t state, unsigned char byte);
+  const Allowed& allowed(std::int32_t state);
+  void forget();  // all but where the answer is
 
   std::shared_ptr<const Grammar> grammar_;
   std::shared_ptr<const SortedVocabulary> vocabulary_;
-  Grammar::State state_;
+  std::deque<Known> known_;  // by number; they do not move
+  std::map<Grammar::State, std::int32_t> numbers_;
+  std::int32_t state_ = kNone;
   std::size_t n_taken_ = 0;  // tokens of the answer
-  std::unordered_map<std::string, Allowed> known_;  // by state; looked up, never iterated
 };
 
 }  // namespace tinderbox

@@ -78,7 +78,7 @@ await check('bytes that are not HTTP', async () => {
 });
 
 await check('truncated requests', async () => {
-  const whole = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"model":`;
+  const whole = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{"model":`;
   for (let n = 0; n <= whole.length; n += 7) {
     const { how } = await raw(whole.slice(0, n), { end: true });
     assert.notEqual(how, 'open', `cut at ${n}`);
@@ -98,10 +98,10 @@ await check('huge headers', async () => {
 
 await check('a body over the limit', async () => {
   await refused(await post('/v1/chat/completions', 'x'.repeat(9 * 1024 * 1024)), 413, 'body_too_large');
-  const { got } = await raw('POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 123456789012345\r\n\r\n');
+  const { got } = await raw('POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 123456789012345\r\n\r\n');
   assert.ok(got.startsWith('HTTP/1.1 413'), got.slice(0, 100));
   const chunk = `100000\r\n${'x'.repeat(0x100000)}\r\n`;
-  const streamed = await raw(`POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(9)}`);
+  const streamed = await raw(`POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(9)}`);
   assert.ok(streamed.got.startsWith('HTTP/1.1 413'), streamed.got.slice(0, 100));
   await serves();
 });
@@ -133,7 +133,7 @@ await check('1,000 silent connections and a slow one', async () => {
   for (const socket of silent.slice(0, 500)) socket.write('GET');
   assert.equal(silent.length, 1000);
   await serves();
-  slow.write('letions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{');
+  slow.write('letions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{');
   await serves();
   for (const socket of [...silent, slow]) socket.destroy();
   await serves();
@@ -141,7 +141,7 @@ await check('1,000 silent connections and a slow one', async () => {
 
 await check('a client that vanishes frees its KV', async () => {
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Tell me a very long story.' }], stream: true, temperature: 2 });
-  const request = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  const request = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   await drained();
   const sockets = await Promise.all(Array.from({ length: 4 }, open));
   const first = sockets.map((s) => new Promise((resolve) => s.once('data', resolve)));
@@ -156,7 +156,7 @@ await check('a client that vanishes frees its KV', async () => {
 await check('a client that vanishes before its answer', async () => {
   const body = JSON.stringify({ model, prompt: 'Once upon a time', max_tokens: 400 });
   const socket = await open();
-  socket.write(`POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  socket.write(`POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   await sleep(50);
   socket.destroy();
   await drained();
@@ -164,7 +164,7 @@ await check('a client that vanishes before its answer', async () => {
 });
 
 await check('two requests in one packet are answered in order', async () => {
-  const { got } = await raw('GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  const { got } = await raw('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   assert.ok(got.indexOf('"status":"ok"') > 0 && got.indexOf('"version"') > got.indexOf('"status":"ok"'), got);
 });
 

@@ -22,6 +22,7 @@ class ByteCodec final : public TextCodec {
   explicit ByteCodec(bool end_tokens);
   EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_max,
                             const std::string& variables_json = {}) const override;
+  std::shared_ptr<TokenConstraint> constrain(std::shared_ptr<const Grammar>) const override { return nullptr; }
   EncodedPrompt encode_text(std::string_view text, std::int64_t n_max) const override;
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
   std::string_view piece(TokenId id, std::int64_t index) const override;
