@@ -77,12 +77,17 @@ function dropBefore(columns: Columns, oldest: number): void {
 }
 
 // Columns of /box/history, made whole: every series there, each as long as the times.
-export function columnsOf(history: History): Columns {
+// What is free is what the others leave of total_bytes.
+export function columnsOf(history: History, total_bytes: number | null = null): Columns {
   const columns = emptyColumns();
   columns.at_unix = [...history.at_unix];
   for (const name of seriesNames) {
     const given = history.series[name] ?? [];
     columns.series[name] = columns.at_unix.map((_, i) => given[i] ?? null);
+  }
+  const used = history.series['memory_used_bytes'];
+  if (!history.series['free_bytes'] && used && total_bytes !== null) {
+    columns.series['free_bytes'] = columns.at_unix.map((_, i) => (typeof used[i] === 'number' ? total_bytes - used[i] : null));
   }
   return columns;
 }

@@ -29,7 +29,7 @@ function ModelRow({ model, full, busy, act, onLoad }: RowProps) {
     <tr>
       <th scope="row"><span class="mono">{id}</span>{model.weightless && <span class="badge weightless">weightless</span>}</th>
       <td>{model.weights ?? '–'}</td>
-      <td><span class={`state ${state}`}>{state}</span></td>
+      <td><span class={`state ${state}`}>{state}</span>{model.trouble && <p class="trouble">{model.trouble}</p>}</td>
       <td class="num">{memoryOf(model)}</td>
       <td class="num">{count(model.context_max)}</td>
       <td class="num">{full ? `${count(model.running)} + ${count(model.waiting)}` : '–'}</td>

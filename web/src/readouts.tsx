@@ -53,7 +53,7 @@ export function Readouts() {
   return (
     <section class={`readouts ${link}`} aria-label="The box right now">
       {state ? (
-        <dl id="status">
+        <dl id="status" tabIndex={0}>
           {readoutsOf(state).map(({ id, label, title, value, kind, series }) => (
             <div key={id} title={kind ? `${title}; ${kind}` : title}>
               <dt>{kind && <span class={`mark ${kind}`} aria-hidden="true" />}{label}</dt>

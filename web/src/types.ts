@@ -19,6 +19,7 @@ export interface ModelEntry {
   pinned: boolean;
   context_max: number;
   memory_bytes: number;
+  trouble?: string | null; // why it could not be loaded
   running: number;
   waiting: number;
 }
@@ -110,6 +111,7 @@ export interface History {
 export interface FaultKind {
   name: string;
   signature: string;
+  ends?: string;
   source: string;
 }
 
@@ -128,7 +130,7 @@ export interface Key {
 }
 
 export interface Catalogue {
-  machines: { id: string; name: string }[];
+  machines: { id: string; name?: string }[];
   models: { id: string }[];
   stacks: { id: string }[];
   weights: string[];

@@ -47,11 +47,12 @@ function Fan({ x, y }: { x: number; y: number }) {
 
 // Paths of the air, front to rear.
 const streams = [
-  'M22 168V148C22 140 43 140 43 118C43 96 34 92 34 70V-16',
-  'M43 168V118C43 98 57 92 57 60V-16',
-  'M75 168V-16',
-  'M107 168V118C107 98 93 92 93 60V-16',
-  'M128 168V148C128 140 107 140 107 118C107 100 112 92 112 70V-16',
+  'M22 164V148C22 140 43 140 43 118C43 96 34 92 34 70V-14',
+  'M43 164V118C43 98 57 92 57 60V-14',
+  'M75 164V126',
+  'M75 106V-14',
+  'M107 164V118C107 98 93 92 93 60V-14',
+  'M128 164V148C128 140 107 140 107 118C107 100 112 92 112 70V-14',
 ];
 
 function Air({ reading }: { reading: Reading }) {
@@ -88,8 +89,8 @@ function Fins({ part }: { part: Part }) {
 
 const dimension = (
   <g class="dimension" aria-hidden="true">
-    <path d="M0 176H150M0 173v6M150 173v6" />
-    <text x={75} y={181.5}>150 mm</text>
+    <path d="M0 181H150M0 178v6M150 178v6" />
+    <text x={75} y={182.8}>150 mm</text>
   </g>
 );
 
@@ -103,7 +104,7 @@ export function Plan({ reading, fan, says }: PlanProps) {
   const rotors = useMotion('rotor', [{ transform: 'rotate(0deg)' }, { transform: 'rotate(360deg)' }], (fan ?? 0) * 1.4);
   const air = useMotion('stream', [{ strokeDashoffset: '14' }, { strokeDashoffset: '0' }], (fan ?? 0) * 2.2);
   return (
-    <svg class="plan" viewBox="-6 -28 162 214" role="img" aria-label={says}
+    <svg class="plan" viewBox="-3 -24 156 212" role="img" aria-label={says}
       ref={(svg) => { rotors.current = svg; air.current = svg; }}>
       <rect x="0" y="0" width="150" height="150" rx="9" class="shell" />
       <rect x="4" y="4" width="142" height="142" rx="6" class="tray" />
@@ -123,10 +124,10 @@ export function Plan({ reading, fan, says }: PlanProps) {
       <Fan x={107} y={118} />
       <text x={75} y={113} class="label">fans</text>
       <text x={75} y={120} class="label strong">{percent(fan)}</text>
-      <text x={146} y={-19.5} class="label end">{reading.exhaust.c === null ? 'exhaust' : `exhaust ${celsius(reading.exhaust.c)}`}</text>
-      <text x={146} y={163} class="label end">{reading.inlet.c === null ? 'inlet' : `inlet ${celsius(reading.inlet.c)}`}</text>
-      <text x={4} y={-19.5} class="label start">rear</text>
-      <text x={4} y={163} class="label start">front</text>
+      <text x={150} y={-18} class="label end">{reading.exhaust.c === null ? 'exhaust' : `exhaust ${celsius(reading.exhaust.c)}`}</text>
+      <text x={150} y={171} class="label end">{reading.inlet.c === null ? 'inlet' : `inlet ${celsius(reading.inlet.c)}`}</text>
+      <text x={0} y={-18} class="label start">rear</text>
+      <text x={0} y={171} class="label start">front</text>
       {dimension}
     </svg>
   );

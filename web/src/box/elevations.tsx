@@ -1,7 +1,7 @@
 // The box from the rear, with its ports, and from the front: 150 x 50.5 mm of metal foam.
 import { celsius, watts } from '../format';
 import type { Sensors } from '../types';
-import { heatColour, inkOn } from './heat';
+import { heatColour } from './heat';
 import type { Reading } from './reading';
 
 interface PortProps {
@@ -32,9 +32,9 @@ export function Rear({ reading, sensors }: ViewProps) {
   const { board, network, exhaust } = reading;
   const power = sensors ? `power ${watts(sensors.wall_w)}` : 'power';
   return (
-    <svg class="elevation" viewBox="-6 -9 162 64" aria-hidden="true">
-      <text x={0} y={-4} class="label start">rear</text>
-      <text x={150} y={-4} class="label end">{exhaust.c === null ? '' : `air out ${celsius(exhaust.c)}`}</text>
+    <svg class="elevation" viewBox="-1 -9 163 62" aria-hidden="true">
+      <text x={0} y={-3.5} class="label start">rear</text>
+      <text x={150} y={-3.5} class="label end">{exhaust.c === null ? '' : `air out ${celsius(exhaust.c)}`}</text>
       <rect x="0" y="0" width="150" height="50.5" rx="5" class="shell" />
       <rect x="4" y="4" width="142" height="24" rx="3" fill={heatColour(exhaust.c)} class="outlet" />
       <rect x="4" y="4" width="142" height="24" rx="3" class="foam over" />
@@ -54,14 +54,17 @@ export function Rear({ reading, sensors }: ViewProps) {
 export function Front({ reading }: { reading: Reading }) {
   const { inlet } = reading;
   return (
-    <svg class="elevation" viewBox="-6 -9 162 64" aria-hidden="true">
-      <text x={0} y={-4} class="label start">front</text>
-      <text x={150} y={-4} class="label end">{inlet.c === null ? '' : `air in ${celsius(inlet.c)}`}</text>
+    <svg class="elevation" viewBox="-1 -9 163 62" aria-hidden="true">
+      <text x={0} y={-3.5} class="label start">front</text>
+      <text x={150} y={-3.5} class="label end">{inlet.c === null ? '' : `air in ${celsius(inlet.c)}`}</text>
       <rect x="0" y="0" width="150" height="50.500" rx="5" class="foam front" />
       <rect x="0" y="0" width="150" height="50.500" rx="5" class="rim" />
       <rect x="6" y="14" width="8" height="22" rx="4" class="grip" />
       <rect x="136" y="14" width="8" height="22" rx="4" class="grip" />
-      <g class="dimension"><text x={75} y={26} fill={inkOn(null)}>50.5 mm</text></g>
+      <g class="dimension">
+        <path d="M156 0V50.5M153.5 0h5M153.5 50.5h5" />
+        <text x={156} y={27} transform="rotate(-90 156 25.25)">50.5 mm</text>
+      </g>
     </svg>
   );
 }

@@ -49,7 +49,7 @@ function axes(props: PlotProps, ink: string, grid: string): uPlot.Axis[] {
       [1, '{HH}:{mm}:{ss}', null, null, null, null, null, null, 1],
     ];
   }
-  const left: uPlot.Axis = { ...line, size: 62, gap: 6, values: (_u, marks) => marks.map((v) => props.axis(v)) };
+  const left: uPlot.Axis = { ...line, size: 56, gap: 6, values: (_u, marks) => marks.map((v) => props.axis(v)) };
   const list = [bottom, left];
   const { axisRight } = props;
   if (axisRight) {
@@ -71,7 +71,7 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
   const options: uPlot.Options = {
     width,
     height: props.height ?? 170,
-    scales: { x, y: { range: (_u, low, high) => still(low, high) }, right: { range: [0, 1.05] } },
+    scales: { x, y: { range: (_u, low, high) => still(low, high) }, right: { range: (_u, _low, high) => [0, Math.max(1.05, (high ?? 1) * 1.08)] } },
     series: [{}, ...props.lines.map((line): uPlot.Series => {
       const stroke = property(line.colour);
       const series: uPlot.Series = {

@@ -28,7 +28,7 @@ function useColumns(span_s: number): { columns: Columns; version: number } {
     ifThere(getJson<History>(`/box/history?seconds=${span_s}`, abort.signal)).then((history) => {
       if (gone || !history || history.at_unix.length === 0) return;
       const seen = columns.current;
-      const fetched = columnsOf(history);
+      const fetched = columnsOf(history, live.get().state?.memory?.total_bytes ?? null);
       const last = fetched.at_unix.at(-1) as number;
       seen.at_unix.forEach((at, i) => {
         if (at <= last) return;
@@ -63,16 +63,18 @@ function Chart({ panel, columns, version, span_s }: ChartProps) {
   const drawn = useMemo(() => {
     const own = panel.lines.map((line) => column(columns, line.series));
     const gapped = withGaps(columns.at_unix, own);
-    if (!panel.stacked) return { ...gapped, values: gapped.columns };
+    const scaled = gapped.columns.map((values, i) => (panel.lines[i]?.scale === 'right' || panel.per === 1
+      ? values : values.map((v) => (v === null ? null : v / panel.per))));
+    if (!panel.stacked) return { at: gapped.at, columns: scaled, values: gapped.columns };
     // Drawn from the tallest to the lowest, so that each covers the foot of the one above.
-    return { at: gapped.at, columns: stack(gapped.columns).reverse(), values: gapped.columns };
+    return { at: gapped.at, columns: stack(scaled).reverse(), values: gapped.columns };
   }, [columns, version]);
   const lines = panel.lines.map((line) => ({
     label: line.label, colour: line.colour, right: line.scale === 'right', dash: line.dash ?? false,
   }));
   const sayOf = (right: boolean) => (right && panel.sayRight ? panel.sayRight : panel.say);
   const index = at !== null && at < drawn.at.length ? at : drawn.at.length - 1;
-  const right = panel.sayRight;
+  const right = panel.axisRight;
   return (
     <figure class="chart" aria-labelledby={`chart-${panel.id}`}>
       <figcaption>
@@ -87,7 +89,7 @@ function Chart({ panel, columns, version, span_s }: ChartProps) {
         </ul>
       </figcaption>
       <Plot lines={panel.stacked ? [...lines].reverse() : lines} x={drawn.at} columns={drawn.columns} from0={panel.from0}
-        stacked={panel.stacked ?? false} time axis={panel.say} {...(right ? { axisRight: right } : {})} sync="box"
+        stacked={panel.stacked ?? false} time axis={panel.axis} {...(right ? { axisRight: right } : {})} sync="box"
         window_s={span_s} onCursor={setAt} />
       <Values panel={panel} columns={columns} version={version} />
     </figure>

@@ -40,7 +40,7 @@ function Settings() {
   const number = (text: string) => (text.trim() === '' ? null : Math.trunc(Number(text)));
   return (
     <details class="settings">
-      <summary>System prompt, top-p, seed</summary>
+      <summary>System prompt and more</summary>
       <div class="settings-fields">
         <Field id="system" label="System prompt">
           <textarea id="system" rows={2} value={system} onInput={(event) => chat.set({ system: event.currentTarget.value })} />
@@ -112,7 +112,7 @@ export function Composer() {
         <Temperature />
         <MaxTokens />
         <Settings />
-        <p id="keys" class="quiet">Enter sends, Shift+Enter breaks the line, Escape stops.</p>
+        <p id="keys" class="quiet"><span class="unseen">Shift+Enter breaks the line. </span>Enter sends, Escape stops.</p>
       </div>
     </form>
   );

@@ -73,7 +73,7 @@ export function Faults() {
             <div>
               <p class="fault-name">{fault.name}</p>
               <p>{fault.signature}</p>
-              <p class="quiet">reported by {fault.source}</p>
+              <p class="quiet">{fault.ends ? `Ends ${fault.ends}. ` : ''}Sources: {fault.source}.</p>
             </div>
             <button type="button" class="plain small" disabled={busy !== null} aria-label={`Inject ${fault.name}`} onClick={() => setAsked(fault)}>Inject…</button>
           </li>

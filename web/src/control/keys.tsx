@@ -1,6 +1,6 @@
 // API keys: made, shown once, revoked.
 import { useState } from 'preact/hooks';
-import { sendJson } from '../api';
+import { apiKey, sendJson, setApiKey } from '../api';
 import { count, none, since } from '../format';
 import { useAction, useResource } from '../resource';
 import type { Key } from '../types';
@@ -13,6 +13,8 @@ interface NewKey {
   manager: boolean;
 }
 const blank: NewKey = { name: '', requests_per_min: NaN, tokens_per_min: NaN, manager: false };
+// Nobody could manage the box any more if the first key could not.
+const first: NewKey = { ...blank, manager: true };
 
 // What is sent: a limit that is left empty is none.
 export function bodyOf(key: NewKey): Record<string, unknown> {
@@ -23,8 +25,8 @@ export function bodyOf(key: NewKey): Record<string, unknown> {
   return body;
 }
 
-function Create({ busy, onCreate }: { busy: boolean; onCreate: (key: NewKey) => Promise<boolean> }) {
-  const [key, setKey] = useState(blank);
+function Create({ busy, none: isFirst, onCreate }: { busy: boolean; none: boolean; onCreate: (key: NewKey) => Promise<boolean> }) {
+  const [key, setKey] = useState(isFirst ? first : blank);
   const change = (part: Partial<NewKey>) => setKey({ ...key, ...part });
   const limit = (name: 'requests_per_min' | 'tokens_per_min') => (
     <input id={`key-${name}`} type="number" min={1} step={1} placeholder="none" value={Number.isNaN(key[name]) ? '' : key[name]}
@@ -77,6 +79,8 @@ export function Keys() {
   const { keys: list, required } = keys.value;
   const create = (key: NewKey) => act('create', async () => {
     const reply = await sendJson<{ name: string; key: string }>('POST', '/box/keys', bodyOf(key));
+    // From the first key on every request needs one: this tab's as well.
+    if (!apiKey() && list.length === 0) setApiKey(reply.key);
     setMade({ name: reply.name, key: reply.key });
   });
   return (
@@ -103,7 +107,7 @@ export function Keys() {
           </table>
         </Scroll>
       )}
-      <Create busy={busy !== null} onCreate={create} />
+      <Create key={String(list.length === 0)} busy={busy !== null} none={list.length === 0} onCreate={create} />
       <Problem text={error} />
       {asked && (
         <Ask title={`Revoke the key of ${asked.name}?`} yes="Revoke" onNo={() => setAsked(null)} onYes={() => {

@@ -19,13 +19,13 @@ interface Choice {
 
 function choicesOf({ field, catalogue, faults, value }: FormFieldProps): Choice[] {
   const plain = (ids: string[]): Choice[] => ids.map((id) => ({ id, name: id }));
-  const usual: Choice = { id: '', name: 'as published' };
+  const usual: Choice = { id: '', name: 'usual' };
   const list = ((): Choice[] => {
     switch (field.kind) {
       case 'model': return plain(catalogue.models.map((m) => m.id));
-      case 'machine': return catalogue.machines.map((m) => ({ id: m.id, name: m.name }));
+      case 'machine': return catalogue.machines.map((m) => ({ id: m.id, name: m.name ?? m.id }));
       case 'weights': return [usual, ...plain(catalogue.weights)];
-      case 'stack': return [{ id: '', name: 'the usual one' }, ...plain(catalogue.stacks.map((s) => s.id))];
+      case 'stack': return [{ id: '', name: 'usual' }, ...plain(catalogue.stacks.map((s) => s.id))];
       case 'fault': return [{ id: '', name: 'none' }, ...plain(faults.map((f) => f.name))];
       default: return plain(field.choices ?? []);
     }
@@ -43,7 +43,7 @@ function Machines({ field, value, catalogue, onChange }: FormFieldProps) {
       <legend>{field.label}</legend>
       <div class="check-list">
         {catalogue.machines.map(({ id, name }) => (
-          <label><input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} /> {name}</label>
+          <label><input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} /> {name ?? id}</label>
         ))}
       </div>
     </fieldset>
