@@ -127,7 +127,9 @@ void ServingBox::run() {
       work(*turn);
       continue;
     }
-    const bool waits = std::ranges::any_of(seats_, [](const Seat& s) { return s.works || !s.waiting.empty(); });
+    // Whoever waits for the end of an outage is not waited for when the box closes.
+    const bool waits = std::ranges::any_of(
+        seats_, [&](const Seat& s) { return (s.works && s.loop->next() <= now_) || !s.waiting.empty(); });
     if (closed && !waits) return;
     bell_.wait(clock_, next());
     now_ = std::max(now_, clock_.now());
@@ -274,7 +276,8 @@ void ServingBox::work(std::size_t i) {
   const TimePoint end = std::max(now_, seat.loop->now());
   seat.served += end - now_;
   now_ = end;
-  if (seat.loop->next() < TimePoint::max()) return;
+  // What has come during an outage without an end is work, too: somebody may end it.
+  if (seat.loop->next() < TimePoint::max() || !seat.inbox.empty()) return;
   seat.works = false;
   pool_.rest(i, now_);
 }

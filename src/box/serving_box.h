@@ -108,6 +108,7 @@ class ServingBox {
    public:
     std::vector<Command> take(TimePoint) override { return std::exchange(commands_, {}); }
     TimePoint next() const override { return commands_.empty() ? TimePoint::max() : TimePoint::min(); }
+    bool empty() const { return commands_.empty(); }
     void put(Command command) { commands_.push_back(std::move(command)); }
 
    private:

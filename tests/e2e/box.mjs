@@ -119,7 +119,7 @@ await check('what does not fit is refused with numbers, or freezes the box', asy
   const args = ['--weightless', 'qwen3-235b-a22b', '--weights', 'bf16', '--as', 'dgx-spark'];
   const refused = spawnSync(binary, ['serve', ...args, '--port', '0', '--state', 'none'], { encoding: 'utf8', timeout: 20_000 });
   assert.equal(refused.status, 2, refused.stderr);
-  assert.match(refused.stderr, /GiB.*dgx-spark.*--freeze/s);
+  assert.match(refused.stderr, /needs \d+ GB on dgx-spark.*--freeze/s);
   const frozen = await serve(binary, [...args, '--freeze']);
   for (let i = 0; i < 50 && !(await state(frozen.url).catch(() => ({ box: {} }))).box.down; ++i) await sleep(100);
   assert.equal((await state(frozen.url)).box.down, true);

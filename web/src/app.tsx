@@ -73,7 +73,7 @@ export function App() {
   };
   return (
     <div class={`frame at-${current}`}>
-      <a class="skip" href={`#/${current}`} onClick={skip}>
+      <a class="skip" href="#view" onClick={skip}>
         {current === 'chat' ? 'Skip to the message field' : 'Skip to the content'}
       </a>
       <header class="side">
@@ -93,7 +93,7 @@ export function App() {
       </header>
       <div class="body">
         <Readouts />
-        <main ref={main} id="view" tabIndex={-1} aria-label={names[current]}><Shown /></main>
+        <main ref={main} id="view" tabIndex={current === 'chat' ? -1 : 0} aria-label={names[current]}><Shown /></main>
       </div>
       {keyWanted && <KeyPrompt why={keyWanted} />}
     </div>

@@ -51,6 +51,12 @@ export function bytes(value: Maybe): string {
   return `${at === 0 ? decimals(size, 0) : digits3(size)} ${units[at]}`;
 }
 
+// Both ends of an interval; the unit once if both have it.
+export function interval(low: string, high: string): string {
+  const [number, ...unit] = low.split(' ');
+  return high.endsWith(` ${unit.join(' ')}`) && unit.length ? `${number} to ${high}` : `${low} to ${high}`;
+}
+
 export const gibibytes = (value: Maybe): string => (known(value) ? `${decimals(value / 2 ** 30, 1)} GiB` : none);
 export const rate = (perSecond: Maybe): string => (known(perSecond) ? `${digits3(perSecond)} tokens/s` : none);
 export const celsius = (c: Maybe): string => (known(c) ? `${decimals(c, 0)} °C` : none);

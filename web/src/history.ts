@@ -26,7 +26,7 @@ export function sampleOf(state: State): Sample {
     gpu_c: sensors?.gpu_c ?? null,
     zone_c: sensors?.zones_c.length ? Math.max(...sensors.zones_c) : null,
     memory_c: sensors?.nodes_c['memory'] ?? null,
-    exhaust_c: sensors?.nodes_c['exhaust'] ?? null,
+    exhaust_c: sensors?.nodes_c['exhaust'] ?? sensors?.nodes_c['air'] ?? null,
     sm_clock_hz: sensors?.sm_clock_hz ?? null,
     fan_ratio: sensors?.fan_ratio ?? null,
     generated_tokens_per_s: traffic.generated_tokens_per_s,

@@ -105,7 +105,7 @@ export function ModelsView() {
   return (
     <div class="view models-view">
       <Section title="Models" class="wide" note={`${models.filter((m) => m.state === 'ready').length} ready`}>
-        <Scroll label="Models">
+        <Scroll label="List of models">
           <table>
             <thead>
               <tr>

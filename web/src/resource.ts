@@ -1,6 +1,7 @@
 // Something fetched from the box: shown when it is there, hidden where the box does not have it.
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { getJson, ifThere, sentence } from './api';
+import { live } from './state';
 
 export interface Resource<T> {
   value: T | null;
@@ -23,7 +24,15 @@ export function useResource<T>(path: string): Resource<T> {
       setError(sentence(problem));
     }
   }, [path]);
-  useEffect(() => void reload(), [reload]);
+  useEffect(() => {
+    void reload();
+    // What was refused for want of a key is asked again with one.
+    let wanted = live.get().keyWanted;
+    return live.watch(({ keyWanted }) => {
+      if (wanted !== null && keyWanted === null) void reload();
+      wanted = keyWanted;
+    });
+  }, [reload]);
   return { value, absent, error, reload };
 }
 

@@ -133,5 +133,5 @@ export interface Catalogue {
   machines: { id: string; name?: string }[];
   models: { id: string }[];
   stacks: { id: string }[];
-  weights: string[];
+  weights?: string[];
 }

@@ -39,8 +39,9 @@ export function contrast(a: Rgb, b: Rgb): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-const pale: Rgb = [255, 246, 236];
-const soot: Rgb = [26, 14, 6];
+// Pure: on a colour of middling light nothing less reaches 4.5 : 1.
+const pale: Rgb = [255, 255, 255];
+const soot: Rgb = [0, 0, 0];
 
 // Ink that can be read on the colour of c.
 export function inkOn(c: number | null): string {

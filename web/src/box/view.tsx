@@ -136,25 +136,29 @@ export function BoxView() {
   return (
     <div class="view box-view">
       <FoamPattern />
-      <section class="section drawing" aria-labelledby="s-chassis">
-        <header>
-          <h2 id="s-chassis">{box.machine_name ?? 'The box'}</h2>
-          <p class="quiet">150 × 150 × 50.5 mm{box.nodes > 1 ? `, ${box.nodes} of them` : ''}{sensors ? ', modelled' : ''}</p>
-        </header>
-        {!sensors && <NoSensors />}
-        <div class={`sheets ${sensors ? '' : 'unknown'}`}>
-          <Plan reading={reading} fan={sensors?.fan_ratio ?? null} says={inWords(reading, sensors)} />
-          <div class="elevations">
-            <Rear reading={reading} sensors={sensors} />
-            <Front reading={reading} />
-            {sensors && <Legend />}
+      <div class="column">
+        <section class="section drawing" aria-labelledby="s-chassis">
+          <header>
+            <h2 id="s-chassis">{box.machine_name ?? 'The box'}</h2>
+            <p class="quiet">150 × 150 × 50.5 mm{box.nodes > 1 ? `, ${box.nodes} of them` : ''}{sensors ? ', modelled' : ''}</p>
+          </header>
+          {!sensors && <NoSensors />}
+          <div class={`sheets ${sensors ? '' : 'unknown'}`}>
+            <Plan reading={reading} fan={sensors?.fan_ratio ?? null} says={inWords(reading, sensors)} />
+            <div class="elevations">
+              <Rear reading={reading} sensors={sensors} />
+              <Front reading={reading} />
+              {sensors && <Legend />}
+            </div>
           </div>
-        </div>
-      </section>
-      {sensors && <Power sensors={sensors} />}
-      {sensors && <Sensing sensors={sensors} />}
-      {memory && <MemoryByOwner memory={memory} />}
-      <Computer state={state} />
+        </section>
+        {memory && <MemoryByOwner memory={memory} />}
+      </div>
+      <div class="column">
+        {sensors && <Power sensors={sensors} />}
+        {sensors && <Sensing sensors={sensors} />}
+        <Computer state={state} />
+      </div>
     </div>
   );
 }

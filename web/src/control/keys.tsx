@@ -93,7 +93,7 @@ export function Keys() {
         </div>
       )}
       {list.length > 0 && (
-        <Scroll label="Keys">
+        <Scroll label="List of keys">
           <table>
             <thead>
               <tr>

@@ -10,7 +10,7 @@ export function Requests() {
   return (
     <Section title="Requests in flight" class="wide" note={note}>
       {requests.length === 0 ? <p class="quiet">Nothing is in flight.</p> : (
-        <Scroll label="Requests in flight">
+        <Scroll label="List of requests">
           <table>
             <thead>
               <tr>

@@ -24,7 +24,7 @@ function choicesOf({ field, catalogue, faults, value }: FormFieldProps): Choice[
     switch (field.kind) {
       case 'model': return plain(catalogue.models.map((m) => m.id));
       case 'machine': return catalogue.machines.map((m) => ({ id: m.id, name: m.name ?? m.id }));
-      case 'weights': return [usual, ...plain(catalogue.weights)];
+      case 'weights': return [usual, ...plain(catalogue.weights ?? [])];
       case 'stack': return [{ id: '', name: 'usual' }, ...plain(catalogue.stacks.map((s) => s.id))];
       case 'fault': return [{ id: '', name: 'none' }, ...plain(faults.map((f) => f.name))];
       default: return plain(field.choices ?? []);
@@ -37,12 +37,15 @@ function choicesOf({ field, catalogue, faults, value }: FormFieldProps): Choice[
 
 function Machines({ field, value, catalogue, onChange }: FormFieldProps) {
   const chosen = Array.isArray(value) ? value : [];
+  // Those that are compared without a choice come first.
+  const usual = Array.isArray(field.initial) ? field.initial : [];
+  const sorted = [...catalogue.machines].sort((a, b) => Number(usual.includes(b.id)) - Number(usual.includes(a.id)));
   const toggle = (id: string) => onChange(chosen.includes(id) ? chosen.filter((c) => c !== id) : [...chosen, id]);
   return (
     <fieldset class="checks">
       <legend>{field.label}</legend>
       <div class="check-list">
-        {catalogue.machines.map(({ id, name }) => (
+        {sorted.map(({ id, name }) => (
           <label><input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} /> {name ?? id}</label>
         ))}
       </div>

@@ -1,6 +1,6 @@
 // The answers of predict, compare and soak as tables, with their intervals.
 import { useMemo } from 'preact/hooks';
-import { celsius, count, digits3, duration, gibibytes, joules, megahertz, none, percent, rate, seconds, spoken, watts } from '../format';
+import { celsius, count, digits3, duration, gibibytes, interval as inBetween, joules, megahertz, none, percent, rate, seconds, spoken, watts } from '../format';
 import { Plot } from '../charts/plot';
 import { Bar, Scroll } from '../ui';
 import type { CompareDocument, Interval, PredictDocument, SoakDocument, SoakSample } from './documents';
@@ -29,7 +29,7 @@ function Row({ name, value, say, interval, note }: { name: string; value: number
     <tr>
       <th scope="row">{name}</th>
       <td class="num strong">{say(value)}</td>
-      <td class="num quiet">{interval ? `${say(interval.low)} to ${say(interval.high)}` : ''}</td>
+      <td class="num quiet">{interval ? inBetween(say(interval.low), say(interval.high)) : ''}</td>
       <td class="bar-cell">{interval && <Whisker value={value} interval={interval} />}</td>
       <td class="quiet">{note ?? ''}</td>
     </tr>

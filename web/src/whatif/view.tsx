@@ -59,7 +59,7 @@ function Question({ verb, catalogue, faults }: QuestionProps) {
         <Problem text={problem ?? answer.error} />
         {answer.value !== null && !problem && <Shown verb={verb} value={answer.value} />}
         {answer.value === null && !problem && !answer.error && <p class="quiet">Asking the twin…</p>}
-        <p class="command"><span class="quiet">The same in a shell</span> <code>{command}</code> <Copy text={command} label="Copy the command" /></p>
+        <p class="command shell"><span class="quiet">The same in a shell</span> <code>{command}</code> <Copy text={command} label="Copy the command" /></p>
       </div>
     </div>
   );
