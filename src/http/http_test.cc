@@ -88,7 +88,8 @@ TEST(StaticFiles, AcceptsGzipAsTheHeaderWeighsIt) {
   for (const char* yes : {"gzip", "GZIP", "br, gzip", "gzip;q=0.5", "deflate , gzip ; q=1", "*", "*;q=0, gzip"}) {
     EXPECT_TRUE(accepts_gzip(yes)) << yes;
   }
-  for (const char* no : {"", "br", "identity", "gzip;q=0", "gzip; Q=0.000", "*;q=0", "gzipped", ";gzip", "*, gzip;q=0"}) {
+  for (const char* no :
+       {"", "br", "identity", "gzip;q=0", "gzip; Q=0.000", "*;q=0", "gzipped", ";gzip", "*, gzip;q=0"}) {
     EXPECT_FALSE(accepts_gzip(no)) << no;
   }
 }
