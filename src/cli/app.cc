@@ -324,6 +324,7 @@ int run_app(int argc, const char* const* argv) {
     add_validate(app, arguments, context);
     add_calibrate(app, arguments, context);
     add_catalogues(app, arguments, context);
+    add_pages(app, arguments, context);
     add_inspect(app, arguments);
     try {
       app.parse(argc, argv);

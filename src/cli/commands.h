@@ -258,6 +258,11 @@ int cmd_smi(const SmiOptions& options);
 // What GET PATH of that address says, e.g. "box/state". Throws Error, with what to do about it.
 std::string box_text(const TopOptions& options, const std::string& path);
 
+// Manual pages and completions.
+struct PagesOptions {
+  std::string shell, verb, folder;  // empty verb: the page of the program; empty folder: to stdout
+};
+
 // Plumbing for tests against independent implementations: JSON in on stdin, JSON out on stdout.
 struct InspectOptions {
   std::string file;
