@@ -84,7 +84,7 @@ std::string code_only(const std::string& text) {
       out += '"';
     } else if (text[i] == '\'' && i + 2 < text.size() &&
                (i == 0 || !std::isalnum(static_cast<unsigned char>(text[i - 1])))) {
-      i += text[i + 1] == '\\' ? 2 : 1;
+      i += text[i + 1] == '\\' ? 3 : 1;  // also of an escaped quote
       while (i < text.size() && text[i] != '\'') ++i;
       out += "' '";
     } else {

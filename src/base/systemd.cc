@@ -24,7 +24,8 @@ constexpr std::int64_t kDescriptorsMax = 64;
 
 bool ServiceManager::tell(std::string_view state) const {
   sockaddr_un to{};
-  if ((!address_.starts_with('/') && !address_.starts_with('@')) || address_.size() >= sizeof(to.sun_path)) return false;
+  const bool known = address_.starts_with('/') || address_.starts_with('@');
+  if (!known || address_.size() >= sizeof(to.sun_path)) return false;
   to.sun_family = AF_UNIX;
   std::memcpy(to.sun_path, address_.data(), address_.size());
   if (address_.front() == '@') to.sun_path[0] = '\0';

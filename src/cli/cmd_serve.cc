@@ -131,13 +131,23 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
   });
 }
 
+// A socket handed over is where the box is, also for those who judge whether a network can reach it.
+ServeOptions where_it_listens(ServeOptions options, const Service& service) {
+  if (service.listener()) options.host = service.listener()->address;
+  return options;
+}
+
+ServerOptions server_options(const ServeOptions& options, const Service& service) {
+  return {.address = options.host,
+          .port = static_cast<std::uint16_t>(options.port),
+          .listen_fd = service.listener() ? service.listener()->fd : -1};
+}
+
 }  // namespace
 
 int cmd_serve(const Context& context, const ServeOptions& given) {
   const Service service;
-  ServeOptions options = given;
-  // A socket handed over is where the box is, for those who judge whether a network can reach it, too.
-  if (service.listener()) options.host = service.listener()->address;
+  const ServeOptions options = where_it_listens(given, service);
   // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees
   // them.
   const sigset_t signals = stop_signals();
@@ -174,8 +184,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   ollama.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
   ServeGate gate(options.gate, options.host, routes);
-  HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port),
-                     .listen_fd = service.listener() ? service.listener()->fd : -1}, gate.handler());
+  HttpServer server(server_options(options, service), gate.handler());
   Posted<MemoryUse> memory;
   read_gauges(metrics, *models, memory);
   box.load_first();

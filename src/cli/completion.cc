@@ -20,6 +20,8 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
+std::string joined(const std::vector<std::string>& words) { return format("{}", fmt::join(words, " ")); }
+
 // Every verb with its path: "", "keys", "keys add".
 void each_verb(const VerbFacts& verb, const std::string& path,
                const std::function<void(const VerbFacts&, const std::string&)>& visit) {
@@ -48,7 +50,7 @@ bool takes_files(const OptionFacts& o) { return o.value == "TEXT" && o.words.emp
 
 std::string bash_value(const OptionFacts& o) {
   if (!o.words.empty()) return format("_tinderbox_words {} {}", o.separator == 0 ? "''" : ",",
-                                      quoted(fmt::format("{}", fmt::join(o.words, " "))));
+                                      quoted(joined(o.words)));
   return takes_files(o) ? "_tinderbox_files" : ":";
 }
 
@@ -117,7 +119,7 @@ std::string zsh_text(std::string_view text) {
 std::string zsh_value(const OptionFacts& o) {
   const std::string what = zsh_text(lower(o.value));
   if (!o.words.empty()) {
-    const std::string words = fmt::format("{}", fmt::join(o.words, " "));
+    const std::string words = joined(o.words);
     return o.separator == 0 ? format(":{}:({})", what, words)
                             : format(":{}:_values -s {} {} {}", what, o.separator, what, words);
   }
@@ -197,7 +199,7 @@ std::string fish_completion(const VerbFacts& tree) {
     const std::string at = format("complete -c tinderbox -n {}", quoted(format("__tinderbox_at '{}'", path)));
     for (const VerbFacts& below : verb.verbs) out += format("{} -a {} -d {}\n", at, below.name, quoted(below.about));
     const auto value_of = [](const OptionFacts& o) -> std::string {
-      if (!o.words.empty()) return format(" -x -a {}", quoted(fmt::format("{}", fmt::join(o.words, " "))));
+      if (!o.words.empty()) return format(" -x -a {}", quoted(joined(o.words)));
       return takes_files(o) ? " -r -F" : " -x";
     };
     for (const OptionFacts& o : verb.options) {
@@ -209,7 +211,7 @@ std::string fish_completion(const VerbFacts& tree) {
     }
     if (verb.verbs.empty() && !verb.positionals.empty()) {
       const OptionFacts& first = verb.positionals.front();
-      out += at + (first.words.empty() ? " -F" : format(" -a {}", quoted(fmt::format("{}", fmt::join(first.words, " "))))) + "\n";
+      out += at + (first.words.empty() ? " -F" : format(" -a {}", quoted(joined(first.words)))) + "\n";
     }
   });
   return out;
