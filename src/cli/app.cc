@@ -315,6 +315,7 @@ int run_app(int argc, const char* const* argv) {
     add_top(app, arguments);
     add_keys(app, arguments);
     add_smi(app, arguments);
+    add_pull(app, arguments);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
     add_soak(app, arguments, context);

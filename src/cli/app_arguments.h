@@ -32,6 +32,7 @@ struct Arguments {
   SmiOptions smi;
   InspectOptions inspect;
   PagesOptions pages;
+  PullOptions pull;
   std::function<int()> action;
 };
 
@@ -75,6 +76,7 @@ void add_soak(CLI::App& app, Arguments& a, const Context& context);
 void add_gate(CLI::App& verb, GateOptionsCli& options);
 void add_keys(CLI::App& app, Arguments& a);
 
+void add_pull(CLI::App& app, Arguments& a);
 // completion and, hidden, man.
 void add_pages(CLI::App& app, Arguments& a, const Context& context);
 
