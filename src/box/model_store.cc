@@ -40,7 +40,7 @@ std::vector<std::string> files_below(const fs::path& snapshot) {
   std::vector<std::string> files;
   std::error_code ec;
   for (fs::recursive_directory_iterator it(snapshot, ec), end; !ec && it != end; it.increment(ec)) {
-    if (is_file(it->path())) files.push_back(fs::relative(it->path(), snapshot, ec).generic_string());
+    if (is_file(it->path())) files.push_back(it->path().lexically_relative(snapshot).generic_string());
   }
   std::ranges::sort(files);
   return files;
