@@ -315,6 +315,7 @@ int run_app(int argc, const char* const* argv) {
     add_top(app, arguments);
     add_keys(app, arguments);
     add_smi(app, arguments);
+    add_pull(app, arguments);
     add_predict(app, arguments, context);
     add_compare(app, arguments, context);
     add_soak(app, arguments, context);
@@ -324,6 +325,7 @@ int run_app(int argc, const char* const* argv) {
     add_validate(app, arguments, context);
     add_calibrate(app, arguments, context);
     add_catalogues(app, arguments, context);
+    add_pages(app, arguments, context);
     add_inspect(app, arguments);
     try {
       app.parse(argc, argv);

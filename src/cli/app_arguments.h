@@ -31,6 +31,8 @@ struct Arguments {
   KeysOptionsCli keys;
   SmiOptions smi;
   InspectOptions inspect;
+  PagesOptions pages;
+  PullOptions pull;
   std::function<int()> action;
 };
 
@@ -73,6 +75,10 @@ void add_soak(CLI::App& app, Arguments& a, const Context& context);
 // Who may use the server: options of serve, and the verb keys.
 void add_gate(CLI::App& verb, GateOptionsCli& options);
 void add_keys(CLI::App& app, Arguments& a);
+
+void add_pull(CLI::App& app, Arguments& a);
+// completion and, hidden, man.
+void add_pages(CLI::App& app, Arguments& a, const Context& context);
 
 // The verbs that read published measurements: calibrate and validate.
 void add_top(CLI::App& app, Arguments& a);

@@ -17,7 +17,7 @@ TEST(Context, EverythingEmbeddedParses) {
   for (const std::string& id : context.machines.ids()) EXPECT_EQ(find_machine(context, id).id, id);
   for (const std::string& id : context.stacks.ids()) EXPECT_EQ(find_stack(context, id).id, id);
   EXPECT_EQ(find_model(context, "llama-3.1-8b").n_layers, 32);
-  EXPECT_TRUE(context.measurements.starts_with("id,"));
+  EXPECT_TRUE(unpacked(context.measurements).starts_with("id,"));
 }
 
 TwinOptions of(const std::string& model, const std::string& weights, const std::string& kv = "") {

@@ -74,9 +74,9 @@ Json to_json(const Fitted& stack) {
 
 Csv read_rows(const Context& context, const std::vector<std::string>& files) {
   if (files.empty()) {
-    Csv rows = Csv::parse(context.measurements, "inference.csv");
-    rows.append(Csv::parse(context.machine_measurements, "machines.csv"));
-    rows.append(Csv::parse(context.cluster_measurements, "cluster.csv"));
+    Csv rows = Csv::parse(unpacked(context.measurements), "inference.csv");
+    rows.append(Csv::parse(unpacked(context.machine_measurements), "machines.csv"));
+    rows.append(Csv::parse(unpacked(context.cluster_measurements), "cluster.csv"));
     return rows;
   }
   Csv rows = Csv::load(files.front());

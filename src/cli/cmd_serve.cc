@@ -17,6 +17,7 @@
 #include "cli/serve_gate.h"
 #include "cli/serve_models.h"
 #include "cli/serve_ticker.h"
+#include "cli/service.h"
 #include "cli/what_if.h"
 #include "embedded_grafana.h"
 #include "embedded_web.h"
@@ -132,9 +133,23 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
   });
 }
 
+// A socket handed over is where the box is, also for those who judge whether a network can reach it.
+ServeOptions where_it_listens(ServeOptions options, const Service& service) {
+  if (service.listener()) options.host = service.listener()->address;
+  return options;
+}
+
+ServerOptions server_options(const ServeOptions& options, const Service& service) {
+  return {.address = options.host,
+          .port = static_cast<std::uint16_t>(options.port),
+          .listen_fd = service.listener() ? service.listener()->fd : -1};
+}
+
 }  // namespace
 
-int cmd_serve(const Context& context, const ServeOptions& options) {
+int cmd_serve(const Context& context, const ServeOptions& given) {
+  const Service service;
+  const ServeOptions options = where_it_listens(given, service);
   // Blocked before any thread starts, so that every thread inherits it and only sigwait below sees
   // them.
   const sigset_t signals = stop_signals();
@@ -171,7 +186,7 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   ollama.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
   ServeGate gate(options.gate, options.host, routes);
-  HttpServer server({.address = options.host, .port = static_cast<std::uint16_t>(options.port)}, gate.handler());
+  HttpServer server(server_options(options, service), gate.handler());
   Posted<MemoryUse> memory;
   read_gauges(metrics, *models, memory);
   box.load_first();
@@ -179,16 +194,19 @@ int cmd_serve(const Context& context, const ServeOptions& options) {
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
                                [&gate](std::uint64_t key) { return gate.key_name(key); },
-                               [&memory, &gate](const BoxMoment& now) {
+                               [&memory, &gate, &service](const BoxMoment& now) {
+                                 service.alive();
                                  memory.post(now.memory);
                                  gate.sample(state_sample(now));
                                });
   write_port(options.port_file, server.port());
   for (const ServeModel& m : models->models) log(format("tinderbox: {}: {}", m.info.id, m.description));
   log(format("tinderbox: http://{}:{}  (Ctrl-C stops)", options.host, server.port()));
+  service.ready(format("http://{}:{}", options.host, server.port()));
 
   int signal = 0;
   sigwait(&signals, &signal);
+  service.stopping();
   log("tinderbox: stopping when the answers in the making are done; once more stops at once");
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   ticker.reset();

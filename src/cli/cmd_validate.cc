@@ -134,7 +134,7 @@ int cmd_validate(const Context& context, const ValidateOptionsCli& options) {
     throw_invalid("--json and --out take one measurement file; run validate once for each");
   }
   if (options.measurements.empty())
-    report_one(catalogues, options, Csv::parse(context.measurements, "inference.csv"));
+    report_one(catalogues, options, Csv::parse(unpacked(context.measurements), "inference.csv"));
   for (const std::string& path : options.measurements)
     report_one(catalogues, options, Csv::load(path));
   return 0;

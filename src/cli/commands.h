@@ -258,6 +258,18 @@ int cmd_smi(const SmiOptions& options);
 // What GET PATH of that address says, e.g. "box/state". Throws Error, with what to do about it.
 std::string box_text(const TopOptions& options, const std::string& path);
 
+struct PullOptions {
+  std::string model, sha256, token, store;
+  int tries = 5;
+  bool list = false, dry_run = false, json = false;
+};
+int cmd_pull(const PullOptions& options);
+
+// Manual pages and completions.
+struct PagesOptions {
+  std::string shell, verb, folder;  // empty verb: the page of the program; empty folder: to stdout
+};
+
 // Plumbing for tests against independent implementations: JSON in on stdin, JSON out on stdout.
 struct InspectOptions {
   std::string file;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/gzip.h"
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "embedded_machines.h"
@@ -66,6 +67,11 @@ Context load_context() {
           catalogue_of("trainer", embedded_trainers::assets()),
 
           catalogue_of("speculation", embedded_speculation::assets())};
+}
+
+std::string unpacked(std::string_view measurements) {
+  constexpr std::size_t kBytesMax = 1u << 28;
+  return gunzip(measurements, kBytesMax);
 }
 
 ModelConfig find_model(const Context& context, const std::string& name) {

@@ -16,6 +16,7 @@ namespace tinderbox::cli {
 
 struct Context {
   Catalogue machines, stacks, models;
+  // Packed: see unpacked().
   std::string_view measurements;          // data/measurements/inference.csv
   std::string_view machine_measurements;  // machines.csv beside it
   std::string_view cluster_measurements;  // cluster.csv
@@ -23,6 +24,8 @@ struct Context {
 };
 
 Context load_context();
+// The text of such a file.
+std::string unpacked(std::string_view measurements);
 
 // The options that select what is predicted.
 struct TwinOptions {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/model_finder.h"
 
 namespace tinderbox::cli {
 
@@ -43,7 +44,7 @@ KvPool LoadedModel::kv_pool() const {
 LoadedModel open_model_file(const EngineOptionsCli& options, std::int32_t sequences_max,
                             std::int32_t step_tokens_max) {
   LoadedModel model;
-  model.file = std::make_shared<const Gguf>(Gguf::open(options.file));
+  model.file = std::make_shared<const Gguf>(Gguf::open(find_model_file(options.file)));
   const ModelConfig config = config_from_gguf(*model.file);
   const std::int64_t context = context_of(config, options.context);
   model.codec =

@@ -1,6 +1,7 @@
 #include "http/http_server.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <thread>
@@ -25,6 +26,12 @@ void allow_open_files(int connections_max) {
   if (limit.rlim_cur >= wanted) return;
   limit.rlim_cur = wanted;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool is_ip6(int fd) {
+  sockaddr_storage bound{};
+  socklen_t length = sizeof(bound);
+  return ::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length) == 0 && bound.ss_family == AF_INET6;
 }
 
 constexpr Seconds kAcceptPause{0.05};  // after a failed accept, e.g. no file descriptor left
@@ -151,8 +158,15 @@ asio::awaitable<void> accept_connections(Core& core) {
 }  // namespace
 
 void HttpServer::Core::listen() {
-  const std::string where = format("{}:{}", options.address, options.port);
   error_code ec;
+  if (options.listen_fd >= 0) {
+    const auto protocol = is_ip6(options.listen_fd) ? tcp::v6() : tcp::v4();
+    acceptor.assign(protocol, options.listen_fd, ec);
+    if (!ec) port = acceptor.local_endpoint(ec).port();
+    if (ec) throw_invalid(format("descriptor {}: cannot listen on it ({})", options.listen_fd, ec.message()));
+    return;
+  }
+  const std::string where = format("{}:{}", options.address, options.port);
   const auto address =
       asio::ip::make_address(options.address == "localhost" ? "127.0.0.1" : options.address, ec);
   if (ec)

@@ -15,6 +15,7 @@ namespace tinderbox {
 struct ServerOptions {
   std::string address = "127.0.0.1";  // an IP address, or "localhost"
   std::uint16_t port = 8080;          // 0: any free one, see port()
+  int listen_fd = -1;                 // a TCP socket that listens already, in place of address and port; taken over
   int connections_max = 4096;         // more are answered 503 and closed
   std::uint32_t header_bytes_max = 32 * 1024;
   std::uint64_t body_bytes_max = 8 * 1024 * 1024;

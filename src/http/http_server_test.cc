@@ -350,6 +350,29 @@ TEST(HttpServer, StopCutsOffWhatDoesNotFinish) {
   EXPECT_EQ(deferred.read_all(), "");
 }
 
+TEST(HttpServer, ListensOnASocketThatItIsHanded) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof(at)), 0);
+  ASSERT_EQ(::listen(fd, 8), 0);
+  socklen_t length = sizeof(at);
+  ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &length), 0);
+  EchoBox box;
+  ServerOptions options = test_options();
+  options.port = 1;  // not asked for
+  options.listen_fd = fd;
+  HttpServer server(options, box.handler());
+  EXPECT_EQ(server.port(), ntohs(at.sin_port));
+  Client client(server.port());
+  client.send(get("/health"));
+  EXPECT_NE(client.read_reply().find("200"), std::string::npos);
+  server.stop();
+  options.listen_fd = fd;  // closed with the server
+  EXPECT_THROW(HttpServer(options, box.handler()), Error);
+}
+
 TEST(HttpServer, ABusyPortSaysSo) {
   EchoBox box;
   HttpServer server(test_options(), box.handler());
