@@ -29,6 +29,7 @@
 #include "http/roster.h"
 #include "http/route_table.h"
 #include "http/server_pages.h"
+#include "http/responses_api.h"
 #include "http/text_api.h"
 #include "model/weight_format.h"
 
@@ -171,6 +172,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   if (models->body) box.embody(*models->body);
   const Roster roster = roster_of(*models, box);
   OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});
+  ResponsesApi responses(now_unix);
   TextApi text_api(roster);
   Broadcast state;
   BoxApi box_api(box, models->body.get(), roster, state,
@@ -179,6 +181,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
                   .ask = ask_verb});
   RouteTable routes;
   api.add_to(routes);
+  responses.add_to(routes);
   text_api.add_to(routes);
   box_api.add_to(routes);
   OllamaApi ollama(roster, {.version = TINDERBOX_VERSION, .now_unix = precise_now_unix,

@@ -13,10 +13,9 @@ namespace {
 std::string usage_object(const Usage& usage) {
   std::string out = format(R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{})", usage.prompt_tokens,
                            usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens);
-  if (usage.reasoning_tokens > 0) {
-    out += format(R"(,"completion_tokens_details":{{"reasoning_tokens":{}}})", usage.reasoning_tokens);
-  }
-  return out + "}";
+  // No prompt is found in a cache yet: the server's scheduler keeps none.
+  out += R"(,"prompt_tokens_details":{"cached_tokens":0})";
+  return out + format(R"(,"completion_tokens_details":{{"reasoning_tokens":{}}}}})", usage.reasoning_tokens);
 }
 
 // "token":"...","logprob":x,"bytes":[...]: what is no text becomes U+FFFD there, and is exact in the bytes.

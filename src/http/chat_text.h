@@ -1,6 +1,7 @@
 // What a chat answer's text is made of: reasoning between <think> and </think>, calls of functions between <tool_call>
 // and </tool_call> (the form of Qwen's and Hermes' templates), and what is said. How the text is cut makes no
-// difference. Text that only looks like the beginning of a mark is held back until that is known.
+// difference. An answer that is nothing but {"name": ..., "parameters": ...}, of a function that there is, is a call,
+// too (Llama 3's form). Text that only looks like the beginning of a mark is held back until that is known.
 #pragma once
 
 #include <string>
@@ -25,7 +26,7 @@ class ChatText {
   struct Options {
     bool reasons = false;   // marks of reasoning are looked for
     bool thinking = false;  // the prompt has opened them already
-    bool tools = false;     // calls are looked for
+    std::vector<std::string> tools = {};  // names of those whose calls are looked for
   };
   explicit ChatText(const Options& options);
   // Appends to `delta` what has become clear.
@@ -35,14 +36,20 @@ class ChatText {
   bool thinking() const { return state_ == State::Reasoning; }
 
  private:
-  enum class State : unsigned char { Begin, Reasoning, Content, Call };
+  enum class State : unsigned char { Begin, Reasoning, Content, Call, Bare };
   bool step(ChatDelta& delta, bool over);
+  bool reason(ChatDelta& delta, bool over);
+  bool content(ChatDelta& delta, bool over);
+  bool call(ChatDelta& delta);
+  bool bare_calls(ChatDelta& delta) const;
   void say(std::string_view text, ChatDelta& delta);
 
   Options options_;
   State state_;
   std::string pending_;
   bool said_ = false;  // some content; blanks before it are left out
+  bool no_bare_ = false;  // it has turned out to be none
+  std::size_t n_calls_ = 0;
 };
 
 // A call as models write it: {"name": ..., "arguments": {...}}, or "parameters" in its place. false: it is none.

@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "http/route_table.h"
-#include "model/json_schema.h"
 
 namespace tinderbox {
 namespace {
@@ -49,31 +48,6 @@ std::vector<Json> functions_of(const Json& list) {
   return out;
 }
 
-// <tool_call>{"name": ..., "arguments": ...}</tool_call> for each of these functions.
-std::shared_ptr<const Grammar> call_grammar(const std::vector<Json>& functions) {
-  auto grammar = std::make_shared<Grammar>();
-  const Grammar::Rule root = grammar->add();
-  for (const Json& function : functions) {
-    Grammar::Sequence call = Grammar::literal("<tool_call>{\"name\": " + function["name"].dump() + ", \"arguments\": ");
-    try {
-      const Json parameters = function.value("parameters", Json());
-      call.push_back(Grammar::ref(parameters.is_object() ? add_json_schema(*grammar, parameters.dump())
-                                                         : add_json_object(*grammar)));
-    } catch (const Error& e) {
-      refuse(format("tools: {}: {}", function["name"].get<std::string>(), e.what()), "tools", "invalid_json_schema");
-    }
-    const Grammar::Sequence end = Grammar::literal("}</tool_call>");
-    call.insert(call.end(), end.begin(), end.end());
-    grammar->add(root, call);
-  }
-  try {
-    grammar->finish(root);
-  } catch (const Error& e) {
-    refuse(format("tools: {}", e.what()), "tools", "invalid_json_schema");
-  }
-  return grammar;
-}
-
 std::string call_text(const Json& calls) {
   std::string out;
   for (const Json& call : calls) {
@@ -99,18 +73,29 @@ Tools parse_tools(const nlohmann::json& body, std::string_view body_text) {
   std::vector<Json> functions = functions_of(list);
   if (!unchosen && *chosen == "none") return tools;
   tools.list_json = list.dump();
-  if (unchosen || *chosen == "auto") return tools;
-  if (chosen->is_object()) {
+  if (const auto parallel = body.find("parallel_tool_calls"); parallel != body.end() && !parallel->is_null()) {
+    if (!parallel->is_boolean()) {
+      refuse("parallel_tool_calls: expected true or false", "parallel_tool_calls", "invalid_type");
+    }
+    tools.parallel = parallel->get<bool>();
+  }
+  if (!unchosen && chosen->is_object()) {
     const auto function = chosen->value("function", nlohmann::json::object());
     const std::string name = function.is_object() ? function.value("name", std::string()) : std::string();
     std::erase_if(functions, [&](const Json& f) { return f["name"] != name; });
     if (functions.empty()) {
       refuse(format("tool_choice: no tool has the name '{}'", to_valid_utf8(name)), "tool_choice", "invalid_value");
     }
-  } else if (*chosen != "required") {
-    refuse("tool_choice: send none, auto, required, or a function by name", "tool_choice", "invalid_value");
+    tools.must_call = true;
+    tools.parallel = false;  // it is called once
+  } else if (!unchosen && *chosen != "auto") {
+    if (*chosen != "required") {
+      refuse("tool_choice: send none, auto, required, or a function by name", "tool_choice", "invalid_value");
+    }
+    tools.must_call = true;
   }
-  tools.grammar = call_grammar(functions);
+  for (const Json& function : functions) tools.names.push_back(function["name"].get<std::string>());
+  tools.callable_json = Json(functions).dump();
   return tools;
 }
 
@@ -136,12 +121,41 @@ std::string parse_message_calls(const nlohmann::json& message, const std::string
   return out.empty() ? std::string() : out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_tools) {
+std::string parse_template_variables(const nlohmann::json& body, std::string_view body_text) {
+  Json variables = Json::object();
+  const auto given = body.find("chat_template_kwargs");
+  if (given != body.end() && !given->is_null()) {
+    if (!given->is_object()) {
+      refuse("chat_template_kwargs: expected an object", "chat_template_kwargs", "invalid_type");
+    }
+    variables = Json::parse(body_text).at("chat_template_kwargs");
+    for (const char* ours : {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"}) {
+      if (variables.contains(ours)) {
+        refuse(format("chat_template_kwargs: {} is not a variable of yours", ours), "chat_template_kwargs",
+               "invalid_value");
+      }
+    }
+  }
+  const auto effort = body.find("reasoning_effort");
+  if (effort != body.end() && !effort->is_null()) {
+    static constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+    if (!effort->is_string() || std::ranges::find(kEfforts, effort->get<std::string>()) == std::end(kEfforts)) {
+      refuse("reasoning_effort: send none, minimal, low, medium, high, xhigh or max", "reasoning_effort",
+             "invalid_value");
+    }
+    variables["reasoning_effort"] = *effort;
+    if (!variables.contains("enable_thinking")) variables["enable_thinking"] = *effort != "none";
+  }
+  return variables.empty() ? std::string() : variables.dump();
+}
+
+ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_tools,
+              const std::string& variables_json) {
   const bool called =
       std::ranges::any_of(messages, [](const ChatMessage& m) { return !m.calls_json.empty() || m.role == "tool"; });
-  if (!tools.any() && !called) return {.messages = std::move(messages), .variables_json = {}};
+  if (!tools.any() && !called) return {.messages = std::move(messages), .variables_json = variables_json};
   if (knows_tools) {
-    Json variables = Json::object();
+    Json variables = variables_json.empty() ? Json::object() : Json::parse(variables_json);
     if (tools.any()) variables["tools"] = Json::parse(tools.list_json);
     Json list = Json::array();
     for (const ChatMessage& m : messages) {
@@ -164,7 +178,7 @@ ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_
       m.calls_json.clear();
     }
   }
-  if (!tools.any()) return {.messages = std::move(messages), .variables_json = {}};
+  if (!tools.any()) return {.messages = std::move(messages), .variables_json = variables_json};
   std::string told = "You can call these functions, each described by a line of JSON:\n";
   for (const Json& tool : Json::parse(tools.list_json)) told += tool.dump() + "\n";
   told += "To call one, answer with nothing but:\n<tool_call>{\"name\": NAME, \"arguments\": {...}}</tool_call>";
@@ -173,7 +187,7 @@ ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_
   } else {
     messages.insert(messages.begin(), {.role = "system", .content = told});
   }
-  return {.messages = std::move(messages), .variables_json = {}};
+  return {.messages = std::move(messages), .variables_json = variables_json};
 }
 
 }  // namespace tinderbox

@@ -3,25 +3,26 @@
 // form of Hermes' and Qwen's templates.
 #pragma once
 
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/chat_template.h"
-#include "model/grammar.h"
 
 namespace tinderbox {
 
 struct Tools {
-  std::string list_json;  // as they were sent; empty: none
-  // Of a call that must come (tool_choice "required", or one by name); null: none must.
-  std::shared_ptr<const Grammar> grammar = {};
+  std::string list_json;      // as they were sent; empty: none
+  std::string callable_json = {};  // the functions that may be called
+  std::vector<std::string> names = {};  // of these
+  bool must_call = false;               // tool_choice "required", or one by name
+  std::optional<bool> parallel = {};    // parallel_tool_calls; nullopt: nothing was said
   bool any() const { return !list_json.empty(); }
 };
 
-// tools and tool_choice, as they stand in body_text. Throws RequestError.
+// tools, tool_choice and parallel_tool_calls, as they stand in body_text. Throws RequestError.
 Tools parse_tools(const nlohmann::json& body, std::string_view body_text);
 
 // A message's tool_calls as [{"name":..., "arguments":{...}}]; "" if it has none. Throws RequestError.
@@ -32,6 +33,11 @@ struct ToldChat {
   std::vector<ChatMessage> messages;
   std::string variables_json;  // ChatContext's; empty: none
 };
-ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_tools);
+ToldChat tell(std::vector<ChatMessage> messages, const Tools& tools, bool knows_tools,
+              const std::string& variables_json = {});
+
+// chat_template_kwargs and reasoning_effort, as variables of the template: a JSON object; "" if there are none. Throws
+// RequestError.
+std::string parse_template_variables(const nlohmann::json& body, std::string_view body_text);
 
 }  // namespace tinderbox

@@ -16,6 +16,7 @@
 #include "box/mailbox.h"
 #include "http/metrics.h"
 #include "http/openai.h"
+#include "http/responses_api.h"
 #include "http/roster.h"
 #include "http/route_table.h"
 #include "http/server_pages.h"
@@ -122,6 +123,7 @@ class EchoBox {
         observers_({&metrics_.of_model("echo", scheduler_), &mailbox_}),
         thread_([this] { run_loop(scheduler_, executor_, mailbox_, clock_, observers_); }) {
     api_.add_to(routes_);
+    responses_.add_to(routes_);
     text_api_.add_to(routes_);
     add_server_pages(routes_, "0.0.1", metrics_, {{"index.html", "<!doctype html>", ""}, {"app.js", "let a;", ""}});
   }
@@ -176,6 +178,7 @@ class EchoBox {
   Metrics metrics_;
   Roster roster_;
   OpenAiApi api_;
+  ResponsesApi responses_{[] { return std::int64_t{1700000000}; }};
   TextApi text_api_{roster_};
   RouteTable routes_;
   ObserverList observers_;

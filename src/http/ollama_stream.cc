@@ -105,15 +105,10 @@ ResponseStream::State OllamaStream::poll(HttpResponse& response) {
     response.headers.push_back({"x-accel-buffering", "no"});
     state_ = State::Open;
   }
-  unread_ += std::exchange(inner_.body, {});
-  constexpr std::string_view kData = "data: ", kEnd = "\n\n";
-  std::size_t begin = 0;
-  for (std::size_t end; state_ != State::Finished && (end = unread_.find(kEnd, begin)) != std::string::npos;
-       begin = end + kEnd.size()) {
-    const std::string_view one = std::string_view(unread_).substr(begin, end - begin);
-    if (one.starts_with(kData)) event(one.substr(kData.size()), response);
-  }
-  unread_.erase(0, begin);
+  reader_.take(std::exchange(inner_.body, {}), [&](std::string_view data) {
+    event(data, response);
+    return state_ != State::Finished;
+  });
   if (inner == State::Finished && state_ != State::Finished) last(response);
   return state_;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/event_reader.h"
 #include "http/http.h"
 #include "http/ollama_request.h"
 
@@ -46,7 +47,7 @@ class OllamaStream final : public ResponseStream {
   Options options_;
   TimePoint start_;
   TimePoint first_ = TimePoint::max();
-  std::string unread_;              // of the inner body
+  EventReader reader_;              // of the inner body
   std::string content_, thinking_;  // when it is sent as a whole
   std::vector<ToolCall> calls_;
   std::string done_reason_ = "stop";

@@ -56,7 +56,8 @@ namespace {
 std::vector<EncodedPrompt> encode(const ModelDoor& door, const CompletionRequest& request) {
   std::vector<EncodedPrompt> out;
   if (request.endpoint == Endpoint::Chat) {
-    const ToldChat told = tell(request.messages, request.tools, door.codec->chat_features().tools);
+    const ToldChat told =
+        tell(request.messages, request.tools, door.codec->chat_features().tools, request.variables_json);
     out.push_back(door.codec->encode_chat(told.messages, door.info.context_max - 1, told.variables_json));
     require_room(door, out.back(), "messages");
     return out;
@@ -105,7 +106,7 @@ void OpenAiApi::add_to(RouteTable& routes) {
 }
 
 HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
-  const CompletionRequest request = parse_completion_request(endpoint, call.request.body);
+  CompletionRequest request = parse_completion_request(endpoint, call.request.body);
   const ModelDoor& door = roster_.at(request.model);
   const std::int64_t context_max = door.info.context_max;
   if (request.n_gen_max.value_or(1) > context_max) {
@@ -114,7 +115,14 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                               request.n_gen_max_param, *request.n_gen_max, context_max),
                        request.n_gen_max_param, "invalid_value");
   }
+  const ChatFeatures features = door.codec->chat_features();
   std::vector<EncodedPrompt> prompts = encode(door, request);
+  const bool bare = features.bare_calls && request.tools.any();
+  const bool thinks_first = prompts.front().thinking && request.must();
+  if (bare || thinks_first) {
+    request.grammar =
+        answer_grammar(request.form, request.tools, bare ? CallForm::Bare : CallForm::Tagged, thinks_first);
+  }
   constexpr std::size_t kAnswersMax = 128;
   if (prompts.size() * static_cast<std::size_t>(request.n) > kAnswersMax) {
     throw RequestError(400,
@@ -133,11 +141,11 @@ HttpResponse OpenAiApi::complete(Endpoint endpoint, const Call& call) {
                             }),
                             .text = AnswerText(request.stops)};
       // Placeholders cannot be chosen by a grammar: the shortest text of it takes their place.
-      if (request.grammar && door.info.weightless) answer.script = request.grammar->shortest();
-      const bool reasons = door.codec->chat_features().reasons && !request.grammar;
+      if (request.must() && door.info.weightless) answer.script = request.grammar->shortest();
+      const bool reasons = features.reasons && (thinks_first || !request.must());
       if (endpoint == Endpoint::Chat && (reasons || request.tools.any())) {
         answer.chat.emplace(
-            ChatText::Options{.reasons = reasons, .thinking = prompts[i].thinking, .tools = request.tools.any()});
+            ChatText::Options{.reasons = reasons, .thinking = prompts[i].thinking, .tools = request.tools.names});
       }
       if (request.echo) answer.echoed = echo_of(door, request.prompts[i]);
       answer.seq = door.mailbox->submit(work_of(door, request, prompts[i], k, call.caller), answer.events);

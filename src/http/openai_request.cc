@@ -7,7 +7,6 @@
 
 #include "base/text.h"
 #include "http/json_body.h"
-#include "model/json_schema.h"
 
 namespace tinderbox {
 
@@ -240,40 +239,6 @@ void refuse_unsupported(const json& body) {
   }
 }
 
-// What answers must be of. "json_schema": {"name":..., "schema":..., "strict":...}; a bare schema is taken for one.
-std::shared_ptr<const Grammar> parse_response_format(const json& body, std::string_view body_text) {
-  const json* wanted = find(body, "response_format");
-  if (!wanted) return nullptr;
-  if (!wanted->is_object()) wrong_type("response_format", "an object", *wanted);
-  const json* type_field = find(*wanted, "type");
-  const std::string type = type_field ? text(*type_field, "response_format.type") : "text";
-  if (type == "text") return nullptr;
-  auto grammar = std::make_shared<Grammar>();
-  try {
-    if (type == "json_object") {
-      grammar->finish(add_json_object(*grammar));
-    } else if (type == "json_schema") {
-      const json* outer = find(*wanted, "json_schema");
-      if (!outer || !outer->is_object()) {
-        refuse("response_format.json_schema is missing; send {name, schema}", "response_format",
-               "missing_required_parameter");
-      }
-      // Read anew: properties come in the order in which they were sent.
-      const auto sent = nlohmann::ordered_json::parse(body_text).at("response_format").at("json_schema");
-      grammar->finish(add_json_schema(*grammar, (find(*outer, "schema") ? sent.at("schema") : sent).dump()));
-    } else {
-      refuse(format("response_format.type: '{}' is not supported; send text, json_object or json_schema",
-                    to_valid_utf8(type)),
-             "response_format", "unsupported_value");
-    }
-  } catch (const RequestError&) {
-    throw;
-  } catch (const Error& e) {
-    refuse(format("response_format: {}", e.what()), "response_format", "invalid_json_schema");
-  }
-  return grammar;
-}
-
 SamplingParams parse_sampling(const json& body) {
   constexpr std::int64_t kTopKMax = 1 << 24;
   SamplingParams p;
@@ -345,7 +310,7 @@ void parse_extras(const json& body, std::string_view body_text, CompletionReques
   extras.frequency_penalty = number(body, "frequency_penalty", 0.0, -2.0, 2.0);
   extras.n_logprobs = parse_logprobs(request.endpoint, body);
   extras.bias = parse_bias(body);
-  request.grammar = parse_response_format(body, body_text);
+  request.form = parse_response_format(body, body_text);
   request.echo = request.endpoint == Endpoint::Completions && boolean(body, "echo");
   if (request.echo && extras.n_logprobs >= 0) {
     refuse("echo with logprobs is not supported: a prompt's tokens have none here; leave one out", "echo",
@@ -368,6 +333,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   if (endpoint == Endpoint::Chat) {
     request.messages = parse_messages(body);
     request.tools = parse_tools(body, body_text);
+    request.variables_json = parse_template_variables(body, body_text);
   } else {
     request.prompts = parse_prompts(body, "prompt");
   }
@@ -380,12 +346,10 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   }
   request.sampling = parse_sampling(body);
   parse_extras(body, body_text, request);
-  if (request.tools.grammar) {
-    if (request.grammar) {
-      refuse("response_format: a call must come (tool_choice), and no text", "response_format", "invalid_value");
-    }
-    request.grammar = request.tools.grammar;
+  if (request.tools.must_call && request.form.kind != AnswerForm::Kind::Text) {
+    refuse("response_format: a call must come (tool_choice), and no text", "response_format", "invalid_value");
   }
+  request.grammar = answer_grammar(request.form, request.tools, CallForm::Tagged);
   request.has_seed = find(body, "seed") != nullptr;
   request.stops = parse_stops(body);
   request.stream = boolean(body, "stream");

@@ -14,6 +14,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/sampling.h"
+#include "http/answer_form.h"
 #include "http/chat_tools.h"
 #include "http/route_table.h"
 #include "model/chat_template.h"
@@ -38,7 +39,10 @@ struct CompletionRequest {
   Tools tools;             // Chat
   SamplingExtras extras;   // without n_prompt
   std::int32_t n = 1;      // answers to each prompt
-  std::shared_ptr<const Grammar> grammar = {};  // that answers must be of; null: none
+  AnswerForm form;
+  std::string variables_json = {};  // Chat: of its template; empty: none
+  std::shared_ptr<const Grammar> grammar = {};  // of form and tools, with calls that are tagged; null: none
+  bool must() const { return form.kind != AnswerForm::Kind::Text || tools.must_call; }  // be of it from the beginning
   bool echo = false;       // Completions: the prompt comes before the answer
   std::vector<std::string> stops;
   bool stream = false, include_usage = false;

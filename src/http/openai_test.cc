@@ -102,7 +102,11 @@ TEST(OpenAiApi, ChatCompletion) {
   EXPECT_EQ(choice.at("message").at("content"), "Hello, \"W\xC3\xB6rld\"\n");
   EXPECT_EQ(choice.at("finish_reason"), "stop");
   EXPECT_EQ(reply.at("usage"),
-            json({{"prompt_tokens", 17}, {"completion_tokens", 17}, {"total_tokens", 34}}));
+            json({{"prompt_tokens", 17},
+                  {"completion_tokens", 17},
+                  {"total_tokens", 34},
+                  {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                  {"completion_tokens_details", {{"reasoning_tokens", 0}}}}));
 }
 
 TEST(OpenAiApi, TextCompletion) {

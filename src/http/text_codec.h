@@ -26,6 +26,7 @@ struct EncodedPrompt {
 // What a chat template knows beside messages.
 struct ChatFeatures {
   bool tools = false, reasons = false;
+  bool bare_calls = false;  // it has the model call tools without tags
 };
 
 class TextCodec {
@@ -57,7 +58,10 @@ class TokenizerCodec final : public TextCodec {
   EncodedPrompt encode_chat(const std::vector<ChatMessage>& messages, std::int64_t n_tokens_max,
                             const std::string& variables_json = {}) const override;
   ChatFeatures chat_features() const override {
-    return {.tools = chat_.mentions("tools"), .reasons = chat_.mentions("<think>")};
+    const bool tools = chat_.mentions("tools");
+    return {.tools = tools,
+            .reasons = chat_.mentions("<think>"),
+            .bare_calls = tools && !chat_.mentions("<tool_call>")};
   }
   EncodedPrompt encode_text(std::string_view text, std::int64_t n_tokens_max) const override;
   EncodedPrompt encode_ids(std::vector<TokenId> ids) const override;
