@@ -29,6 +29,7 @@
 #include "http/route_table.h"
 #include "http/server_pages.h"
 #include "http/text_api.h"
+#include "model/weight_format.h"
 
 namespace tinderbox::cli {
 
@@ -72,6 +73,7 @@ std::string catalogue_json(const Context& context) {
     out[key] = nlohmann::ordered_json::array();
     for (const std::string& id : catalogue->ids()) out[key].push_back({{"id", id}});
   }
+  out["weights"] = weight_format_names();
   return out.dump();
 }
 

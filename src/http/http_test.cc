@@ -84,5 +84,42 @@ TEST(StaticFiles, ServesWithTagAndPolicy) {
   }
 }
 
+TEST(StaticFiles, AcceptsGzipAsTheHeaderWeighsIt) {
+  for (const char* yes : {"gzip", "GZIP", "br, gzip", "gzip;q=0.5", "deflate , gzip ; q=1", "*", "*;q=0, gzip"}) {
+    EXPECT_TRUE(accepts_gzip(yes)) << yes;
+  }
+  for (const char* no : {"", "br", "identity", "gzip;q=0", "gzip; Q=0.000", "*;q=0", "gzipped", ";gzip",
+                         "*, gzip;q=0"}) {
+    EXPECT_FALSE(accepts_gzip(no)) << no;
+  }
+}
+
+TEST(StaticFiles, ServesGzipToThoseWhoAcceptIt) {
+  const StaticFiles files({{"report.html", "plain", ""}, {"report.html.gz", "packed", ""}, {"a.txt", "a", ""}});
+  HttpRequest request{.method = "GET", .path = "/report", .query = {}, .headers = {}, .body = {}};
+  const auto header = [](const HttpResponse& response, std::string_view name) {
+    for (const HttpHeader& h : response.headers) {
+      if (h.name == name) return h.value;
+    }
+    return std::string();
+  };
+  const HttpResponse plain = files.find(request).value();
+  EXPECT_EQ(plain.body, "plain") << "/report is report.html";
+  EXPECT_EQ(header(plain, "content-encoding"), "");
+  EXPECT_EQ(header(plain, "vary"), "Accept-Encoding");
+  request.headers = {{"accept-encoding", "gzip, br"}};
+  const HttpResponse packed = files.find(request).value();
+  EXPECT_EQ(packed.body, "packed");
+  EXPECT_EQ(packed.content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(header(packed, "content-encoding"), "gzip");
+  EXPECT_NE(header(packed, "etag"), header(plain, "etag")) << "each encoding has a tag of its own";
+  request.headers.push_back({"if-none-match", header(packed, "etag")});
+  EXPECT_EQ(files.find(request)->status, 304);
+  request.path = "/report.html.gz";
+  EXPECT_FALSE(files.find(request)) << "it is no file of its own";
+  request.path = "/a.txt";
+  EXPECT_EQ(header(files.find(request).value(), "vary"), "") << "there is no other encoding to choose";
+}
+
 }  // namespace
 }  // namespace tinderbox

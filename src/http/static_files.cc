@@ -41,34 +41,66 @@ std::string_view policy_of(std::string_view path) {
 
 }  // namespace
 
+bool accepts_gzip(std::string_view accept_encoding) {
+  bool any = false;
+  for (const std::string& part : split(accept_encoding, ',')) {
+    const std::size_t semicolon = part.find(';');
+    const std::string coding = lower(trim(std::string_view(part).substr(0, semicolon)));
+    if (coding != "gzip" && coding != "*") continue;
+    const std::string weight =
+        semicolon == part.npos ? "" : lower(trim(std::string_view(part).substr(semicolon + 1)));
+    // A weight of nothing but zeros refuses.
+    const bool takes = !(weight.starts_with("q=0") && weight.find_first_of("123456789") == weight.npos);
+    if (coding == "gzip") return takes;
+    any = takes;
+  }
+  return any;
+}
+
 StaticFiles::StaticFiles(std::vector<StaticFile> files) {
   for (StaticFile& file : files) {
+    if (file.path.ends_with(".gz")) continue;
     if (file.content_type.empty()) file.content_type = content_type_of(file.path);
-    std::string etag = format("\"{:016x}\"", fnv1a(file.body));
-    entries_.push_back({std::move(file), std::move(etag)});
+    std::string_view gzip;
+    for (const StaticFile& other : files) {
+      if (other.path == file.path + ".gz") gzip = other.body;
+    }
+    std::string etag = format("{:016x}", fnv1a(file.body));
+    entries_.push_back({std::move(file), std::move(etag), gzip});
   }
+}
+
+const StaticFiles::Entry* StaticFiles::entry_of(std::string_view wanted) const {
+  for (const Entry& entry : entries_) {
+    if (entry.file.path == wanted) return &entry;
+  }
+  return nullptr;
 }
 
 std::optional<HttpResponse> StaticFiles::find(const HttpRequest& request) const {
   if (!request.path.starts_with('/')) return std::nullopt;
   std::string_view wanted = std::string_view(request.path).substr(1);
   if (wanted.empty()) wanted = "index.html";
-  for (const Entry& entry : entries_) {
-    if (entry.file.path != wanted) continue;
-    HttpResponse response;
-    response.content_type = entry.file.content_type;
-    response.headers = {{"etag", entry.etag},
-                        {"cache-control", "no-cache"},
-                        {"content-security-policy", std::string(policy_of(wanted))},
-                        {"x-content-type-options", "nosniff"}};
-    if (request.header("if-none-match") == entry.etag) {
-      response.status = 304;
-    } else {
-      response.body = entry.file.body;
-    }
+  const Entry* entry = entry_of(wanted);
+  if (!entry) entry = entry_of(std::string(wanted) + ".html");
+  if (!entry) return std::nullopt;
+  const bool gzip = !entry->gzip.empty() && accepts_gzip(request.header("accept-encoding"));
+  // Each encoding is a representation of its own and has a tag of its own.
+  const std::string etag = format("\"{}{}\"", entry->etag, gzip ? "-gzip" : "");
+  HttpResponse response;
+  response.content_type = entry->file.content_type;
+  response.headers = {{"etag", etag},
+                      {"cache-control", "no-cache"},
+                      {"content-security-policy", std::string(policy_of(entry->file.path))},
+                      {"x-content-type-options", "nosniff"}};
+  if (!entry->gzip.empty()) response.headers.push_back({"vary", "Accept-Encoding"});
+  if (request.header("if-none-match") == etag) {
+    response.status = 304;
     return response;
   }
-  return std::nullopt;
+  if (gzip) response.headers.push_back({"content-encoding", "gzip"});
+  response.body = gzip ? entry->gzip : entry->file.body;
+  return response;
 }
 
 }  // namespace tinderbox

@@ -1,5 +1,6 @@
 // The page's files, from memory: each with an entity tag, so that a browser asks for unchanged ones
-// in vain, and with headers that keep the page from loading anything from elsewhere.
+// in vain, compressed for those who accept it, and with headers that keep the page from loading
+// anything from elsewhere.
 #pragma once
 
 #include <optional>
@@ -19,16 +20,22 @@ struct StaticFile {
 
 class StaticFiles {
  public:
+  // A file "x.gz" beside a file "x" is x in gzip, for those who accept that; it has no address of its own.
   explicit StaticFiles(std::vector<StaticFile> files = {});
-  // nullopt: there is no such file. For GET requests.
+  // nullopt: there is no such file. "/x" is also "x.html". For GET requests.
   std::optional<HttpResponse> find(const HttpRequest& request) const;
 
  private:
   struct Entry {
     StaticFile file;
     std::string etag;
+    std::string_view gzip;  // empty: none
   };
+  const Entry* entry_of(std::string_view wanted) const;
   std::vector<Entry> entries_;
 };
+
+// Whether an Accept-Encoding header takes gzip (RFC 9110, 12.5.3).
+bool accepts_gzip(std::string_view accept_encoding);
 
 }  // namespace tinderbox
