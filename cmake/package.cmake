@@ -32,6 +32,8 @@ install(FILES ${pages}/tinderbox.bash DESTINATION share/bash-completion/completi
 install(FILES ${pages}/_tinderbox DESTINATION share/zsh/vendor-completions)
 install(FILES ${pages}/tinderbox.fish DESTINATION share/fish/vendor_completions.d)
 install(FILES cmake/package/copyright README.md SECURITY.md ${pages}/changelog.gz DESTINATION share/doc/tinderbox)
+# The notices of what the page contains.
+install(FILES ${PROJECT_BINARY_DIR}/web/licences.txt DESTINATION share/doc/tinderbox RENAME licences-of-the-page.txt)
 install(FILES docs/grafana/tinderbox.json DESTINATION share/doc/tinderbox/grafana)
 install(FILES cmake/package/tinderbox.service cmake/package/tinderbox.socket DESTINATION lib/systemd/system)
 

@@ -36,7 +36,7 @@ if (code !== 0) {
   console.log(`FAIL the server ended with ${code}: ${server.log()}`);
   failed++;
 }
-for (const name of ['cli.mjs', 'sweep.mjs', 'serve.mjs', 'gate.mjs', 'metrics.mjs', 'box.mjs', 'page_views.mjs', 'pull.mjs']) await script(name, [binary, model]);
+for (const name of ['cli.mjs', 'sweep.mjs', 'serve.mjs', 'gate.mjs', 'metrics.mjs', 'box.mjs', 'views.mjs', 'pull.mjs']) await script(name, [binary, model]);
 
 console.log(failed === 0 ? 'e2e: all scripts passed' : `e2e: ${failed} scripts failed`);
 process.exit(failed === 0 ? 0 : 1);

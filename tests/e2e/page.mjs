@@ -1,31 +1,15 @@
 // node page.mjs URL [SCREENSHOT.png]: the page in headless Chromium against a running server.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
+import { accessible, close, launch, narrowEnough, open as openAt } from './browser.mjs';
 import { check, finish } from './harness.mjs';
 
 const [url, screenshot] = process.argv.slice(2);
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-
-// A fresh page that fails the test on anything the console reports, except what a test says it provokes.
+const browser = await launch();
 async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 780 }, ...options });
-  const page = await context.newPage();
-  page.problems = [];
-  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && page.problems.push(m.text()));
-  page.on('pageerror', (e) => page.problems.push(String(e)));
-  page.on('request', (r) => r.url().startsWith(url) || page.problems.push(`asks another host: ${r.url()}`));
-  page.setDefaultTimeout(60_000);
-  await page.goto(url);
-  await page.waitForFunction(() => document.getElementById('model').textContent !== '…');
+  const page = await openAt(browser, url, 'chat', options);
+  await page.waitForFunction(() => (document.getElementById('model')?.textContent ?? '…') !== '…');
   return page;
 }
-const close = (page) => page.context().close();
 const answer = (page) => page.locator('.turn.assistant .text').last();
 const idle = (page) => page.waitForFunction(() => document.getElementById('log').getAttribute('aria-busy') === 'false');
 async function ask(page, text, maxTokens = 24) {
@@ -34,21 +18,14 @@ async function ask(page, text, maxTokens = 24) {
   await page.press('#prompt', 'Enter');
 }
 
-// Contrast, names, roles, order: every rule of axe-core. Run from the test's side of the browser's policy.
-async function accessible(page, what) {
-  await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() => axe.run(document));
-  const told = violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target).join(', ')})`);
-  assert.deepEqual(told, [], what);
-}
-
 await check('the page loads, names the model and is quiet on the console', async () => {
   const page = await open();
   const { data } = await (await fetch(`${url}/v1/models`)).json();
   assert.equal(await page.textContent('#model'), data[0].id);
   assert.match(await page.title(), /Tinderbox/);
   assert.equal(await page.isVisible('.badge.weightless'), data[0].tinderbox.weightless);
-  assert.equal(await page.isVisible('#lateness'), data[0].tinderbox.as !== null);
+  await page.waitForSelector('#m-running');
+  assert.equal(await page.locator('#m-late').count() > 0, data[0].tinderbox.as !== null);
   assert.equal(await page.evaluate(() => document.activeElement.id), 'prompt');
   assert.ok(await page.isDisabled('#send'), 'nothing to send yet');
   assert.deepEqual(page.problems, []);
@@ -152,14 +129,14 @@ await check('it works by keyboard alone', async () => {
   // Tab meets every control, each with a visible outline.
   await page.fill('#prompt', 'x');
   const met = [];
-  for (let i = 0; i < 24; ++i) {
+  for (let i = 0; i < 40; ++i) {
     await page.keyboard.press('Tab');
     met.push(await page.evaluate(() => {
       const e = document.activeElement;
       return { id: e.id, outline: getComputedStyle(e).outlineStyle };
     }));
   }
-  for (const id of ['new-chat', 'prompt', 'send', 'temperature', 'max-tokens']) {
+  for (const id of ['new-chat', 'prompt', 'send', 'temperature', 'max-tokens', 'theme']) {
     const at = met.find((m) => m.id === id);
     assert.ok(at, `Tab never reaches ${id}: ${met.map((m) => m.id)}`);
     assert.notEqual(at.outline, 'none', `${id} shows no focus`);
@@ -168,24 +145,70 @@ await check('it works by keyboard alone', async () => {
   await close(page);
 });
 
+// What a model may say, as the server would send it.
+function said(...deltas) {
+  const chunks = [
+    ...deltas.map((delta) => ({ choices: [{ delta }] })),
+    { choices: [{ delta: {}, finish_reason: 'stop' }] },
+    { choices: [], usage: { prompt_tokens: 3, completion_tokens: 9 } },
+  ];
+  const events = [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]'];
+  return { contentType: 'text/event-stream', body: events.map((data) => `data: ${data}\n\n`).join('') };
+}
+
 await check('answers are text, whatever they hold', async () => {
-  const page = await open();
-  const said = '<img src=x onerror=alert(1)> **b** `c` *d* 2 * 3 * 4\n\n```js\n<script>alert(2)</script>\n```\n- one\n- two\n\n3. x\n**open';
-  const chunk = (delta, finish = null) => `data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', created: 0, model: 'x', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
-  await page.route('**/v1/chat/completions', (route) => route.fulfill({
-    contentType: 'text/event-stream',
-    body: `${chunk({ role: 'assistant', content: said })}${chunk({}, 'stop')}data: [DONE]\n\n`,
-  }));
-  await ask(page, 'Anything');
+  const page = await open({ prepare: (p) => p.route('**/v1/chat/completions', (r) => r.fulfill(said(
+    { content: '<img src=x onerror=alert(1)> **b**\n\n```js\n<script>alert(2)</' },
+    { content: 'script>\n```\n- one' }))) });
+  await ask(page, 'Hi');
   await page.waitForSelector('.figures');
-  const shown = await page.evaluate(() => {
-    const box = document.querySelector('.turn.assistant .text');
-    return { names: [...box.querySelectorAll('*')].map((e) => e.localName), text: box.textContent, start: box.querySelector('ol').start };
-  });
-  for (const name of ['strong', 'code', 'em', 'pre', 'ul', 'ol', 'li']) assert.ok(shown.names.includes(name), `${name}: ${shown.names}`);
-  for (const name of ['img', 'script']) assert.ok(!shown.names.includes(name), name);
-  assert.ok(shown.text.includes('<img src=x onerror=alert(1)>') && shown.text.includes('2 * 3 * 4') && shown.text.includes('<script>alert(2)</script>'));
-  assert.equal(shown.start, 3);
+  const names = await answer(page).evaluate((e) => [...e.querySelectorAll('*')].map((n) => n.localName));
+  assert.deepEqual(names, ['p', 'strong', 'pre', 'code', 'ul', 'li']);
+  const text = await answer(page).textContent();
+  assert.ok(text.includes('<img src=x onerror=alert(1)>') && text.includes('<script>alert(2)</script>'), text);
+  await accessible(page, 'with markdown');
+  assert.deepEqual(page.problems, []);
+  await close(page);
+});
+
+await check('what a model thought is folded away from what it said', async () => {
+  const page = await open({ prepare: (p) => p.route('**/v1/chat/completions', (r) => r.fulfill(said(
+    { reasoning_content: 'two and two' }, { content: 'Four.' }))) });
+  await ask(page, 'What is two and two?');
+  await page.waitForSelector('.figures');
+  assert.equal(await answer(page).textContent(), 'Four.');
+  assert.ok(await page.isHidden('.thought'));
+  await page.click('.reasoning summary');
+  assert.equal(await page.textContent('.thought'), 'two and two');
+  await accessible(page, 'with its thoughts open');
+  await close(page);
+});
+
+await check('the system prompt, top-p and seed are sent when they are set', async () => {
+  const page = await open();
+  const bodies = [];
+  page.on('request', (r) => r.url().endsWith('/v1/chat/completions') && bodies.push(r.postDataJSON()));
+  await page.click('.settings summary');
+  await page.fill('#system', 'Be brief.');
+  await page.fill('#top-p', '0.5');
+  await page.fill('#seed', '7');
+  await accessible(page, 'with the settings open');
+  await ask(page, 'Hi', 4);
+  await page.waitForSelector('.figures');
+  assert.deepEqual(bodies[0].messages.map((m) => m.role), ['system', 'user']);
+  assert.deepEqual([bodies[0].top_p, bodies[0].seed], [0.5, 7]);
+  await close(page);
+});
+
+await check('an answer goes on while one looks elsewhere', async () => {
+  const page = await open();
+  await ask(page, 'Count.', 64);
+  await page.click('nav a[href="#/models"]');
+  await page.waitForSelector('.models-view tbody tr');
+  await page.click('nav a[href="#/chat"]');
+  await page.waitForSelector('.figures');
+  assert.ok((await answer(page).textContent()).length > 0);
+  assert.deepEqual(page.problems, []);
   await close(page);
 });
 
@@ -194,8 +217,7 @@ await check('dark, narrow and without motion it is whole and accessible', async 
   await accessible(page, 'dark, before a message');
   await ask(page, 'Say one very long word: ' + 'x'.repeat(300), 8);
   await page.waitForSelector('.figures');
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(overflow <= 0, `the page is ${overflow} pixels too wide`);
+  await narrowEnough(page, 'the chat');
   const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.ok(background.match(/\d+/g).slice(0, 3).every((c) => Number(c) < 64), background);
   await accessible(page, 'dark, after an answer');

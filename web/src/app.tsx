@@ -17,10 +17,20 @@ import { Icon } from './ui';
 import { WhatIfView } from './whatif/view';
 
 const names: Record<View, string> = {
-  chat: 'Chat', box: 'Box', charts: 'Charts', models: 'Models', 'what-if': 'What if', control: 'Control',
+  chat: 'Chat',
+  box: 'Box',
+  charts: 'Charts',
+  models: 'Models',
+  'what-if': 'What if',
+  control: 'Control',
 };
 const shown: Record<View, () => JSX.Element | null> = {
-  chat: ChatView, box: BoxView, charts: ChartsView, models: ModelsView, 'what-if': WhatIfView, control: ControlView,
+  chat: ChatView,
+  box: BoxView,
+  charts: ChartsView,
+  models: ModelsView,
+  'what-if': WhatIfView,
+  control: ControlView,
 };
 // What only a box with /box/* can show.
 const needsBox: View[] = ['box', 'what-if', 'control'];
@@ -31,10 +41,28 @@ function Provenance() {
   const silent = useSlice(live, ({ link }) => link === 'silent');
   return (
     <div class="provenance" id="provenance">
-      {silent && <p class="problem" role="status">The server does not answer. Trying again.</p>}
-      {down && <p class="problem" role="status">The box is down: nothing is answered until it is up again.</p>}
-      {told.modelled && <p><span class="mark modelled" aria-hidden="true" />{told.modelled}</p>}
-      {told.measured && <p><span class="mark measured" aria-hidden="true" />{told.measured}</p>}
+      {silent && (
+        <p class="problem" role="status">
+          The server does not answer. Trying again.
+        </p>
+      )}
+      {down && (
+        <p class="problem" role="status">
+          The box is down: nothing is answered until it is up again.
+        </p>
+      )}
+      {told.modelled && (
+        <p>
+          <span class="mark modelled" aria-hidden="true" />
+          {told.modelled}
+        </p>
+      )}
+      {told.measured && (
+        <p>
+          <span class="mark measured" aria-hidden="true" />
+          {told.measured}
+        </p>
+      )}
     </div>
   );
 }
@@ -87,13 +115,17 @@ export function App() {
         <Nav view={current} open={open} />
         <div class="foot">
           <Provenance />
-          <p class="links"><a href="/validation.html">How true</a> · <a href="/metrics">Metrics</a></p>
+          <p class="links">
+            <a href="/validation.html">How true</a> · <a href="/metrics">Metrics</a>
+          </p>
           <ThemeSwitch />
         </div>
       </header>
       <div class="body">
         <Readouts />
-        <main ref={main} id="view" tabIndex={current === 'chat' ? -1 : 0} aria-label={names[current]}><Shown /></main>
+        <main ref={main} id="view" tabIndex={current === 'chat' ? -1 : 0} aria-label={names[current]}>
+          <Shown />
+        </main>
       </div>
       {keyWanted && <KeyPrompt why={keyWanted} />}
     </div>

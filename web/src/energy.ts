@@ -1,4 +1,5 @@
-// Joules of one answer: what the box drew while the answer was made, shared by tokens with the other answers of that time.
+// Joules of one answer: what the box drew while the answer was made, shared by tokens with the other
+// answers of that time.
 
 export interface Meter {
   at_s: number; // any clock, the same for all readings
@@ -13,7 +14,13 @@ export function energyAt(reading: Meter, at_s: number): number {
 }
 
 // `before`: the last reading before the request was sent; `after`: the first after its end. null if the box restarted.
-export function answerJoules(before: Meter, after: Meter, sent_s: number, ended_s: number, tokens: number): number | null {
+export function answerJoules(
+  before: Meter,
+  after: Meter,
+  sent_s: number,
+  ended_s: number,
+  tokens: number,
+): number | null {
   const drawn = energyAt(after, ended_s) - energyAt(before, sent_s);
   const all = after.generated_tokens - before.generated_tokens;
   if (drawn <= 0 || all <= 0 || tokens <= 0) return null;

@@ -27,7 +27,12 @@ export function seconds(s: Maybe): string {
 // For ages and spans of hours: "4 min 10 s", "2 h 5 min", "3 d 1 h".
 export function duration(s: Maybe): string {
   if (!known(s)) return none;
-  const units: [number, string][] = [[86_400, 'd'], [3_600, 'h'], [60, 'min'], [1, 's']];
+  const units: [number, string][] = [
+    [86_400, 'd'],
+    [3_600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ];
   const whole = Math.round(s);
   const first = units.findIndex(([size]) => whole >= size);
   if (first < 0) return '0 s';

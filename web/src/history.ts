@@ -1,6 +1,6 @@
-// The last day of the box as columns of numbers: fetched once for a span, then kept up by the events. Points lie one step
-// apart, a step is a two-thousandth of the span; later values of the same step replace earlier ones, so that a day costs as
-// much to draw as five minutes.
+// The last day of the box as columns of numbers: fetched once for a span, then kept up by the events. Points lie one
+// step apart, a step is a two-thousandth of the span; later values of the same step replace earlier ones, so that a
+// day costs as much to draw as five minutes.
 import type { Column, History, State } from './types';
 
 export const pointsMax = 2000;
@@ -11,9 +11,26 @@ export interface Columns {
 }
 
 export const seriesNames = [
-  'wall_w', 'gpu_w_shown', 'gpu_c', 'sm_clock_hz', 'fan_ratio', 'generated_tokens_per_s', 'prompt_tokens_per_s', 'running',
-  'waiting', 'kv_ratio', 'memory_used_bytes', 'weights_bytes', 'kv_bytes', 'runtime_bytes', 'page_cache_bytes',
-  'free_bytes', 'zone_c', 'memory_c', 'exhaust_c', 'lateness_s',
+  'wall_w',
+  'gpu_w_shown',
+  'gpu_c',
+  'sm_clock_hz',
+  'fan_ratio',
+  'generated_tokens_per_s',
+  'prompt_tokens_per_s',
+  'running',
+  'waiting',
+  'kv_ratio',
+  'memory_used_bytes',
+  'weights_bytes',
+  'kv_bytes',
+  'runtime_bytes',
+  'page_cache_bytes',
+  'free_bytes',
+  'zone_c',
+  'memory_c',
+  'exhaust_c',
+  'lateness_s',
 ] as const;
 export type SeriesName = (typeof seriesNames)[number];
 export type Sample = Partial<Record<SeriesName, number | null>>;
@@ -87,7 +104,9 @@ export function columnsOf(history: History, total_bytes: number | null = null): 
   }
   const used = history.series['memory_used_bytes'];
   if (!history.series['free_bytes'] && used && total_bytes !== null) {
-    columns.series['free_bytes'] = columns.at_unix.map((_, i) => (typeof used[i] === 'number' ? total_bytes - used[i] : null));
+    columns.series['free_bytes'] = columns.at_unix.map((_, i) =>
+      typeof used[i] === 'number' ? total_bytes - used[i] : null,
+    );
   }
   return columns;
 }

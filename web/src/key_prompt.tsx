@@ -22,9 +22,21 @@ export function KeyPrompt({ why }: { why: 'missing' | 'refused' }) {
           The key is kept in this tab only and forgotten when the tab closes.
         </p>
         <label for="key">API key</label>
-        <input id="key" type="password" autocomplete="off" spellcheck={false} value={key} aria-describedby="key-why"
-          onInput={(event) => setKey(event.currentTarget.value)} placeholder="tb-…" />
-        <div class="actions"><button type="submit" disabled={!key.trim()}>Use this key</button></div>
+        <input
+          id="key"
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          value={key}
+          aria-describedby="key-why"
+          onInput={(event) => setKey(event.currentTarget.value)}
+          placeholder="tb-…"
+        />
+        <div class="actions">
+          <button type="submit" disabled={!key.trim()}>
+            Use this key
+          </button>
+        </div>
       </form>
     </dialog>
   );

@@ -2,18 +2,22 @@
 // inline code. Text enters the page as text only, so that no answer can become markup.
 import type { ComponentChild, VNode } from 'preact';
 
-// `code`, **bold** and *slanted*; an opening mark without its closing one stays text, as it does while an answer streams in.
+// `code`, **bold** and *slanted*; an opening mark without its closing one stays text, as it does while an
+// answer streams in.
 const marks = /(`[^`\n]+`|\*\*[^*\n]+\*\*|\*[^*\s](?:[^*\n]*[^*\s])?\*)/;
 
 export function inline(text: string): ComponentChild[] {
-  return text.split(marks).filter(Boolean).map((piece) => {
-    const width = piece.startsWith('**') ? 2 : 1;
-    const marked = /^[`*]/.test(piece) && piece.length > 2 * width && piece.endsWith(piece.slice(0, width));
-    if (!marked) return piece;
-    const inner = piece.slice(width, -width);
-    if (piece.startsWith('`')) return <code>{inner}</code>;
-    return width === 2 ? <strong>{inner}</strong> : <em>{inner}</em>;
-  });
+  return text
+    .split(marks)
+    .filter(Boolean)
+    .map((piece) => {
+      const width = piece.startsWith('**') ? 2 : 1;
+      const marked = /^[`*]/.test(piece) && piece.length > 2 * width && piece.endsWith(piece.slice(0, width));
+      if (!marked) return piece;
+      const inner = piece.slice(width, -width);
+      if (piece.startsWith('`')) return <code>{inner}</code>;
+      return width === 2 ? <strong>{inner}</strong> : <em>{inner}</em>;
+    });
 }
 
 const fence = /^ {0,3}(```+|~~~+)/;
@@ -58,8 +62,13 @@ export function blocks(text: string): VNode[] {
     if (opened) {
       close();
       const content: string[] = [];
-      while (++i < lines.length && !(lines[i] as string).trimStart().startsWith(opened)) content.push(lines[i] as string);
-      nodes.push(<pre tabIndex={0}><code>{content.join('\n')}</code></pre>); // wide code scrolls by keyboard
+      while (++i < lines.length && !(lines[i] as string).trimStart().startsWith(opened))
+        content.push(lines[i] as string);
+      nodes.push(
+        <pre tabIndex={0}>
+          <code>{content.join('\n')}</code>
+        </pre>,
+      ); // wide code scrolls by keyboard
     } else if (line.trim() === '') {
       close();
     } else if (bulleted) {
@@ -68,7 +77,11 @@ export function blocks(text: string): VNode[] {
       item(true, Number(counted[1]), counted[2] ?? '');
     } else if (titled) {
       close();
-      nodes.push(<p><strong>{inline(titled[1] ?? '')}</strong></p>);
+      nodes.push(
+        <p>
+          <strong>{inline(titled[1] ?? '')}</strong>
+        </p>,
+      );
     } else {
       if (list) close();
       paragraph.push(line);

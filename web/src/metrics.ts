@@ -42,7 +42,12 @@ export function trafficOf(sums: Record<string, number>, at_unix: number, earlier
 }
 
 // What can be told of a box by its metrics and its list of models alone.
-export function stateOf(sums: Record<string, number>, served: Served[], at_unix: number, before: Earlier | null): State {
+export function stateOf(
+  sums: Record<string, number>,
+  served: Served[],
+  at_unix: number,
+  before: Earlier | null,
+): State {
   const as = served[0]?.tinderbox?.as ?? null;
   const weightless = served[0]?.tinderbox?.weightless ?? false;
   return {
@@ -50,15 +55,31 @@ export function stateOf(sums: Record<string, number>, served: Served[], at_unix:
     version: '',
     uptime_s: null,
     box: {
-      as, machine_name: as, nodes: 1, ambient_c: null, freeze: false, down: false,
+      as,
+      machine_name: as,
+      nodes: 1,
+      ambient_c: null,
+      freeze: false,
+      down: false,
       modelled: as ? ['pace'] : [],
       measured: [...(weightless ? [] : ['tokens']), ...(as ? [] : ['pace'])],
     },
     models: served.map((model) => ({
-      id: model.id, weights: null, weightless: model.tinderbox?.weightless ?? false, state: 'ready', pinned: false,
-      context_max: model.max_model_len ?? 0, memory_bytes: 0, running: 0, waiting: 0,
+      id: model.id,
+      weights: null,
+      weightless: model.tinderbox?.weightless ?? false,
+      state: 'ready',
+      pinned: false,
+      context_max: model.max_model_len ?? 0,
+      memory_bytes: 0,
+      running: 0,
+      waiting: 0,
     })),
     traffic: trafficOf(sums, at_unix, before),
-    memory: null, sensors: null, computer: null, faults: [], requests: [],
+    memory: null,
+    sensors: null,
+    computer: null,
+    faults: [],
+    requests: [],
   };
 }

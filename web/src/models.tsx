@@ -27,22 +27,50 @@ function ModelRow({ model, full, busy, act, onLoad }: RowProps) {
   const ready = state === 'ready';
   return (
     <tr>
-      <th scope="row"><span class="mono">{id}</span>{model.weightless && <span class="badge weightless">weightless</span>}</th>
+      <th scope="row">
+        <span class="mono">{id}</span>
+        {model.weightless && <span class="badge weightless">weightless</span>}
+      </th>
       <td>{model.weights ?? '–'}</td>
-      <td><span class={`state ${state}`}>{state}</span>{model.trouble && <p class="trouble">{model.trouble}</p>}</td>
+      <td>
+        <span class={`state ${state}`}>{state}</span>
+        {model.trouble && <p class="trouble">{model.trouble}</p>}
+      </td>
       <td class="num">{memoryOf(model)}</td>
       <td class="num">{count(model.context_max)}</td>
       <td class="num">{full ? `${count(model.running)} + ${count(model.waiting)}` : '–'}</td>
       {full && (
         <td class="actions-cell">
-          {ready
-            ? <button type="button" class="plain small" disabled={busy} aria-label={`Unload ${id}`}
-                onClick={() => void act(id, () => sendJson('POST', '/box/models/unload', { model: id }))}>Unload</button>
-            : <button type="button" class="plain small" disabled={busy || state === 'loading'} aria-label={`Load ${id}`}
-                onClick={() => onLoad(id)}>{state === 'loading' ? 'Loading…' : 'Load…'}</button>}
-          <button type="button" class="plain small" disabled={busy} aria-pressed={pinned} aria-label={`Pin ${id}`}
+          {ready ? (
+            <button
+              type="button"
+              class="plain small"
+              disabled={busy}
+              aria-label={`Unload ${id}`}
+              onClick={() => void act(id, () => sendJson('POST', '/box/models/unload', { model: id }))}
+            >
+              Unload
+            </button>
+          ) : (
+            <button
+              type="button"
+              class="plain small"
+              disabled={busy || state === 'loading'}
+              aria-label={`Load ${id}`}
+              onClick={() => onLoad(id)}
+            >
+              {state === 'loading' ? 'Loading…' : 'Load…'}
+            </button>
+          )}
+          <button
+            type="button"
+            class="plain small"
+            disabled={busy}
+            aria-pressed={pinned}
+            aria-label={`Pin ${id}`}
             title="A pinned model is never evicted to make room"
-            onClick={() => void act(id, () => sendJson('POST', '/box/models/pin', { model: id, pinned: !pinned }))}>
+            onClick={() => void act(id, () => sendJson('POST', '/box/models/pin', { model: id, pinned: !pinned }))}
+          >
             {pinned ? 'Pinned' : 'Pin'}
           </button>
         </td>
@@ -52,7 +80,17 @@ function ModelRow({ model, full, busy, act, onLoad }: RowProps) {
 }
 
 // Before loading: does it fit beside what is there?
-function LoadQuestion({ id, machine, onYes, onNo }: { id: string; machine: string; onYes: () => void; onNo: () => void }) {
+function LoadQuestion({
+  id,
+  machine,
+  onYes,
+  onNo,
+}: {
+  id: string;
+  machine: string;
+  onYes: () => void;
+  onNo: () => void;
+}) {
   const answer = useAnswer<FitDocument>('fit', { model: id, machine });
   return (
     <Ask title={`Load ${id}?`} yes="Load" onYes={onYes} onNo={onNo}>
@@ -65,7 +103,9 @@ function LoadQuestion({ id, machine, onYes, onNo }: { id: string; machine: strin
 }
 
 function FitCheck({ catalogue, machine }: { catalogue: Catalogue; machine: string }) {
-  const [model, setModel] = useState(catalogue.models.find((m) => m.id === 'gpt-oss-120b')?.id ?? catalogue.models[0]?.id ?? '');
+  const [model, setModel] = useState(
+    catalogue.models.find((m) => m.id === 'gpt-oss-120b')?.id ?? catalogue.models[0]?.id ?? '',
+  );
   const [context, setContext] = useState(8192);
   const answer = useAnswer<FitDocument>('fit', { model, machine, context });
   return (
@@ -74,13 +114,21 @@ function FitCheck({ catalogue, machine }: { catalogue: Catalogue; machine: strin
         <div class="field-of">
           <label for="fit-model">Model</label>
           <select id="fit-model" value={model} onChange={(event) => setModel(event.currentTarget.value)}>
-            {catalogue.models.map(({ id }) => <option value={id}>{id}</option>)}
+            {catalogue.models.map(({ id }) => (
+              <option value={id}>{id}</option>
+            ))}
           </select>
         </div>
         <div class="field-of">
           <label for="fit-context">Context, tokens</label>
-          <input id="fit-context" type="number" min={1} step={1} value={context}
-            onInput={(event) => setContext(event.currentTarget.valueAsNumber || 8192)} />
+          <input
+            id="fit-context"
+            type="number"
+            min={1}
+            step={1}
+            value={context}
+            onInput={(event) => setContext(event.currentTarget.valueAsNumber || 8192)}
+          />
         </div>
       </div>
       <div class={`answer ${answer.waiting ? 'waiting' : ''}`} aria-live="polite">
@@ -109,13 +157,29 @@ export function ModelsView() {
           <table>
             <thead>
               <tr>
-                <th scope="col">Model</th><th scope="col">Weights</th><th scope="col">State</th>
-                <th scope="col" class="num">Memory</th><th scope="col" class="num">Context</th>
-                <th scope="col" class="num">Running + waiting</th>{full && <th scope="col"><span class="unseen">Actions</span></th>}
+                <th scope="col">Model</th>
+                <th scope="col">Weights</th>
+                <th scope="col">State</th>
+                <th scope="col" class="num">
+                  Memory
+                </th>
+                <th scope="col" class="num">
+                  Context
+                </th>
+                <th scope="col" class="num">
+                  Running + waiting
+                </th>
+                {full && (
+                  <th scope="col">
+                    <span class="unseen">Actions</span>
+                  </th>
+                )}
               </tr>
             </thead>
             <tbody>
-              {models.map((model) => <ModelRow key={model.id} model={model} full={full} busy={busy !== null} act={act} onLoad={setAsked} />)}
+              {models.map((model) => (
+                <ModelRow key={model.id} model={model} full={full} busy={busy !== null} act={act} onLoad={setAsked} />
+              ))}
             </tbody>
           </table>
         </Scroll>

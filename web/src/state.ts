@@ -19,7 +19,12 @@ export interface Live {
 }
 
 export const live = makeStore<Live>({
-  state: null, receivedAt: 0, link: 'starting', full: null, served: [], keyWanted: null,
+  state: null,
+  receivedAt: 0,
+  link: 'starting',
+  full: null,
+  served: [],
+  keyWanted: null,
 });
 
 export function setKeyWanted(why: 'missing' | 'refused'): void {

@@ -36,10 +36,11 @@ export function sameSlice(a: unknown, b: unknown): boolean {
 export function useSlice<T extends object, S>(store: Store<T>, select: (value: T) => S): S {
   const [slice, setSlice] = useState(() => select(store.get()));
   useEffect(() => {
-    const update = (value: T) => setSlice((old) => {
-      const next = select(value);
-      return sameSlice(old, next) ? old : next;
-    });
+    const update = (value: T) =>
+      setSlice((old) => {
+        const next = select(value);
+        return sameSlice(old, next) ? old : next;
+      });
     update(store.get());
     return store.watch(update);
   }, []);

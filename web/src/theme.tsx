@@ -11,7 +11,9 @@ function shown(): Theme {
 }
 
 export const themeChanged = new EventTarget();
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => themeChanged.dispatchEvent(new Event('change')));
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () =>
+  themeChanged.dispatchEvent(new Event('change')),
+);
 
 export function ThemeSwitch() {
   const [theme, setTheme] = useState(shown());

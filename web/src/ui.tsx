@@ -25,7 +25,9 @@ export function Section({ title, note, class: name = '', children }: SectionProp
 
 // A wide table scrolls inside its own frame, by keyboard as well.
 export const Scroll = ({ label, children }: { label: string; children: ComponentChildren }) => (
-  <div class="scroll" role="region" aria-label={label} tabIndex={0}>{children}</div>
+  <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+    {children}
+  </div>
 );
 
 export function Copy({ text, label }: { text: string; label: string }) {
@@ -41,8 +43,12 @@ export function Copy({ text, label }: { text: string; label: string }) {
   };
   return (
     <>
-      <button type="button" class="plain small" onClick={copy} aria-label={label}>{told || 'Copy'}</button>
-      <span class="unseen" role="status">{told}</span>
+      <button type="button" class="plain small" onClick={copy} aria-label={label}>
+        {told || 'Copy'}
+      </button>
+      <span class="unseen" role="status">
+        {told}
+      </span>
     </>
   );
 }
@@ -61,11 +67,19 @@ export function Ask({ title, yes, children, onYes, onNo }: AskProps) {
   useEffect(() => dialog.current?.showModal(), []);
   return (
     <dialog ref={dialog} aria-labelledby="ask-title" onCancel={onNo}>
-      <form method="dialog" onSubmit={(event) => { event.preventDefault(); onYes(); }}>
+      <form
+        method="dialog"
+        onSubmit={(event) => {
+          event.preventDefault();
+          onYes();
+        }}
+      >
         <h2 id="ask-title">{title}</h2>
         {children}
         <div class="actions">
-          <button type="button" class="plain" onClick={onNo}>Cancel</button>
+          <button type="button" class="plain" onClick={onNo}>
+            Cancel
+          </button>
           <button type="submit">{yes}</button>
         </div>
       </form>
@@ -74,7 +88,11 @@ export function Ask({ title, yes, children, onYes, onNo }: AskProps) {
 }
 
 export const Problem = ({ text }: { text: string | null }) =>
-  text ? <p class="problem" role="alert">{text}</p> : null;
+  text ? (
+    <p class="problem" role="alert">
+      {text}
+    </p>
+  ) : null;
 
 // A share of something, as a bar. The number stands beside it in text.
 export const Bar = ({ ratio, tone = 'ember' }: { ratio: number; tone?: string }) => (
@@ -111,12 +129,16 @@ const icons: Record<string, string> = {
   models: 'M5 5h14v4H5zM5 10.500h14v4H5zM5 16h14v4H5z',
   'what-if': 'M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 17.500v.5M4 12a8 8 0 1 0 16 0a8 8 0 1 0-16 0',
   control: 'M4 7h9M17 7h3M4 12h3M11 12h9M4 17h9M17 17h3M13 5v4M7 10v4M13 15v4',
-  light: 'M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600l1.500 1.500M17 17l1.400 1.400M5.600 18.400l1.500-1.500M17 7l1.400-1.400',
+  light:
+    'M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600l1.500 1.500M17 17l1.400 1.400' +
+    'M5.600 18.400l1.500-1.500M17 7l1.400-1.400',
   dark: 'M19 14.500A8 8 0 0 1 9.500 5a8 8 0 1 0 9.500 9.500z',
 };
 
 export const Icon = ({ name }: { name: string }) => (
-  <svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d={icons[name]} /></svg>
+  <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+    <path d={icons[name]} />
+  </svg>
 );
 
 // A label above its field.

@@ -31,7 +31,18 @@ test('history without a series has it as unknown; free is what others leave', ()
 });
 
 test('stacks add up, and an unknown part makes the rest unknown', () => {
-  assert.deepEqual(stack([[1, 2], [10, null], [100, 100]]), [[1, 2], [11, null], [111, null]]);
+  assert.deepEqual(
+    stack([
+      [1, 2],
+      [10, null],
+      [100, 100],
+    ]),
+    [
+      [1, 2],
+      [11, null],
+      [111, null],
+    ],
+  );
 });
 
 test('a hole in time breaks the line', () => {
@@ -66,7 +77,10 @@ test('joules of an answer are its share of what was drawn in its time', () => {
 });
 
 test('metrics give the traffic of a box that has no state', () => {
-  const sums = parseMetrics('# HELP x\nvllm:generation_tokens_total{model_name="a"} 30\nvllm:generation_tokens_total{model_name="b"} 12\nvllm:num_requests_running 2\n');
+  const sums = parseMetrics(
+    '# HELP x\nvllm:generation_tokens_total{model_name="a"} 30\n' +
+      'vllm:generation_tokens_total{model_name="b"} 12\nvllm:num_requests_running 2\n',
+  );
   assert.equal(sums['vllm:generation_tokens_total'], 42);
   const first = stateOf(sums, [{ id: 'a', tinderbox: { as: 'dgx-spark', weightless: true } }], 10, null);
   assert.equal(first.traffic.generated_tokens_per_s, null);

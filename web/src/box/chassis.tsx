@@ -18,14 +18,19 @@ interface PlateProps {
 function Plate({ part, x, y, w, h, rx = 1.5, quiet = false }: PlateProps) {
   const ink = inkOn(part.c);
   const middle = x + w / 2;
-  const lines = [part.label, part.c === null ? '' : celsius(part.c), part.w === null ? '' : watts(part.w)].filter(Boolean);
+  const lines = [part.label, part.c === null ? '' : celsius(part.c), part.w === null ? '' : watts(part.w)].filter(
+    Boolean,
+  );
   const top = y + h / 2 - (lines.length - 1) * 3.1;
   return (
     <g class="part">
       <rect x={x} y={y} width={w} height={h} rx={rx} fill={heatColour(part.c)} />
-      {!quiet && lines.map((line, i) => (
-        <text x={middle} y={top + i * 6.2} fill={ink} class={i === 0 ? 'name' : 'figure'}>{line}</text>
-      ))}
+      {!quiet &&
+        lines.map((line, i) => (
+          <text x={middle} y={top + i * 6.2} fill={ink} class={i === 0 ? 'name' : 'figure'}>
+            {line}
+          </text>
+        ))}
     </g>
   );
 }
@@ -38,7 +43,9 @@ function Fan({ x, y }: { x: number; y: number }) {
       <circle r="21.5" class="shroud" />
       <g class="rotor">
         <circle r="19.5" class="sweep" />
-        {[0, 1, 2, 3, 4, 5, 6, 7, 8].map((i) => <path d={blade} transform={`rotate(${i * 40})`} class="blade" />)}
+        {[0, 1, 2, 3, 4, 5, 6, 7, 8].map((i) => (
+          <path d={blade} transform={`rotate(${i * 40})`} class="blade" />
+        ))}
       </g>
       <circle r="5.2" class="hub" />
     </g>
@@ -58,9 +65,15 @@ const streams = [
 function Air({ reading }: { reading: Reading }) {
   return (
     <g class="air" aria-hidden="true">
-      {streams.map((d) => <path d={d} class="stream" />)}
-      {[22, 43, 75, 107, 128].map((x) => <path d={`M${x - 3} 158l3 -5l3 5`} class="arrow" stroke={heatColour(reading.inlet.c)} />)}
-      {[34, 57, 75, 93, 112].map((x) => <path d={`M${x - 3} -9l3 -5l3 5`} class="arrow" stroke={heatColour(reading.exhaust.c)} />)}
+      {streams.map((d) => (
+        <path d={d} class="stream" />
+      ))}
+      {[22, 43, 75, 107, 128].map((x) => (
+        <path d={`M${x - 3} 158l3 -5l3 5`} class="arrow" stroke={heatColour(reading.inlet.c)} />
+      ))}
+      {[34, 57, 75, 93, 112].map((x) => (
+        <path d={`M${x - 3} -9l3 -5l3 5`} class="arrow" stroke={heatColour(reading.exhaust.c)} />
+      ))}
     </g>
   );
 }
@@ -69,8 +82,12 @@ function Memory({ part }: { part: Part }) {
   const rows = [0, 1, 2, 3];
   return (
     <g>
-      {rows.map((i) => <Plate part={part} x={34} y={54.5 + i * 9.200} w={12} h={8} rx={0.8} quiet />)}
-      {rows.map((i) => <Plate part={part} x={104} y={54.5 + i * 9.200} w={12} h={8} rx={0.8} quiet />)}
+      {rows.map((i) => (
+        <Plate part={part} x={34} y={54.5 + i * 9.2} w={12} h={8} rx={0.8} quiet />
+      ))}
+      {rows.map((i) => (
+        <Plate part={part} x={104} y={54.5 + i * 9.2} w={12} h={8} rx={0.8} quiet />
+      ))}
     </g>
   );
 }
@@ -80,9 +97,15 @@ function Fins({ part }: { part: Part }) {
   return (
     <g>
       <Plate part={{ ...part, w: null }} x={31} y={17} w={88} h={27} quiet />
-      <g class="fin-lines">{lines.map((x) => <path d={`M${x} 18.500V42.500`} />)}</g>
+      <g class="fin-lines">
+        {lines.map((x) => (
+          <path d={`M${x} 18.500V42.500`} />
+        ))}
+      </g>
       <rect x={55} y={25.5} width={40} height={10} rx={5} fill={heatColour(part.c)} />
-      <text x={75} y={30.6} class="figure" fill={inkOn(part.c)}>{part.c === null ? 'fins' : `fins ${celsius(part.c)}`}</text>
+      <text x={75} y={30.6} class="figure" fill={inkOn(part.c)}>
+        {part.c === null ? 'fins' : `fins ${celsius(part.c)}`}
+      </text>
     </g>
   );
 }
@@ -90,7 +113,9 @@ function Fins({ part }: { part: Part }) {
 const dimension = (
   <g class="dimension" aria-hidden="true">
     <path d="M0 181H150M0 178v6M150 178v6" />
-    <text x={75} y={182.8}>150 mm</text>
+    <text x={75} y={182.8}>
+      150 mm
+    </text>
   </g>
 );
 
@@ -101,11 +126,23 @@ interface PlanProps {
 }
 
 export function Plan({ reading, fan, says }: PlanProps) {
-  const rotors = useMotion('rotor', [{ transform: 'rotate(0deg)' }, { transform: 'rotate(360deg)' }], (fan ?? 0) * 1.4);
+  const rotors = useMotion(
+    'rotor',
+    [{ transform: 'rotate(0deg)' }, { transform: 'rotate(360deg)' }],
+    (fan ?? 0) * 1.4,
+  );
   const air = useMotion('stream', [{ strokeDashoffset: '14' }, { strokeDashoffset: '0' }], (fan ?? 0) * 2.2);
   return (
-    <svg class="plan" viewBox="-3 -24 156 212" role="img" aria-label={says}
-      ref={(svg) => { rotors.current = svg; air.current = svg; }}>
+    <svg
+      class="plan"
+      viewBox="-3 -24 156 212"
+      role="img"
+      aria-label={says}
+      ref={(svg) => {
+        rotors.current = svg;
+        air.current = svg;
+      }}
+    >
       <rect x="0" y="0" width="150" height="150" rx="9" class="shell" />
       <rect x="4" y="4" width="142" height="142" rx="6" class="tray" />
       <rect x="6" y="5" width="138" height="9" rx="2" class="foam" />
@@ -122,12 +159,24 @@ export function Plan({ reading, fan, says }: PlanProps) {
       <Plate part={{ ...reading.network, label: 'NIC' }} x={121} y={17} w={21} h={27} />
       <Fan x={43} y={118} />
       <Fan x={107} y={118} />
-      <text x={75} y={113} class="label">fans</text>
-      <text x={75} y={120} class="label strong">{percent(fan)}</text>
-      <text x={150} y={-18} class="label end">{reading.exhaust.c === null ? 'exhaust' : `exhaust ${celsius(reading.exhaust.c)}`}</text>
-      <text x={150} y={171} class="label end">{reading.inlet.c === null ? 'inlet' : `inlet ${celsius(reading.inlet.c)}`}</text>
-      <text x={0} y={-18} class="label start">rear</text>
-      <text x={0} y={171} class="label start">front</text>
+      <text x={75} y={113} class="label">
+        fans
+      </text>
+      <text x={75} y={120} class="label strong">
+        {percent(fan)}
+      </text>
+      <text x={150} y={-18} class="label end">
+        {reading.exhaust.c === null ? 'exhaust' : `exhaust ${celsius(reading.exhaust.c)}`}
+      </text>
+      <text x={150} y={171} class="label end">
+        {reading.inlet.c === null ? 'inlet' : `inlet ${celsius(reading.inlet.c)}`}
+      </text>
+      <text x={0} y={-18} class="label start">
+        rear
+      </text>
+      <text x={0} y={171} class="label start">
+        front
+      </text>
       {dimension}
     </svg>
   );

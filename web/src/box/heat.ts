@@ -21,7 +21,9 @@ export function heatRgb(c: number): Rgb {
     const [low, from] = stops[i - 1] as [number, Rgb];
     if (c > high) continue;
     const t = (c - low) / (high - low);
-    return [0, 1, 2].map((k) => Math.round((from[k] as number) + t * ((to[k] as number) - (from[k] as number)))) as unknown as Rgb;
+    return [0, 1, 2].map((k) =>
+      Math.round((from[k] as number) + t * ((to[k] as number) - (from[k] as number))),
+    ) as unknown as Rgb;
   }
   return (stops.at(-1) as [number, Rgb])[1];
 }
@@ -30,7 +32,11 @@ export const heatColour = (c: number | null): string => (c === null ? 'var(--col
 
 // Relative luminance (WCAG 2).
 export function luminance(rgb: Rgb): number {
-  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)) as [number, number, number];
+  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)) as [
+    number,
+    number,
+    number,
+  ];
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 

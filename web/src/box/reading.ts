@@ -7,21 +7,50 @@ export interface Part {
   w: number | null;
 }
 
-export type PartName = 'gpu' | 'cpu' | 'memory' | 'fins' | 'board' | 'drive' | 'network' | 'exhaust' | 'inlet' | 'spreader';
+export type PartName =
+  | 'gpu'
+  | 'cpu'
+  | 'memory'
+  | 'fins'
+  | 'board'
+  | 'drive'
+  | 'network'
+  | 'exhaust'
+  | 'inlet'
+  | 'spreader';
 
 // A machine file may name a node or rail by either word.
 const nodes: Record<PartName, string[]> = {
-  gpu: ['gpu'], cpu: ['cpu', 'soc'], memory: ['memory'], fins: ['fins', 'sink'], board: ['board'],
-  drive: ['drive', 'ssd'], network: ['network', 'nic'], exhaust: ['exhaust', 'air', 'air_out'], inlet: ['inlet', 'ambient'],
+  gpu: ['gpu'],
+  cpu: ['cpu', 'soc'],
+  memory: ['memory'],
+  fins: ['fins', 'sink'],
+  board: ['board'],
+  drive: ['drive', 'ssd'],
+  network: ['network', 'nic'],
+  exhaust: ['exhaust', 'air', 'air_out'],
+  inlet: ['inlet', 'ambient'],
   spreader: ['spreader', 'package'],
 };
 const rails: Partial<Record<PartName, string[]>> = {
-  gpu: ['gpu'], cpu: ['cpu_p', 'cpu_e'], memory: ['memory'], drive: ['drive', 'ssd'], network: ['network', 'nic'],
+  gpu: ['gpu'],
+  cpu: ['cpu_p', 'cpu_e'],
+  memory: ['memory'],
+  drive: ['drive', 'ssd'],
+  network: ['network', 'nic'],
   board: ['board', 'soc', 'soc_rest'],
 };
 const labels: Record<PartName, string> = {
-  gpu: 'GPU', cpu: 'CPU', memory: 'memory', fins: 'fins', board: 'board', drive: 'SSD', network: 'ConnectX-7',
-  exhaust: 'exhaust', inlet: 'inlet', spreader: 'heat spreader',
+  gpu: 'GPU',
+  cpu: 'CPU',
+  memory: 'memory',
+  fins: 'fins',
+  board: 'board',
+  drive: 'SSD',
+  network: 'ConnectX-7',
+  exhaust: 'exhaust',
+  inlet: 'inlet',
+  spreader: 'heat spreader',
 };
 
 const firstOf = (values: Record<string, number>, names: string[]): number | null =>
@@ -47,8 +76,17 @@ export function readingOf(sensors: Sensors | null, ambient_c: number | null): Re
 }
 
 const railLabels: Record<string, string> = {
-  gpu: 'GPU', cpu_p: 'CPU, fast cores', cpu_e: 'CPU, small cores', memory: 'Memory', soc: 'Rest of the chip',
-  soc_rest: 'Rest of the chip', nic: 'Network', network: 'Network', ssd: 'SSD', drive: 'SSD', board: 'Board and fans',
+  gpu: 'GPU',
+  cpu_p: 'CPU, fast cores',
+  cpu_e: 'CPU, small cores',
+  memory: 'Memory',
+  soc: 'Rest of the chip',
+  soc_rest: 'Rest of the chip',
+  nic: 'Network',
+  network: 'Network',
+  ssd: 'SSD',
+  drive: 'SSD',
+  board: 'Board and fans',
 };
 
 export interface Rail {
@@ -59,4 +97,8 @@ export interface Rail {
 
 // Highest first would jump about: the order of the machine file stays.
 export const railsOf = (sensors: Sensors): Rail[] =>
-  Object.entries(sensors.rails_w).map(([name, w]) => ({ name, label: railLabels[name] ?? name.replace(/_/g, ' '), w }));
+  Object.entries(sensors.rails_w).map(([name, w]) => ({
+    name,
+    label: railLabels[name] ?? name.replace(/_/g, ' '),
+    w,
+  }));

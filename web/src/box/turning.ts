@@ -10,7 +10,8 @@ export function useMotion(name: string, frames: Keyframe[], ratio: number) {
   useEffect(() => {
     if (stillWanted() || !group.current) return;
     running.current = [...group.current.querySelectorAll(`.${name}`)].map((element) =>
-      element.animate(frames, { duration: 1000, iterations: Infinity }));
+      element.animate(frames, { duration: 1000, iterations: Infinity }),
+    );
     return () => running.current.forEach((animation) => animation.cancel());
   }, []);
   useEffect(() => {

@@ -16,7 +16,9 @@ function Legend() {
     <div class="heat-legend">
       <span class="ramp" aria-hidden="true" style={{ background: `linear-gradient(90deg, ${stops.join(',')})` }} />
       <ul aria-label="Colours of the drawing, from cold to hot">
-        {ticks.map((c) => <li style={{ left: `${(100 * (c - coldest_c)) / (hottest_c - coldest_c)}%` }}>{celsius(c)}</li>)}
+        {ticks.map((c) => (
+          <li style={{ left: `${(100 * (c - coldest_c)) / (hottest_c - coldest_c)}%` }}>{celsius(c)}</li>
+        ))}
       </ul>
     </div>
   );
@@ -24,7 +26,8 @@ function Legend() {
 
 export function inWords(reading: Reading, sensors: Sensors | null): string {
   if (!sensors) return 'The box from above. This computer shows no temperatures of it.';
-  const parts = Object.values(reading).filter((part) => part.c !== null)
+  const parts = Object.values(reading)
+    .filter((part) => part.c !== null)
     .map((part) => `${part.label} ${celsius(part.c)}${part.w === null ? '' : ` ${watts(part.w)}`}`);
   return `The box from above: ${parts.join(', ')}; fans at ${percent(sensors.fan_ratio)}.`;
 }
@@ -32,15 +35,21 @@ export function inWords(reading: Reading, sensors: Sensors | null): string {
 function NoSensors() {
   return (
     <p class="note">
-      This computer shows the box no temperatures and no watts. A modelled machine has them:
-      start it with <code>tinderbox serve MODEL --as dgx-spark</code>.
+      This computer shows the box no temperatures and no watts. A modelled machine has them: start it with{' '}
+      <code>tinderbox serve MODEL --as dgx-spark</code>.
     </p>
   );
 }
 
 const limits: Record<string, string> = {
-  none: 'nothing', power: 'its power limit', thermal: 'heat', heat: 'heat', idle: 'nothing to do', fault: 'a fault',
-  'user-cap': 'a clock cap', off: 'it is off',
+  none: 'nothing',
+  power: 'its power limit',
+  thermal: 'heat',
+  heat: 'heat',
+  idle: 'nothing to do',
+  fault: 'a fault',
+  'user-cap': 'a clock cap',
+  off: 'it is off',
 };
 
 function Power({ sensors }: { sensors: Sensors }) {
@@ -55,13 +64,19 @@ function Power({ sensors }: { sensors: Sensors }) {
           {rails.map(({ name, label, w }) => (
             <tr key={name}>
               <th scope="row">{label}</th>
-              <td class="bar-cell"><Bar ratio={w / top} /></td>
+              <td class="bar-cell">
+                <Bar ratio={w / top} />
+              </td>
               <td class="num">{watts(w)}</td>
             </tr>
           ))}
         </tbody>
         <tfoot>
-          <tr><th scope="row">Adapter and conversion</th><td /><td class="num">{watts(Math.max(0, sensors.wall_w - inside))}</td></tr>
+          <tr>
+            <th scope="row">Adapter and conversion</th>
+            <td />
+            <td class="num">{watts(Math.max(0, sensors.wall_w - inside))}</td>
+          </tr>
         </tfoot>
       </table>
     </Section>
@@ -81,7 +96,12 @@ function Sensing({ sensors }: { sensors: Sensors }) {
   return (
     <Section title="Sensors" class="sensing">
       <dl class="pairs">
-        {rows.map(([name, value]) => <div><dt>{name}</dt><dd>{value}</dd></div>)}
+        {rows.map(([name, value]) => (
+          <div>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
       </dl>
       {sensors.not_available.length > 0 && (
         <p class="quiet">N/A on the real machine, and so here: {sensors.not_available.join(', ')}.</p>
@@ -91,8 +111,11 @@ function Sensing({ sensors }: { sensors: Sensors }) {
 }
 
 const owners: [keyof Memory, string, string][] = [
-  ['weights_bytes', 'Weights', 'weights'], ['kv_bytes', 'KV', 'kv'], ['runtime_bytes', 'Runtime', 'runtime'],
-  ['page_cache_bytes', 'Page cache', 'cache'], ['free_bytes', 'Free', 'free'],
+  ['weights_bytes', 'Weights', 'weights'],
+  ['kv_bytes', 'KV', 'kv'],
+  ['runtime_bytes', 'Runtime', 'runtime'],
+  ['page_cache_bytes', 'Page cache', 'cache'],
+  ['free_bytes', 'Free', 'free'],
 ];
 
 export function MemoryByOwner({ memory }: { memory: Memory }) {
@@ -100,15 +123,32 @@ export function MemoryByOwner({ memory }: { memory: Memory }) {
   return (
     <Section title="Memory by owner" class="memory" note={`${gibibytes(memory.total_bytes)} unified`}>
       <div class="stack" aria-hidden="true">
-        {owners.map(([key, , tone]) => <span class={`fill ${tone}`} style={{ width: `${share(memory[key])}%` }} />)}
+        {owners.map(([key, , tone]) => (
+          <span class={`fill ${tone}`} style={{ width: `${share(memory[key])}%` }} />
+        ))}
         <span class="safe" style={{ left: `${share(memory.safe_bytes)}%` }} />
       </div>
       <dl class="owners">
         {owners.map(([key, name, tone]) => (
-          <div><dt><span class={`swatch ${tone}`} aria-hidden="true" />{name}</dt><dd>{gibibytes(memory[key])}</dd></div>
+          <div>
+            <dt>
+              <span class={`swatch ${tone}`} aria-hidden="true" />
+              {name}
+            </dt>
+            <dd>{gibibytes(memory[key])}</dd>
+          </div>
         ))}
-        <div><dt>KV in use</dt><dd>{bytes(memory.kv_used_bytes)}</dd></div>
-        <div><dt><span class="swatch safe" aria-hidden="true" />Safe up to</dt><dd>{gibibytes(memory.safe_bytes)}</dd></div>
+        <div>
+          <dt>KV in use</dt>
+          <dd>{bytes(memory.kv_used_bytes)}</dd>
+        </div>
+        <div>
+          <dt>
+            <span class="swatch safe" aria-hidden="true" />
+            Safe up to
+          </dt>
+          <dd>{gibibytes(memory.safe_bytes)}</dd>
+        </div>
       </dl>
     </Section>
   );
@@ -120,9 +160,20 @@ function Computer({ state }: { state: State }) {
   return (
     <Section title="This computer" note="measured">
       <dl class="pairs">
-        <div><dt>Processor</dt><dd>{percent(computer.cpu_ratio)}</dd></div>
-        <div><dt>Memory of this program</dt><dd>{bytes(computer.rss_bytes)}</dd></div>
-        <div><dt>Memory available</dt><dd>{bytes(computer.memory_available_bytes)} of {bytes(computer.memory_total_bytes)}</dd></div>
+        <div>
+          <dt>Processor</dt>
+          <dd>{percent(computer.cpu_ratio)}</dd>
+        </div>
+        <div>
+          <dt>Memory of this program</dt>
+          <dd>{bytes(computer.rss_bytes)}</dd>
+        </div>
+        <div>
+          <dt>Memory available</dt>
+          <dd>
+            {bytes(computer.memory_available_bytes)} of {bytes(computer.memory_total_bytes)}
+          </dd>
+        </div>
       </dl>
     </Section>
   );
@@ -140,7 +191,10 @@ export function BoxView() {
         <section class="section drawing" aria-labelledby="s-chassis">
           <header>
             <h2 id="s-chassis">{box.machine_name ?? 'The box'}</h2>
-            <p class="quiet">150 × 150 × 50.5 mm{box.nodes > 1 ? `, ${box.nodes} of them` : ''}{sensors ? ', modelled' : ''}</p>
+            <p class="quiet">
+              150 × 150 × 50.5 mm{box.nodes > 1 ? `, ${box.nodes} of them` : ''}
+              {sensors ? ', modelled' : ''}
+            </p>
           </header>
           {!sensors && <NoSensors />}
           <div class={`sheets ${sensors ? '' : 'unknown'}`}>

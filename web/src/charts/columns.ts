@@ -7,17 +7,22 @@ export function stack(columns: Column[]): Column[] {
   const tops: Column[] = [];
   for (const column of columns) {
     const below = tops.at(-1);
-    tops.push(column.map((value, i) => {
-      const base = below ? below[i] : 0;
-      return value === null || base === null || base === undefined ? null : value + base;
-    }));
+    tops.push(
+      column.map((value, i) => {
+        const base = below ? below[i] : 0;
+        return value === null || base === null || base === undefined ? null : value + base;
+      }),
+    );
   }
   return tops;
 }
 
 // A hole longer than four usual steps is a time when nobody looked: the line breaks there.
 export function withGaps(at_unix: number[], columns: Column[]): { at: number[]; columns: Column[] } {
-  const steps = at_unix.slice(1).map((t, i) => t - (at_unix[i] as number)).sort((a, b) => a - b);
+  const steps = at_unix
+    .slice(1)
+    .map((t, i) => t - (at_unix[i] as number))
+    .sort((a, b) => a - b);
   const usual = steps[Math.floor(steps.length / 2)] ?? 1;
   const at: number[] = [];
   const out: Column[] = columns.map(() => []);

@@ -53,7 +53,15 @@ function axes(props: PlotProps, ink: string, grid: string): uPlot.Axis[] {
   const list = [bottom, left];
   const { axisRight } = props;
   if (axisRight) {
-    list.push({ ...line, scale: 'right', side: 1, size: 48, gap: 6, grid: { show: false }, values: (_u, m) => m.map(axisRight) });
+    list.push({
+      ...line,
+      scale: 'right',
+      side: 1,
+      size: 48,
+      gap: 6,
+      grid: { show: false },
+      values: (_u, m) => m.map(axisRight),
+    });
   }
   return list;
 }
@@ -71,16 +79,27 @@ function optionsOf(props: PlotProps, width: number): uPlot.Options {
   const options: uPlot.Options = {
     width,
     height: props.height ?? 170,
-    scales: { x, y: { range: (_u, low, high) => still(low, high) }, right: { range: (_u, _low, high) => [0, Math.max(1.05, (high ?? 1) * 1.08)] } },
-    series: [{}, ...props.lines.map((line): uPlot.Series => {
-      const stroke = property(line.colour);
-      const series: uPlot.Series = {
-        label: line.label, stroke, width: props.stacked ? 1 : 1.5, scale: line.right ? 'right' : 'y', points: { show: false },
-      };
-      if (line.dash) series.dash = [5, 4];
-      if (props.stacked) series.fill = stroke;
-      return series;
-    })],
+    scales: {
+      x,
+      y: { range: (_u, low, high) => still(low, high) },
+      right: { range: (_u, _low, high) => [0, Math.max(1.05, (high ?? 1) * 1.08)] },
+    },
+    series: [
+      {},
+      ...props.lines.map((line): uPlot.Series => {
+        const stroke = property(line.colour);
+        const series: uPlot.Series = {
+          label: line.label,
+          stroke,
+          width: props.stacked ? 1 : 1.5,
+          scale: line.right ? 'right' : 'y',
+          points: { show: false },
+        };
+        if (line.dash) series.dash = [5, 4];
+        if (props.stacked) series.fill = stroke;
+        return series;
+      }),
+    ],
     axes: axes(props, property('--quiet'), property('--hair')),
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
@@ -100,7 +119,10 @@ export function Plot(props: PlotProps) {
     const home = place.current as HTMLDivElement;
     const make = () => {
       plot.current?.destroy();
-      const options = optionsOf({ ...latest.current, onCursor: (i) => latest.current.onCursor?.(i) }, home.clientWidth || 300);
+      const options = optionsOf(
+        { ...latest.current, onCursor: (i) => latest.current.onCursor?.(i) },
+        home.clientWidth || 300,
+      );
       plot.current = new uPlot(options, data(), home);
     };
     make();

@@ -18,25 +18,34 @@ function useColumns(span_s: number): { columns: Columns; version: number } {
   useEffect(() => {
     let gone = false;
     let frame = 0;
-    const changed = () => (frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      setVersion((n) => n + 1);
-    }));
+    const changed = () =>
+      (frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        setVersion((n) => n + 1);
+      }));
     columns.current = recorder.seen(span_s);
     changed();
     const abort = new AbortController();
-    ifThere(getJson<History>(`/box/history?seconds=${span_s}`, abort.signal)).then((history) => {
-      if (gone || !history || history.at_unix.length === 0) return;
-      const seen = columns.current;
-      const fetched = columnsOf(history, live.get().state?.memory?.total_bytes ?? null);
-      const last = fetched.at_unix.at(-1) as number;
-      seen.at_unix.forEach((at, i) => {
-        if (at <= last) return;
-        append(fetched, at, Object.fromEntries(Object.entries(seen.series).map(([n, c]) => [n, c[i] ?? null])), span_s);
-      });
-      columns.current = fetched;
-      changed();
-    }, () => undefined); // then the charts begin now
+    ifThere(getJson<History>(`/box/history?seconds=${span_s}`, abort.signal)).then(
+      (history) => {
+        if (gone || !history || history.at_unix.length === 0) return;
+        const seen = columns.current;
+        const fetched = columnsOf(history, live.get().state?.memory?.total_bytes ?? null);
+        const last = fetched.at_unix.at(-1) as number;
+        seen.at_unix.forEach((at, i) => {
+          if (at <= last) return;
+          append(
+            fetched,
+            at,
+            Object.fromEntries(Object.entries(seen.series).map(([n, c]) => [n, c[i] ?? null])),
+            span_s,
+          );
+        });
+        columns.current = fetched;
+        changed();
+      },
+      () => undefined,
+    ); // then the charts begin now
     const stop = recorder.watch((at, sample) => {
       append(columns.current, at, sample, span_s);
       if (!document.hidden) changed();
@@ -63,14 +72,20 @@ function Chart({ panel, columns, version, span_s }: ChartProps) {
   const drawn = useMemo(() => {
     const own = panel.lines.map((line) => column(columns, line.series));
     const gapped = withGaps(columns.at_unix, own);
-    const scaled = gapped.columns.map((values, i) => (panel.lines[i]?.scale === 'right' || panel.per === 1
-      ? values : values.map((v) => (v === null ? null : v / panel.per))));
+    const scaled = gapped.columns.map((values, i) =>
+      panel.lines[i]?.scale === 'right' || panel.per === 1
+        ? values
+        : values.map((v) => (v === null ? null : v / panel.per)),
+    );
     if (!panel.stacked) return { at: gapped.at, columns: scaled, values: gapped.columns };
     // Drawn from the tallest to the lowest, so that each covers the foot of the one above.
     return { at: gapped.at, columns: stack(scaled).reverse(), values: gapped.columns };
   }, [columns, version]);
   const lines = panel.lines.map((line) => ({
-    label: line.label, colour: line.colour, right: line.scale === 'right', dash: line.dash ?? false,
+    label: line.label,
+    colour: line.colour,
+    right: line.scale === 'right',
+    dash: line.dash ?? false,
   }));
   const sayOf = (right: boolean) => (right && panel.sayRight ? panel.sayRight : panel.say);
   const index = at !== null && at < drawn.at.length ? at : drawn.at.length - 1;
@@ -82,15 +97,29 @@ function Chart({ panel, columns, version, span_s }: ChartProps) {
         <ul class="legend">
           {lines.map((line, i) => (
             <li>
-              <span class={`swatch ${line.dash ? 'dash' : ''}`} style={{ '--swatch': `var(${line.colour})` }} aria-hidden="true" />
+              <span
+                class={`swatch ${line.dash ? 'dash' : ''}`}
+                style={{ '--swatch': `var(${line.colour})` }}
+                aria-hidden="true"
+              />
               {line.label} <b>{sayOf(line.right)(drawn.values[i]?.[index])}</b>
             </li>
           ))}
         </ul>
       </figcaption>
-      <Plot lines={panel.stacked ? [...lines].reverse() : lines} x={drawn.at} columns={drawn.columns} from0={panel.from0}
-        stacked={panel.stacked ?? false} time axis={panel.axis} {...(right ? { axisRight: right } : {})} sync="box"
-        window_s={span_s} onCursor={setAt} />
+      <Plot
+        lines={panel.stacked ? [...lines].reverse() : lines}
+        x={drawn.at}
+        columns={drawn.columns}
+        from0={panel.from0}
+        stacked={panel.stacked ?? false}
+        time
+        axis={panel.axis}
+        {...(right ? { axisRight: right } : {})}
+        sync="box"
+        window_s={span_s}
+        onCursor={setAt}
+      />
       <Values panel={panel} columns={columns} version={version} />
     </figure>
   );
@@ -105,12 +134,28 @@ function Values({ panel, columns }: { panel: Panel; columns: Columns; version: n
       {open && (
         <Scroll label={`${panel.title}: values`}>
           <table>
-            <thead><tr><th scope="col">Series</th>{['now', 'lowest', 'mean', 'highest'].map((n) => <th scope="col" class="num">{n}</th>)}</tr></thead>
+            <thead>
+              <tr>
+                <th scope="col">Series</th>
+                {['now', 'lowest', 'mean', 'highest'].map((n) => (
+                  <th scope="col" class="num">
+                    {n}
+                  </th>
+                ))}
+              </tr>
+            </thead>
             <tbody>
               {panel.lines.map((line) => {
                 const { now, low, mean, high } = summary(column(columns, line.series));
                 const say = line.scale === 'right' && panel.sayRight ? panel.sayRight : panel.say;
-                return <tr><th scope="row">{line.label}</th>{[now, low, mean, high].map((v) => <td class="num">{say(v)}</td>)}</tr>;
+                return (
+                  <tr>
+                    <th scope="row">{line.label}</th>
+                    {[now, low, mean, high].map((v) => (
+                      <td class="num">{say(v)}</td>
+                    ))}
+                  </tr>
+                );
               })}
             </tbody>
           </table>
@@ -141,9 +186,11 @@ export function ChartsView() {
         <p class="quiet">{first !== undefined && last !== undefined ? `${duration(last - first)} recorded` : none}</p>
       </div>
       <div class="charts">
-        {panels.filter(({ needs }) => needs === null || has[needs]).map((panel) => (
-          <Chart key={panel.id} panel={panel} columns={columns} version={version} span_s={span_s} />
-        ))}
+        {panels
+          .filter(({ needs }) => needs === null || has[needs])
+          .map((panel) => (
+            <Chart key={panel.id} panel={panel} columns={columns} version={version} span_s={span_s} />
+          ))}
       </div>
     </div>
   );

@@ -49,7 +49,12 @@ export function pieceOf(chunk: Chunk): Piece {
 export function bodyOf(model: string, messages: Message[], sampling: Sampling): Record<string, unknown> {
   const { temperature, top_p, max_tokens, seed } = sampling;
   const body: Record<string, unknown> = {
-    model, messages, temperature, max_tokens, stream: true, stream_options: { include_usage: true },
+    model,
+    messages,
+    temperature,
+    max_tokens,
+    stream: true,
+    stream_options: { include_usage: true },
   };
   if (top_p !== 1) body['top_p'] = top_p;
   if (seed !== null) body['seed'] = seed;
@@ -59,7 +64,10 @@ export function bodyOf(model: string, messages: Message[], sampling: Sampling): 
 // Throws with the server's own sentence.
 export async function* complete(body: Record<string, unknown>, signal: AbortSignal): AsyncGenerator<Piece> {
   const response = await request('/v1/chat/completions', {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal,
   });
   if (!response.body) throw new ApiError(response.status, 'The server sent no answer.');
   let done = false; // read on to the end of the body, so that the connection can serve again

@@ -15,9 +15,17 @@ function MaxTokens() {
   return (
     <>
       <label for="max-tokens">Max tokens</label>
-      <input id="max-tokens" type="number" min={1} max={max} step={1} inputMode="numeric" required
+      <input
+        id="max-tokens"
+        type="number"
+        min={1}
+        max={max}
+        step={1}
+        inputMode="numeric"
+        required
         value={Number.isNaN(value) ? '' : value}
-        onInput={(event) => setSampling({ max_tokens: event.currentTarget.valueAsNumber })} />
+        onInput={(event) => setSampling({ max_tokens: event.currentTarget.valueAsNumber })}
+      />
     </>
   );
 }
@@ -26,9 +34,21 @@ function Temperature() {
   const value = useSlice(chat, (c) => c.sampling.temperature);
   return (
     <>
-      <label for="temperature">Temperature <output id="temperature-value" for="temperature">{decimals(value, 1)}</output></label>
-      <input id="temperature" type="range" min="0" max="2" step="0.1" value={value}
-        onInput={(event) => setSampling({ temperature: event.currentTarget.valueAsNumber })} />
+      <label for="temperature">
+        Temperature{' '}
+        <output id="temperature-value" for="temperature">
+          {decimals(value, 1)}
+        </output>
+      </label>
+      <input
+        id="temperature"
+        type="range"
+        min="0"
+        max="2"
+        step="0.1"
+        value={value}
+        onInput={(event) => setSampling({ temperature: event.currentTarget.valueAsNumber })}
+      />
     </>
   );
 }
@@ -43,15 +63,41 @@ function Settings() {
       <summary>System prompt and more</summary>
       <div class="settings-fields">
         <Field id="system" label="System prompt">
-          <textarea id="system" rows={2} value={system} onInput={(event) => chat.set({ system: event.currentTarget.value })} />
+          <textarea
+            id="system"
+            rows={2}
+            value={system}
+            onInput={(event) => chat.set({ system: event.currentTarget.value })}
+          />
         </Field>
-        <Field id="top-p" label={<>Top-p <output for="top-p">{decimals(top_p, 2)}</output></>}>
-          <input id="top-p" type="range" min="0.05" max="1" step="0.05" value={top_p}
-            onInput={(event) => setSampling({ top_p: event.currentTarget.valueAsNumber })} />
+        <Field
+          id="top-p"
+          label={
+            <>
+              Top-p <output for="top-p">{decimals(top_p, 2)}</output>
+            </>
+          }
+        >
+          <input
+            id="top-p"
+            type="range"
+            min="0.05"
+            max="1"
+            step="0.05"
+            value={top_p}
+            onInput={(event) => setSampling({ top_p: event.currentTarget.valueAsNumber })}
+          />
         </Field>
         <Field id="seed" label="Seed">
-          <input id="seed" type="number" step={1} inputMode="numeric" placeholder="random" value={seed ?? ''}
-            onInput={(event) => setSampling({ seed: number(event.currentTarget.value) })} />
+          <input
+            id="seed"
+            type="number"
+            step={1}
+            inputMode="numeric"
+            placeholder="random"
+            value={seed ?? ''}
+            onInput={(event) => setSampling({ seed: number(event.currentTarget.value) })}
+          />
         </Field>
       </div>
     </details>
@@ -98,21 +144,48 @@ export function Composer() {
     void submit();
   };
   return (
-    <form id="composer" class="composer" aria-label="Write to the model" autocomplete="off" noValidate onSubmit={submit}>
-      <div id="error" class="problem" role="alert" hidden={!error}>{error}</div>
-      <label for="prompt" class="unseen">Message</label>
+    <form
+      id="composer"
+      class="composer"
+      aria-label="Write to the model"
+      autocomplete="off"
+      noValidate
+      onSubmit={submit}
+    >
+      <div id="error" class="problem" role="alert" hidden={!error}>
+        {error}
+      </div>
+      <label for="prompt" class="unseen">
+        Message
+      </label>
       <div class="field">
-        <textarea id="prompt" rows={1} placeholder="Write to the model" aria-describedby="keys" ref={prompt} value={draft}
-          onInput={(event) => chat.set({ draft: event.currentTarget.value })} onKeyDown={key} />
-        {busy
-          ? <button id="stop" key="stop" type="button" class="stop" onClick={stop}>Stop</button>
-          : <button id="send" key="send" type="submit" disabled={!draft.trim() || !ready}>Send</button>}
+        <textarea
+          id="prompt"
+          rows={1}
+          placeholder="Write to the model"
+          aria-describedby="keys"
+          ref={prompt}
+          value={draft}
+          onInput={(event) => chat.set({ draft: event.currentTarget.value })}
+          onKeyDown={key}
+        />
+        {busy ? (
+          <button id="stop" key="stop" type="button" class="stop" onClick={stop}>
+            Stop
+          </button>
+        ) : (
+          <button id="send" key="send" type="submit" disabled={!draft.trim() || !ready}>
+            Send
+          </button>
+        )}
       </div>
       <div class="controls">
         <Temperature />
         <MaxTokens />
         <Settings />
-        <p id="keys" class="quiet"><span class="unseen">Shift+Enter breaks the line. </span>Enter sends, Escape stops.</p>
+        <p id="keys" class="quiet">
+          <span class="unseen">Shift+Enter breaks the line. </span>Enter sends, Escape stops.
+        </p>
       </div>
     </form>
   );

@@ -37,7 +37,13 @@ export interface Chat {
 }
 
 export const chat = makeStore<Chat>({
-  turns: [], busy: false, error: null, announce: '', model: null, system: '', draft: '',
+  turns: [],
+  busy: false,
+  error: null,
+  announce: '',
+  model: null,
+  system: '',
+  draft: '',
   sampling: { temperature: 0.7, top_p: 1, max_tokens: 512, seed: null },
 });
 
@@ -85,7 +91,9 @@ export function messagesOf(turns: Turn[], system: string, question: string): Mes
 
 function change(id: number, changes: Partial<Answer>): void {
   chat.set({
-    turns: chat.get().turns.map((turn) => (turn.id === id ? { ...turn, answer: { ...turn.answer, ...changes } } : turn)),
+    turns: chat
+      .get()
+      .turns.map((turn) => (turn.id === id ? { ...turn, answer: { ...turn.answer, ...changes } } : turn)),
   });
 }
 
@@ -128,8 +136,17 @@ export async function send(question: string): Promise<void> {
   const id = nextId++;
   const started = chatNumber;
   const answer: Answer = {
-    model, text: '', reasoning: '', sentAt: performance.now(), firstAt: null, lastAt: null, finish: null, usage: null,
-    stopped: false, done: false, joules: null,
+    model,
+    text: '',
+    reasoning: '',
+    sentAt: performance.now(),
+    firstAt: null,
+    lastAt: null,
+    finish: null,
+    usage: null,
+    stopped: false,
+    done: false,
+    joules: null,
   };
   const before = meter();
   abort = new AbortController();
@@ -147,7 +164,9 @@ export async function send(question: string): Promise<void> {
     // Nothing was answered: give the message back to be changed.
     chat.set({
       turns: chat.get().turns.filter((turn) => turn.id !== id),
-      draft: chat.get().draft || question, busy: false, error: signal.aborted ? null : sentence(failed),
+      draft: chat.get().draft || question,
+      busy: false,
+      error: signal.aborted ? null : sentence(failed),
     });
     return;
   }
@@ -155,7 +174,8 @@ export async function send(question: string): Promise<void> {
   answer.done = true;
   change(id, answer);
   chat.set({
-    busy: false, announce: answer.stopped ? 'Stopped.' : 'Answer complete.',
+    busy: false,
+    announce: answer.stopped ? 'Stopped.' : 'Answer complete.',
     error: failed && !signal.aborted ? sentence(failed) : null,
   });
   if (before) void measureEnergy(id, before, answer, started);

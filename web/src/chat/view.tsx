@@ -21,41 +21,50 @@ function Welcome() {
       <h2>Ask the box something.</h2>
       <p id="welcome-text">
         {weightless
-          ? 'This box is weightless: it has no model weights. Answers are placeholder text at the speed of the modelled machine.'
+          ? 'This box is weightless. Answers are placeholder text at the speed of the modelled machine.'
           : 'Answers come from the model that this server has loaded, word by word. They can be wrong.'}
       </p>
       <ul class="examples" aria-label="Examples">
         {examples.map((text) => (
-          <li><button type="button" class="example plain" onClick={() => void send(text)}>{text}</button></li>
+          <li>
+            <button type="button" class="example plain" onClick={() => void send(text)}>
+              {text}
+            </button>
+          </li>
         ))}
       </ul>
     </section>
   );
 }
 
-const Exchange = memo(({ turn }: { turn: Turn }) => {
-  const { answer } = turn;
-  const state = answer.done ? '' : answer.text || answer.reasoning ? 'streaming' : 'waiting';
-  return (
-    <>
-      <article class="turn user">
-        <h2>You</h2>
-        <div class="text">{turn.question}</div>
-      </article>
-      <article class={`turn assistant ${state}`}>
-        <h2>{answer.model}</h2>
-        {answer.reasoning && (
-          <details class="reasoning">
-            <summary>{answer.done || answer.text ? 'How it thought' : 'Thinking…'}</summary>
-            <div class="thought">{answer.reasoning}</div>
-          </details>
-        )}
-        <div class="text"><Markdown text={answer.text} /></div>
-        {answer.done && <p class="figures">{figures(answer).join(' · ')}</p>}
-      </article>
-    </>
-  );
-}, (a, b) => a.turn === b.turn);
+const Exchange = memo(
+  ({ turn }: { turn: Turn }) => {
+    const { answer } = turn;
+    const state = answer.done ? '' : answer.text || answer.reasoning ? 'streaming' : 'waiting';
+    return (
+      <>
+        <article class="turn user">
+          <h2>You</h2>
+          <div class="text">{turn.question}</div>
+        </article>
+        <article class={`turn assistant ${state}`}>
+          <h2>{answer.model}</h2>
+          {answer.reasoning && (
+            <details class="reasoning">
+              <summary>{answer.done || answer.text ? 'How it thought' : 'Thinking…'}</summary>
+              <div class="thought">{answer.reasoning}</div>
+            </details>
+          )}
+          <div class="text">
+            <Markdown text={answer.text} />
+          </div>
+          {answer.done && <p class="figures">{figures(answer).join(' · ')}</p>}
+        </article>
+      </>
+    );
+  },
+  (a, b) => a.turn === b.turn,
+);
 
 // Says what a screen reader should hear: not every token, but the end of an answer.
 function Announcer() {
@@ -63,7 +72,11 @@ function Announcer() {
     const last = turns.at(-1)?.answer;
     return announce && last?.done ? `${announce} ${figures(last).join(', ')}` : announce;
   });
-  return <p id="announce" class="unseen" role="status">{text}</p>;
+  return (
+    <p id="announce" class="unseen" role="status">
+      {text}
+    </p>
+  );
 }
 
 export function ChatView() {
@@ -83,15 +96,33 @@ export function ChatView() {
     <div class="chat">
       <div class="chat-head">
         <ChosenModel />
-        <button id="new-chat" type="button" class="plain small" onClick={() => {
-          newChat();
-          document.getElementById('prompt')?.focus();
-        }}>New chat</button>
+        <button
+          id="new-chat"
+          type="button"
+          class="plain small"
+          onClick={() => {
+            newChat();
+            document.getElementById('prompt')?.focus();
+          }}
+        >
+          New chat
+        </button>
       </div>
-      <div id="log" class="log" role="log" aria-label="Conversation" aria-live="off" aria-busy={busy} tabIndex={0}
-        ref={log} onScroll={scrolled}>
+      <div
+        id="log"
+        class="log"
+        role="log"
+        aria-label="Conversation"
+        aria-live="off"
+        aria-busy={busy}
+        tabIndex={0}
+        ref={log}
+        onScroll={scrolled}
+      >
         {turns.length === 0 && <Welcome />}
-        {turns.map((turn) => <Exchange key={turn.id} turn={turn} />)}
+        {turns.map((turn) => (
+          <Exchange key={turn.id} turn={turn} />
+        ))}
       </div>
       <Composer />
       <Announcer />
@@ -119,12 +150,20 @@ function ChosenModel() {
     <div class="serving">
       {served.length > 1 ? (
         <>
-          <label for="model" class="quiet">Model</label>
+          <label for="model" class="quiet">
+            Model
+          </label>
           <select id="model" value={model?.id} onChange={(event) => chat.set({ model: event.currentTarget.value })}>
-            {served.map(({ id }) => <option value={id}>{id}</option>)}
+            {served.map(({ id }) => (
+              <option value={id}>{id}</option>
+            ))}
           </select>
         </>
-      ) : <p><span class="quiet">Model</span> <strong id="model">{model?.id ?? '…'}</strong></p>}
+      ) : (
+        <p>
+          <span class="quiet">Model</span> <strong id="model">{model?.id ?? '…'}</strong>
+        </p>
+      )}
       {model && badgesOf(model)}
     </div>
   );

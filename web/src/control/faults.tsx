@@ -28,25 +28,55 @@ function Active({ active, busy, onClear }: ActiveProps) {
       {active.map((fault) => (
         <li key={`${fault.name} ${fault.from_unix}`}>
           <span class="fault-name">{fault.name}</span> <span>{until(fault, now)}</span>
-          <button type="button" class="plain small" disabled={busy} aria-label={`Clear ${fault.name}`} onClick={() => onClear(fault.name)}>Clear</button>
+          <button
+            type="button"
+            class="plain small"
+            disabled={busy}
+            aria-label={`Clear ${fault.name}`}
+            onClick={() => onClear(fault.name)}
+          >
+            Clear
+          </button>
         </li>
       ))}
     </ul>
   );
 }
 
-function Inject({ fault, onYes, onNo }: { fault: FaultKind; onYes: (length_s: number | null) => void; onNo: () => void }) {
+function Inject({
+  fault,
+  onYes,
+  onNo,
+}: {
+  fault: FaultKind;
+  onYes: (length_s: number | null) => void;
+  onNo: () => void;
+}) {
   const [length, setLength] = useState(30);
   const [forEver, setForEver] = useState(false);
   return (
-    <Ask title={`Inject ${fault.name}?`} yes="Inject" onYes={() => onYes(forEver ? null : Math.max(1, length || 30))} onNo={onNo}>
+    <Ask
+      title={`Inject ${fault.name}?`}
+      yes="Inject"
+      onYes={() => onYes(forEver ? null : Math.max(1, length || 30))}
+      onNo={onNo}
+    >
       <p>{fault.signature}</p>
       <Field id="fault-length" label="Seconds">
-        <input id="fault-length" type="number" min={1} step={1} max={86_400} value={Number.isNaN(length) ? '' : length} disabled={forEver}
-          onInput={(event) => setLength(event.currentTarget.valueAsNumber)} />
+        <input
+          id="fault-length"
+          type="number"
+          min={1}
+          step={1}
+          max={86_400}
+          value={Number.isNaN(length) ? '' : length}
+          disabled={forEver}
+          onInput={(event) => setLength(event.currentTarget.valueAsNumber)}
+        />
       </Field>
       <label class="check">
-        <input type="checkbox" checked={forEver} onChange={(event) => setForEver(event.currentTarget.checked)} /> until it is cleared
+        <input type="checkbox" checked={forEver} onChange={(event) => setForEver(event.currentTarget.checked)} />{' '}
+        until it is cleared
       </label>
       <p class="quiet">Every request of this box feels it.</p>
     </Ask>
@@ -63,27 +93,49 @@ export function Faults() {
   return (
     <Section title="Faults" class="wide" note="of the modelled machine; every one has happened to somebody">
       <h3>Active</h3>
-      <Active active={active} busy={busy !== null} onClear={(name) => void act(name, () => sendJson('DELETE', `/box/faults/${encodeURIComponent(name)}`))} />
+      <Active
+        active={active}
+        busy={busy !== null}
+        onClear={(name) => void act(name, () => sendJson('DELETE', `/box/faults/${encodeURIComponent(name)}`))}
+      />
       <Problem text={error} />
       <h3>To inject</h3>
-      {faults.length === 0 && <p class="quiet">This machine has none on record. Start the box with <code>--as dgx-spark</code>.</p>}
+      {faults.length === 0 && (
+        <p class="quiet">
+          This machine has none on record. Start the box with <code>--as dgx-spark</code>.
+        </p>
+      )}
       <ul class="fault-list">
         {faults.map((fault) => (
           <li key={fault.name}>
             <div>
               <p class="fault-name">{fault.name}</p>
               <p>{fault.signature}</p>
-              <p class="quiet">{fault.ends ? `Ends ${fault.ends}. ` : ''}Sources: {fault.source}.</p>
+              <p class="quiet">
+                {fault.ends ? `Ends ${fault.ends}. ` : ''}Sources: {fault.source}.
+              </p>
             </div>
-            <button type="button" class="plain small" disabled={busy !== null} aria-label={`Inject ${fault.name}`} onClick={() => setAsked(fault)}>Inject…</button>
+            <button
+              type="button"
+              class="plain small"
+              disabled={busy !== null}
+              aria-label={`Inject ${fault.name}`}
+              onClick={() => setAsked(fault)}
+            >
+              Inject…
+            </button>
           </li>
         ))}
       </ul>
       {asked && (
-        <Inject fault={asked} onNo={() => setAsked(null)} onYes={(length_s) => {
-          setAsked(null);
-          void act(asked.name, () => sendJson('POST', '/box/faults', { name: asked.name, length_s }));
-        }} />
+        <Inject
+          fault={asked}
+          onNo={() => setAsked(null)}
+          onYes={(length_s) => {
+            setAsked(null);
+            void act(asked.name, () => sendJson('POST', '/box/faults', { name: asked.name, length_s }));
+          }}
+        />
       )}
     </Section>
   );

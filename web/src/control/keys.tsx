@@ -25,12 +25,27 @@ export function bodyOf(key: NewKey): Record<string, unknown> {
   return body;
 }
 
-function Create({ busy, none: isFirst, onCreate }: { busy: boolean; none: boolean; onCreate: (key: NewKey) => Promise<boolean> }) {
+function Create({
+  busy,
+  none: isFirst,
+  onCreate,
+}: {
+  busy: boolean;
+  none: boolean;
+  onCreate: (key: NewKey) => Promise<boolean>;
+}) {
   const [key, setKey] = useState(isFirst ? first : blank);
   const change = (part: Partial<NewKey>) => setKey({ ...key, ...part });
   const limit = (name: 'requests_per_min' | 'tokens_per_min') => (
-    <input id={`key-${name}`} type="number" min={1} step={1} placeholder="none" value={Number.isNaN(key[name]) ? '' : key[name]}
-      onInput={(event) => change({ [name]: event.currentTarget.valueAsNumber })} />
+    <input
+      id={`key-${name}`}
+      type="number"
+      min={1}
+      step={1}
+      placeholder="none"
+      value={Number.isNaN(key[name]) ? '' : key[name]}
+      onInput={(event) => change({ [name]: event.currentTarget.valueAsNumber })}
+    />
   );
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -39,15 +54,33 @@ function Create({ busy, none: isFirst, onCreate }: { busy: boolean; none: boolea
   return (
     <form class="form inline" aria-label="New key" onSubmit={submit}>
       <Field id="key-name" label="Name">
-        <input id="key-name" type="text" autocomplete="off" required value={key.name} placeholder="laptop"
-          onInput={(event) => change({ name: event.currentTarget.value })} />
+        <input
+          id="key-name"
+          type="text"
+          autocomplete="off"
+          required
+          value={key.name}
+          placeholder="laptop"
+          onInput={(event) => change({ name: event.currentTarget.value })}
+        />
       </Field>
-      <Field id="key-requests_per_min" label="Requests a minute">{limit('requests_per_min')}</Field>
-      <Field id="key-tokens_per_min" label="Tokens a minute">{limit('tokens_per_min')}</Field>
+      <Field id="key-requests_per_min" label="Requests a minute">
+        {limit('requests_per_min')}
+      </Field>
+      <Field id="key-tokens_per_min" label="Tokens a minute">
+        {limit('tokens_per_min')}
+      </Field>
       <label class="check">
-        <input type="checkbox" checked={key.manager} onChange={(event) => change({ manager: event.currentTarget.checked })} /> may manage the box
+        <input
+          type="checkbox"
+          checked={key.manager}
+          onChange={(event) => change({ manager: event.currentTarget.checked })}
+        />{' '}
+        may manage the box
       </label>
-      <button type="submit" disabled={busy || !key.name.trim()}>Make a key</button>
+      <button type="submit" disabled={busy || !key.name.trim()}>
+        Make a key
+      </button>
     </form>
   );
 }
@@ -55,14 +88,25 @@ function Create({ busy, none: isFirst, onCreate }: { busy: boolean; none: boolea
 function Row({ item, now, busy, onRevoke }: { item: Key; now: number; busy: boolean; onRevoke: () => void }) {
   return (
     <tr>
-      <th scope="row">{item.name}{item.manager && <span class="badge">manager</span>}</th>
+      <th scope="row">
+        {item.name}
+        {item.manager && <span class="badge">manager</span>}
+      </th>
       <td class="num">{item.requests_per_min === null ? none : count(item.requests_per_min)}</td>
       <td class="num">{item.tokens_per_min === null ? none : count(item.tokens_per_min)}</td>
       <td class="num">{count(item.requests)}</td>
       <td class="num">{count(item.prompt_tokens + item.generated_tokens)}</td>
       <td>{since(item.last_used_unix, now)}</td>
       <td class="actions-cell">
-        <button type="button" class="plain small" disabled={busy} aria-label={`Revoke ${item.name}`} onClick={onRevoke}>Revoke…</button>
+        <button
+          type="button"
+          class="plain small"
+          disabled={busy}
+          aria-label={`Revoke ${item.name}`}
+          onClick={onRevoke}
+        >
+          Revoke…
+        </button>
       </td>
     </tr>
   );
@@ -77,19 +121,28 @@ export function Keys() {
   const { busy, error, act } = useAction(keys.reload);
   if (keys.absent || !keys.value) return <Problem text={keys.error} />;
   const { keys: list, required } = keys.value;
-  const create = (key: NewKey) => act('create', async () => {
-    const reply = await sendJson<{ name: string; key: string }>('POST', '/box/keys', bodyOf(key));
-    // From the first key on every request needs one: this tab's as well.
-    if (!apiKey() && list.length === 0) setApiKey(reply.key);
-    setMade({ name: reply.name, key: reply.key });
-  });
+  const create = (key: NewKey) =>
+    act('create', async () => {
+      const reply = await sendJson<{ name: string; key: string }>('POST', '/box/keys', bodyOf(key));
+      // From the first key on every request needs one: this tab's as well.
+      if (!apiKey() && list.length === 0) setApiKey(reply.key);
+      setMade({ name: reply.name, key: reply.key });
+    });
   return (
-    <Section title="Keys" class="wide" note={required ? 'every request needs one' : 'none is needed yet; with the first key every request needs one'}>
+    <Section
+      title="Keys"
+      class="wide"
+      note={required ? 'every request needs one' : 'none is needed yet; with the first key every request needs one'}
+    >
       {made && (
         <div class="made" role="status">
           <p>The key of {made.name}. It is shown this once; the box keeps only its hash.</p>
-          <p class="command"><code>{made.key}</code> <Copy text={made.key} label="Copy the key" />
-            <button type="button" class="plain small" onClick={() => setMade(null)}>Done</button></p>
+          <p class="command">
+            <code>{made.key}</code> <Copy text={made.key} label="Copy the key" />
+            <button type="button" class="plain small" onClick={() => setMade(null)}>
+              Done
+            </button>
+          </p>
         </div>
       )}
       {list.length > 0 && (
@@ -97,12 +150,28 @@ export function Keys() {
           <table>
             <thead>
               <tr>
-                <th scope="col">Name</th>{heads.map((head) => <th scope="col" class="num">{head}</th>)}
-                <th scope="col">Last used</th><th scope="col"><span class="unseen">Actions</span></th>
+                <th scope="col">Name</th>
+                {heads.map((head) => (
+                  <th scope="col" class="num">
+                    {head}
+                  </th>
+                ))}
+                <th scope="col">Last used</th>
+                <th scope="col">
+                  <span class="unseen">Actions</span>
+                </th>
               </tr>
             </thead>
             <tbody>
-              {list.map((item) => <Row key={item.id} item={item} now={Date.now() / 1000} busy={busy !== null} onRevoke={() => setAsked(item)} />)}
+              {list.map((item) => (
+                <Row
+                  key={item.id}
+                  item={item}
+                  now={Date.now() / 1000}
+                  busy={busy !== null}
+                  onRevoke={() => setAsked(item)}
+                />
+              ))}
             </tbody>
           </table>
         </Scroll>
@@ -110,10 +179,15 @@ export function Keys() {
       <Create key={String(list.length === 0)} busy={busy !== null} none={list.length === 0} onCreate={create} />
       <Problem text={error} />
       {asked && (
-        <Ask title={`Revoke the key of ${asked.name}?`} yes="Revoke" onNo={() => setAsked(null)} onYes={() => {
-          setAsked(null);
-          void act(asked.id, () => sendJson('DELETE', `/box/keys/${encodeURIComponent(asked.id)}`));
-        }}>
+        <Ask
+          title={`Revoke the key of ${asked.name}?`}
+          yes="Revoke"
+          onNo={() => setAsked(null)}
+          onYes={() => {
+            setAsked(null);
+            void act(asked.id, () => sendJson('DELETE', `/box/keys/${encodeURIComponent(asked.id)}`));
+          }}
+        >
           <p>Whoever uses it is refused from now on. It cannot be taken back.</p>
         </Ask>
       )}

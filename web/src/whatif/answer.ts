@@ -1,4 +1,5 @@
-// Asks the box as one types: waits for a pause, drops what was asked before, keeps the last answer on the page until then.
+// Asks the box as one types: waits for a pause, drops what was asked before, keeps the last answer on the page
+// until then.
 import { useEffect, useState } from 'preact/hooks';
 import { sendJson, sentence } from '../api';
 import type { Verb } from './verbs';

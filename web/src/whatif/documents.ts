@@ -21,8 +21,14 @@ export interface PredictDocument {
   interval: ({ share: number } & Record<string, Interval | number>) | null;
   memory: { total_bytes: number; safe_bytes: number; weights_bytes: number; kv_bytes: number; verdict: string };
   power: {
-    prefill_wall_w: number; decode_wall_w: number; energy_per_token_j: number;
-    energy_per_token_low_j: number; energy_per_token_high_j: number; gpu_c: number; fan_share: number; clock_hz: number;
+    prefill_wall_w: number;
+    decode_wall_w: number;
+    energy_per_token_j: number;
+    energy_per_token_low_j: number;
+    energy_per_token_high_j: number;
+    gpu_c: number;
+    fan_share: number;
+    clock_hz: number;
   } | null;
 }
 

@@ -7,19 +7,26 @@ export { useAnswer } from './answer';
 export type { FitDocument } from './documents';
 
 const verdicts: Record<string, string> = {
-  fits: 'It fits.', freezes: 'It would freeze the box.', 'too_large': 'It is too large.',
+  fits: 'It fits.',
+  freezes: 'It would freeze the box.',
+  too_large: 'It is too large.',
 };
 
 export function verdictOf(fit: FitDocument): { good: boolean; text: string } {
   const good = fit.verdict === 'fits';
   const room = fit.safe_bytes - fit.peak_bytes;
-  const peak = `${gibibytes(fit.peak_bytes)} at the peak, ${gibibytes(Math.abs(room))} ${room >= 0 ? 'below' : 'above'} what is safe`;
+  const side = room >= 0 ? 'below' : 'above';
+  const peak = `${gibibytes(fit.peak_bytes)} at the peak, ${gibibytes(Math.abs(room))} ${side} what is safe`;
   return { good, text: `${verdicts[fit.verdict] ?? `It ${spoken(fit.verdict)}.`} ${peak}.` };
 }
 
 const owned: [keyof FitPhase, string][] = [
-  ['weights_bytes', 'weights'], ['kv_bytes', 'kv'], ['activations_bytes', 'runtime'], ['graphs_bytes', 'runtime'],
-  ['runtime_bytes', 'runtime'], ['host_bytes', 'runtime'],
+  ['weights_bytes', 'weights'],
+  ['kv_bytes', 'kv'],
+  ['activations_bytes', 'runtime'],
+  ['graphs_bytes', 'runtime'],
+  ['runtime_bytes', 'runtime'],
+  ['host_bytes', 'runtime'],
 ];
 
 function Peak({ fit }: { fit: FitDocument }) {
@@ -29,7 +36,9 @@ function Peak({ fit }: { fit: FitDocument }) {
   const share = (v: number) => `${(100 * v) / whole}%`;
   return (
     <div class="stack" aria-hidden="true">
-      {owned.map(([key, tone]) => <span class={`fill ${tone}`} style={{ width: share(Number(phase[key])) }} />)}
+      {owned.map(([key, tone]) => (
+        <span class={`fill ${tone}`} style={{ width: share(Number(phase[key])) }} />
+      ))}
       <span class="safe" style={{ left: share(fit.safe_bytes) }} />
     </div>
   );
@@ -43,7 +52,8 @@ export function FitVerdict({ fit }: { fit: FitDocument }) {
       <Peak fit={fit} />
       <p class="quiet">
         {fit.model} in {fit.weights} by {fit.stack}: context up to {count(fit.context_max_tokens)} tokens, up to{' '}
-        {count(fit.concurrency_max)} streams; safe below {gibibytes(fit.safe_bytes)}, frozen at {gibibytes(fit.freeze_bytes)}.
+        {count(fit.concurrency_max)} streams; safe below {gibibytes(fit.safe_bytes)}, frozen at{' '}
+        {gibibytes(fit.freeze_bytes)}.
       </p>
     </div>
   );
@@ -58,17 +68,36 @@ export function FitResult({ fit }: { fit: FitDocument }) {
           <caption class="unseen">Memory in use by phase</caption>
           <thead>
             <tr>
-              <th scope="col">Phase</th><th scope="col" class="num">Weights</th><th scope="col" class="num">KV</th>
-              <th scope="col" class="num">Runtime</th><th scope="col" class="num">Page cache</th><th scope="col" class="num">In use</th>
+              <th scope="col">Phase</th>
+              <th scope="col" class="num">
+                Weights
+              </th>
+              <th scope="col" class="num">
+                KV
+              </th>
+              <th scope="col" class="num">
+                Runtime
+              </th>
+              <th scope="col" class="num">
+                Page cache
+              </th>
+              <th scope="col" class="num">
+                In use
+              </th>
             </tr>
           </thead>
           <tbody>
             {fit.phases.map((p) => (
               <tr class={p.phase === fit.peak_phase ? 'peak' : ''}>
-                <th scope="row">{spoken(p.phase)}{p.phase === fit.peak_phase ? ' (peak)' : ''}</th>
+                <th scope="row">
+                  {spoken(p.phase)}
+                  {p.phase === fit.peak_phase ? ' (peak)' : ''}
+                </th>
                 <td class="num">{gibibytes(p.weights_bytes)}</td>
                 <td class="num">{gibibytes(p.kv_bytes)}</td>
-                <td class="num">{gibibytes(p.activations_bytes + p.graphs_bytes + p.runtime_bytes + p.host_bytes)}</td>
+                <td class="num">
+                  {gibibytes(p.activations_bytes + p.graphs_bytes + p.runtime_bytes + p.host_bytes)}
+                </td>
                 <td class="num">{gibibytes(p.page_cache_bytes)}</td>
                 <td class="num">{gibibytes(p.total_bytes)}</td>
               </tr>
@@ -77,7 +106,10 @@ export function FitResult({ fit }: { fit: FitDocument }) {
         </table>
       </div>
       {fit.flags && (
-        <p class="command"><span class="quiet">Safe flags</span> <code>{fit.flags}</code> <Copy text={fit.flags} label="Copy the flags" /></p>
+        <p class="command">
+          <span class="quiet">Safe flags</span> <code>{fit.flags}</code>{' '}
+          <Copy text={fit.flags} label="Copy the flags" />
+        </p>
       )}
     </>
   );

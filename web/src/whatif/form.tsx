@@ -22,12 +22,18 @@ function choicesOf({ field, catalogue, faults, value }: FormFieldProps): Choice[
   const usual: Choice = { id: '', name: 'usual' };
   const list = ((): Choice[] => {
     switch (field.kind) {
-      case 'model': return plain(catalogue.models.map((m) => m.id));
-      case 'machine': return catalogue.machines.map((m) => ({ id: m.id, name: m.name ?? m.id }));
-      case 'weights': return [usual, ...plain(catalogue.weights ?? [])];
-      case 'stack': return [{ id: '', name: 'usual' }, ...plain(catalogue.stacks.map((s) => s.id))];
-      case 'fault': return [{ id: '', name: 'none' }, ...plain(faults.map((f) => f.name))];
-      default: return plain(field.choices ?? []);
+      case 'model':
+        return plain(catalogue.models.map((m) => m.id));
+      case 'machine':
+        return catalogue.machines.map((m) => ({ id: m.id, name: m.name ?? m.id }));
+      case 'weights':
+        return [usual, ...plain(catalogue.weights ?? [])];
+      case 'stack':
+        return [{ id: '', name: 'usual' }, ...plain(catalogue.stacks.map((s) => s.id))];
+      case 'fault':
+        return [{ id: '', name: 'none' }, ...plain(faults.map((f) => f.name))];
+      default:
+        return plain(field.choices ?? []);
     }
   })();
   // A value that the catalogue lacks is still shown as what it is.
@@ -46,7 +52,9 @@ function Machines({ field, value, catalogue, onChange }: FormFieldProps) {
       <legend>{field.label}</legend>
       <div class="check-list">
         {sorted.map(({ id, name }) => (
-          <label><input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} /> {name ?? id}</label>
+          <label>
+            <input type="checkbox" checked={chosen.includes(id)} onChange={() => toggle(id)} /> {name ?? id}
+          </label>
         ))}
       </div>
     </fieldset>
@@ -60,15 +68,27 @@ export function FormField(props: FormFieldProps) {
   if (field.kind === 'whole' || field.kind === 'number') {
     return (
       <Field id={id} label={field.label}>
-        <input id={id} type="number" inputMode="decimal" min={field.min} max={field.max} step={field.kind === 'whole' ? 1 : 'any'}
-          value={Number.isNaN(value) ? '' : Number(value)} onInput={(event) => onChange(event.currentTarget.valueAsNumber)} />
+        <input
+          id={id}
+          type="number"
+          inputMode="decimal"
+          min={field.min}
+          max={field.max}
+          step={field.kind === 'whole' ? 1 : 'any'}
+          value={Number.isNaN(value) ? '' : Number(value)}
+          onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
+        />
       </Field>
     );
   }
   return (
     <Field id={id} label={field.label}>
       <select id={id} value={String(value)} onChange={(event) => onChange(event.currentTarget.value)}>
-        {choicesOf(props).map(({ id: choice, name }) => <option key={choice} value={choice}>{name}</option>)}
+        {choicesOf(props).map(({ id: choice, name }) => (
+          <option key={choice} value={choice}>
+            {name}
+          </option>
+        ))}
       </select>
     </Field>
   );

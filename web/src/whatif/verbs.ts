@@ -9,7 +9,18 @@ export type Form = Record<string, Value>;
 export interface FieldSpec {
   option: string; // the long option of the verb
   label: string;
-  kind: 'model' | 'machine' | 'machines' | 'weights' | 'stack' | 'whole' | 'number' | 'text' | 'choice' | 'flag' | 'fault';
+  kind:
+    | 'model'
+    | 'machine'
+    | 'machines'
+    | 'weights'
+    | 'stack'
+    | 'whole'
+    | 'number'
+    | 'text'
+    | 'choice'
+    | 'flag'
+    | 'fault';
   initial: Value; // "" leaves the option out
   otherwise?: Value; // what the verb takes without the option
   min?: number;
@@ -19,41 +30,92 @@ export interface FieldSpec {
 }
 
 const model: FieldSpec = { option: 'model', label: 'Model', kind: 'model', initial: 'qwen3-8b' };
-const machine: FieldSpec = { option: 'machine', label: 'Machine', kind: 'machine', initial: 'dgx-spark', otherwise: 'dgx-spark' };
+const machine: FieldSpec = {
+  option: 'machine',
+  label: 'Machine',
+  kind: 'machine',
+  initial: 'dgx-spark',
+  otherwise: 'dgx-spark',
+};
 const weights: FieldSpec = { option: 'weights', label: 'Weights', kind: 'weights', initial: '' };
 const stack: FieldSpec = { option: 'stack', label: 'Stack', kind: 'stack', initial: '' };
-const whole = (option: string, label: string, initial: number, otherwise: number, max = 16_777_216): FieldSpec =>
-  ({ option, label, kind: 'whole', initial, otherwise, min: 1, max });
+const whole = (option: string, label: string, initial: number, otherwise: number, max = 16_777_216): FieldSpec => ({
+  option,
+  label,
+  kind: 'whole',
+  initial,
+  otherwise,
+  min: 1,
+  max,
+});
 const ambient: FieldSpec = {
-  option: 'ambient', label: 'Room, °C', kind: 'number', initial: 25, otherwise: 25, min: -20, max: 60, unit: 'C',
+  option: 'ambient',
+  label: 'Room, °C',
+  kind: 'number',
+  initial: 25,
+  otherwise: 25,
+  min: -20,
+  max: 60,
+  unit: 'C',
 };
 
 export const fields: Record<Verb, FieldSpec[]> = {
   predict: [
-    model, machine, weights, stack,
-    whole('prompt', 'Prompt tokens', 2048, 512), whole('gen', 'Generated tokens', 256, 128),
-    whole('concurrency', 'Streams', 1, 1, 4096), ambient,
+    model,
+    machine,
+    weights,
+    stack,
+    whole('prompt', 'Prompt tokens', 2048, 512),
+    whole('gen', 'Generated tokens', 256, 128),
+    whole('concurrency', 'Streams', 1, 1, 4096),
+    ambient,
   ],
   fit: [
-    model, machine, weights, stack,
-    { ...whole('context', 'Context of a stream', 8192, 8192) }, whole('concurrency', 'Streams', 1, 1, 1_048_576),
+    model,
+    machine,
+    weights,
+    stack,
+    { ...whole('context', 'Context of a stream', 8192, 8192) },
+    whole('concurrency', 'Streams', 1, 1, 1_048_576),
   ],
   compare: [
     model,
     {
-      option: 'machines', label: 'Machines', kind: 'machines',
+      option: 'machines',
+      label: 'Machines',
+      kind: 'machines',
       initial: ['dgx-spark', 'strix-halo-395', 'mac-m3-ultra-80', 'rtx-5090'],
       otherwise: ['dgx-spark', 'strix-halo-395', 'mac-m3-ultra-80', 'rtx-5090'],
     },
     weights,
-    whole('prompt', 'Prompt tokens', 2048, 2048), whole('gen', 'Generated tokens', 256, 256),
+    whole('prompt', 'Prompt tokens', 2048, 2048),
+    whole('gen', 'Generated tokens', 256, 256),
     whole('concurrency', 'Streams', 1, 1, 4096),
-    { option: 'electricity', label: 'Price of a kWh', kind: 'number', initial: 0.3, otherwise: 0.3, min: 0, max: 100 },
-    { option: 'currency', label: 'Currency', kind: 'choice', initial: 'EUR', otherwise: 'EUR', choices: ['EUR', 'USD'] },
+    {
+      option: 'electricity',
+      label: 'Price of a kWh',
+      kind: 'number',
+      initial: 0.3,
+      otherwise: 0.3,
+      min: 0,
+      max: 100,
+    },
+    {
+      option: 'currency',
+      label: 'Currency',
+      kind: 'choice',
+      initial: 'EUR',
+      otherwise: 'EUR',
+      choices: ['EUR', 'USD'],
+    },
   ],
   soak: [
-    model, machine, weights, stack,
-    whole('prompt', 'Prompt tokens', 2048, 2048), whole('gen', 'Generated tokens', 512, 512),
+    model,
+    machine,
+    weights,
+    stack,
+    whole('prompt', 'Prompt tokens', 2048, 2048),
+    whole('gen', 'Generated tokens', 512, 512),
     whole('concurrency', 'Requests in flight', 4, 1, 4096),
     { option: 'minutes', label: 'Minutes', kind: 'number', initial: 60, otherwise: 60, min: 1, max: 1440 },
     ambient,
@@ -77,7 +139,8 @@ export function problemOf(verb: Verb, form: Form): string | null {
       }
       if (field.kind === 'whole' && !Number.isInteger(value)) return `${field.label}: give a whole number.`;
     }
-    if ((field.kind === 'model' || field.kind === 'machines') && blank(value)) return `${field.label}: choose at least one.`;
+    if ((field.kind === 'model' || field.kind === 'machines') && blank(value))
+      return `${field.label}: choose at least one.`;
   }
   return null;
 }

@@ -8,7 +8,17 @@ import type { CompareDocument, FitDocument, PredictDocument, SoakDocument } from
 import { FitResult } from './fit';
 import { FormField } from './form';
 import { CompareResult, PredictResult, SoakResult } from './results';
-import { bodyOf, commandLine, fields, initialForm, problemOf, verbs, type Form, type Value, type Verb } from './verbs';
+import {
+  bodyOf,
+  commandLine,
+  fields,
+  initialForm,
+  problemOf,
+  verbs,
+  type Form,
+  type Value,
+  type Verb,
+} from './verbs';
 
 const questions: Record<Verb, { name: string; asks: string }> = {
   predict: { name: 'Predict', asks: 'How fast is it, and what binds it?' },
@@ -18,7 +28,10 @@ const questions: Record<Verb, { name: string; asks: string }> = {
 };
 
 const forms: Record<Verb, Form> = {
-  predict: initialForm('predict'), fit: initialForm('fit'), compare: initialForm('compare'), soak: initialForm('soak'),
+  predict: initialForm('predict'),
+  fit: initialForm('fit'),
+  compare: initialForm('compare'),
+  soak: initialForm('soak'),
 };
 let lastVerb: Verb = 'predict';
 
@@ -43,7 +56,8 @@ function Question({ verb, catalogue, faults }: QuestionProps) {
   const change = (option: string, value: Value) => {
     // What one question says of the model and the machine holds for the others, too.
     for (const other of verbs) {
-      if (other === verb || option === 'model' || option === 'machine') forms[other] = { ...forms[other], [option]: value };
+      if (other === verb || option === 'model' || option === 'machine')
+        forms[other] = { ...forms[other], [option]: value };
     }
     setForm(forms[verb]);
   };
@@ -51,15 +65,25 @@ function Question({ verb, catalogue, faults }: QuestionProps) {
     <div class="question" role="tabpanel" id={`panel-${verb}`} aria-labelledby={`tab-${verb}`}>
       <form class="form" aria-label={questions[verb].name} onSubmit={(event) => event.preventDefault()}>
         {fields[verb].map((field) => (
-          <FormField key={field.option} verb={verb} field={field} value={form[field.option] ?? ''} catalogue={catalogue} faults={faults}
-            onChange={(value) => change(field.option, value)} />
+          <FormField
+            key={field.option}
+            verb={verb}
+            field={field}
+            value={form[field.option] ?? ''}
+            catalogue={catalogue}
+            faults={faults}
+            onChange={(value) => change(field.option, value)}
+          />
         ))}
       </form>
       <div class={`answer ${answer.waiting ? 'waiting' : ''}`} aria-live="polite" aria-busy={answer.waiting}>
         <Problem text={problem ?? answer.error} />
         {answer.value !== null && !problem && <Shown verb={verb} value={answer.value} />}
         {answer.value === null && !problem && !answer.error && <p class="quiet">Asking the twin…</p>}
-        <p class="command shell"><span class="quiet">The same in a shell</span> <code>{command}</code> <Copy text={command} label="Copy the command" /></p>
+        <p class="command shell">
+          <span class="quiet">The same in a shell</span> <code>{command}</code>{' '}
+          <Copy text={command} label="Copy the command" />
+        </p>
       </div>
     </div>
   );
@@ -80,20 +104,32 @@ export function WhatIfView() {
     choose(next);
     document.getElementById(`tab-${next}`)?.focus();
   };
-  if (catalogue.absent) return <p class="note">This box answers no what-if questions; the same verbs work in a shell.</p>;
+  if (catalogue.absent)
+    return <p class="note">This box answers no what-if questions; the same verbs work in a shell.</p>;
   return (
     <div class="view what-if-view">
       <div class="view-head">
         <div class="tabs" role="tablist" aria-label="Questions" onKeyDown={arrows}>
           {verbs.map((name) => (
-            <button type="button" role="tab" id={`tab-${name}`} aria-selected={name === verb} aria-controls={`panel-${verb}`}
-              tabIndex={name === verb ? 0 : -1} onClick={() => choose(name)}>{questions[name].name}</button>
+            <button
+              type="button"
+              role="tab"
+              id={`tab-${name}`}
+              aria-selected={name === verb}
+              aria-controls={`panel-${verb}`}
+              tabIndex={name === verb ? 0 : -1}
+              onClick={() => choose(name)}
+            >
+              {questions[name].name}
+            </button>
           ))}
         </div>
         <p class="quiet">{questions[verb].asks} Everything here is modelled.</p>
       </div>
       <Problem text={catalogue.error} />
-      {catalogue.value && <Question key={verb} verb={verb} catalogue={catalogue.value} faults={faults.value?.faults ?? []} />}
+      {catalogue.value && (
+        <Question key={verb} verb={verb} catalogue={catalogue.value} faults={faults.value?.faults ?? []} />
+      )}
     </div>
   );
 }
