@@ -211,6 +211,8 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--load-rate", o.load_rate,
                    "How fast weights are loaded, \"3 GB/s\" (default: as the machine's drive reads)");
+  verb->add_flag("--no-pace", o.no_pace,
+                 "Answer as fast as this computer can; the modelled machine's time runs ahead");
   verb->add_flag("--freeze", o.freeze, "Serve what does not fit, and freeze as the real machine would");
   add_body(*verb, o.body);
   verb->remove_option(verb->get_option("--body"));  // always, with a machine that has one

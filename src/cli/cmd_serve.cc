@@ -125,7 +125,7 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
                                  {"page_cache", Bytes(m.page_cache)},
                                  {"free", Bytes(m.free())}};
     std::optional<Sensors> sensors;
-    if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock.now());
+    if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock->now());
     if (models.machine) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
     if (sensors) add(body_readings(*sensors));
     add(memory_readings(memory));
@@ -143,7 +143,8 @@ ServeOptions where_it_listens(ServeOptions options, const Service& service) {
 ServerOptions server_options(const ServeOptions& options, const Service& service) {
   return {.address = options.host,
           .port = static_cast<std::uint16_t>(options.port),
-          .listen_fd = service.listener() ? service.listener()->fd : -1};
+          .listen_fd = service.listener() ? service.listener()->fd : -1,
+          .trace_key = secret_key()};
 }
 
 }  // namespace
@@ -164,7 +165,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   ServingBox box(members_of(*models, {}),
                  {.bytes = models->bytes,
                   .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},
-                 models->clock);
+                 *models->clock);
   for (std::size_t i = 0; i < box.size(); ++i) {
     const ServedModel& info = models->models[i].info;
     box.observe(i, metrics.of_model(info.id, box.scheduler(i), {.weightless = info.weightless}));
@@ -185,7 +186,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   text_api.add_to(routes);
   box_api.add_to(routes);
   OllamaApi ollama(roster, {.version = TINDERBOX_VERSION, .now_unix = precise_now_unix,
-                            .now = [&clock = models->clock] { return clock.now(); }});
+                            .now = [&clock = *models->clock] { return clock.now(); }});
   ollama.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
   ServeGate gate(options.gate, options.host, routes);

@@ -248,7 +248,9 @@ std::unique_ptr<ServeModels> serve_models(const Context& context, const ServeOpt
     all->machine = all->models[0].step_model->twin().machine;
     share_machine(*all, options);
     pace(*all, options);
+    if (options.no_pace) all->clock = std::make_unique<LeapingClock>();
   } else {
+    if (options.no_pace) throw_invalid("--no-pace is about a modelled machine; name one with --as");
     if (options.freeze) throw_invalid("--freeze is about a modelled machine; name one with --as");
     share_computer(*all);
   }
@@ -277,7 +279,7 @@ std::vector<ServedMember> members_of(ServeModels& models, const std::vector<Obse
       member.load = [&m, &models] {
         auto run = std::make_shared<Run>();
         run->engine = std::make_unique<Engine>(m.file->file, m.file->engine_options);
-        run->tokens.emplace(*run->engine, models.clock);
+        run->tokens.emplace(*run->engine, *models.clock);
         Executor* executor = &*run->tokens;
         if (m.timing != nullptr) executor = &run->paced.emplace(*run->tokens, *m.timing);
         return LoadedExecutor{.owner = run, .executor = executor};
