@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -114,8 +115,15 @@ void freeze(ServeModels& models, ServingBox& box) {
 
 // What /metrics tells beside the traffic, at each scrape.
 void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<MemoryUse>& use_of_memory) {
-  const GpuLabels gpu = models.machine ? gpu_labels(*models.machine, host_name()) : GpuLabels{};
-  metrics.read_from([&models, &use_of_memory, gpu] {
+  std::vector<GpuLabels> gpus;  // boxes that share a model are alike in all but their names
+  int n_boxes = 0;
+  if (models.machine) {
+    n_boxes = std::max(1, models.models[0].step_model->twin().parallel.boxes() / models.machine->n_devices);
+  }
+  for (int i = 1; i <= n_boxes; ++i) {
+    gpus.push_back(gpu_labels(*models.machine, n_boxes == 1 ? host_name() : format("{}-{}", host_name(), i)));
+  }
+  metrics.read_from([&models, &use_of_memory, gpus] {
     std::vector<Reading> all;
     const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
     const MemoryUse m = use_of_memory.get();
@@ -126,12 +134,26 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
                                  {"free", Bytes(m.free())}};
     std::optional<Sensors> sensors;
     if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock->now());
-    if (models.machine) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    for (const GpuLabels& gpu : gpus) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    if (!gpus.empty()) {
+      add({{.name = "tinderbox_boxes",
+            .help = "Boxes behind this address; sensors, memory and energies are those of each; modelled",
+            .labels = {},
+            .value = static_cast<double>(gpus.size())}});
+    }
     if (sensors) add(body_readings(*sensors));
     add(memory_readings(memory));
     if (const auto use = read_process_use()) add(process_readings(*use));
     return all;
   });
+}
+
+void show_loaded(Metrics& metrics, const ServeModels& models, const BoxStatus& box) {
+  for (std::size_t i = 0; i < box.models.size(); ++i) {
+    const ModelPool::State state = box.models[i].state;
+    metrics.show_loaded(models.models[i].info.id,
+                        state == ModelPool::State::Ready || state == ModelPool::State::Closed);
+  }
 }
 
 // A socket handed over is where the box is, also for those who judge whether a network can reach it.
@@ -198,8 +220,9 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
                                [&gate](std::uint64_t key) { return gate.key_name(key); },
-                               [&memory, &gate, &service](const BoxMoment& now) {
+                               [&memory, &gate, &service, &metrics, &models](const BoxMoment& now) {
                                  service.alive();
+                                 show_loaded(metrics, *models, now.box);
                                  memory.post(now.memory);
                                  gate.sample(state_sample(now));
                                });

@@ -36,6 +36,11 @@ Limits weightless_limits(const StepModel& step_model, const ServeOptions& option
           .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx), twin.model.n_ctx)};
 }
 
+std::string machines_of(const TwinModel& t) {
+  const int n = t.parallel.boxes() / t.machine.n_devices;
+  return n <= 1 ? t.machine.id : format("{} x {} ({})", n, t.machine.id, t.parallel.text());
+}
+
 ServeModel weightless_model(const Context& context, const ServeOptions& options, const std::string& name) {
   TwinOptions twin = options.twin;
   twin.model = name;
@@ -50,7 +55,7 @@ ServeModel weightless_model(const Context& context, const ServeOptions& options,
   out.info = {
       .id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
   out.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name,
-                           t.stack.id, t.machine.id);
+                           t.stack.id, machines_of(t));
   return out;
 }
 
