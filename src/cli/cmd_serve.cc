@@ -179,11 +179,10 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const std::unique_ptr<ServeModels> models = serve_models(context, options);
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer, not the end of the box
+  // A client that has gone, and a file that may not grow, are errors of who writes, not the end of the box.
+  for (const int each : {SIGPIPE, SIGXFSZ}) std::signal(each, SIG_IGN);
 
-  const ServedModel& first = models->models[0].info;
-  Metrics metrics({.version = TINDERBOX_VERSION, .as = first.as});
+  Metrics metrics({.version = TINDERBOX_VERSION, .as = models->models[0].info.as});
   ServingBox box(members_of(*models, {}),
                  {.bytes = models->bytes,
                   .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},

@@ -17,13 +17,16 @@ TEST(TraceContext, TheCallersTraceGoesOn) {
   const TraceContext ours = trace_of(kCaller, {1, 1}, 2);
   EXPECT_EQ(ours.trace_id, read->trace_id);
   EXPECT_NE(ours.parent_id, read->parent_id) << "a span of its own";
-  EXPECT_FALSE(parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")->sampled);
-  EXPECT_TRUE(parse_traceparent("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more")) << "a later version";
+  EXPECT_FALSE(
+      parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")->sampled);
+  EXPECT_TRUE(parse_traceparent("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"))
+      << "a later version";
 }
 
 TEST(TraceContext, WhatIsMalformedIsAsIfThereWereNone) {
   const std::string good = kCaller;
-  for (std::size_t n = 0; n < good.size(); ++n) EXPECT_FALSE(parse_traceparent(good.substr(0, n))) << n;
+  for (std::size_t n = 0; n < good.size(); ++n)
+    EXPECT_FALSE(parse_traceparent(good.substr(0, n))) << n;
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = 'X';
@@ -44,8 +47,10 @@ TEST(TraceContext, NewOnesAreWellFormedAndDiffer) {
 }
 
 TEST(RequestId, IsKeptIfItCanStandInAHeader) {
-  for (const char* yes : {"a", "req-1", "3f1c:9_x.Y", "0c9e7cb7-9a0b-4b58-9b8c-1e3f5a7b9d11"}) EXPECT_TRUE(is_request_id(yes));
-  for (const char* no : {"", "a b", "a\r\nx: y", "\xC3\xA9", "a\"b"}) EXPECT_FALSE(is_request_id(no)) << no;
+  for (const char* yes : {"a", "req-1", "3f1c:9_x.Y", "0c9e7cb7-9a0b-4b58-9b8c-1e3f5a7b9d11"})
+    EXPECT_TRUE(is_request_id(yes));
+  for (const char* no : {"", "a b", "a\r\nx: y", "\xC3\xA9", "a\"b"})
+    EXPECT_FALSE(is_request_id(no)) << no;
   EXPECT_TRUE(is_request_id(std::string(128, 'a')));
   EXPECT_FALSE(is_request_id(std::string(129, 'a')));
 }

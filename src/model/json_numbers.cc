@@ -28,7 +28,8 @@ std::uint64_t magnitude(std::int64_t x) {
 
 class Numbers {
  public:
-  explicit Numbers(Grammar& grammar) : g_(grammar), any_(grammar.add()), fraction_(grammar.add()), zeros_(grammar.add()) {
+  explicit Numbers(Grammar& grammar)
+      : g_(grammar), any_(grammar.add()), fraction_(grammar.add()), zeros_(grammar.add()) {
     const Rule tail = g_.add();
     g_.add(any_, {});
     g_.add(any_, {digit(), Grammar::ref(any_)});
@@ -67,12 +68,15 @@ class Numbers {
 
  private:
   // from <= to, as long as each other.
-  void between(Rule rule, Sequence before, const std::string& from, const std::string& to, const Sequence& after) {
+  void between(Rule rule, Sequence before, const std::string& from, const std::string& to,
+               const Sequence& after) {
     std::size_t same = 0;
-    while (same < from.size() && from[same] == to[same]) before.push_back(digit(from[same], from[same])), ++same;
+    while (same < from.size() && from[same] == to[same])
+      before.push_back(digit(from[same], from[same])), ++same;
     const std::string a = from.substr(same), b = to.substr(same);
     if (a.empty()) return end(rule, before, 0, after);
-    const bool whole_low = a.find_first_not_of('0', 1) == a.npos, whole_high = b.find_first_not_of('9', 1) == b.npos;
+    const bool whole_low = a.find_first_not_of('0', 1) == a.npos,
+               whole_high = b.find_first_not_of('9', 1) == b.npos;
     const char first = whole_low ? a[0] : static_cast<char>(a[0] + 1);
     const char last = whole_high ? b[0] : static_cast<char>(b[0] - 1);
     const auto with = [&](char c) {
@@ -99,7 +103,8 @@ class Numbers {
 };
 
 // Calls add(sign, magnitudes) for what of the range is below zero, and for the rest.
-void by_sign(std::optional<std::int64_t> low, std::optional<std::int64_t> high, std::uint64_t least_below, auto add) {
+void by_sign(std::optional<std::int64_t> low, std::optional<std::int64_t> high,
+             std::uint64_t least_below, auto add) {
   CHECK(!low || !high || *low <= *high);
   if (!low || *low < 0) {
     Magnitudes m{.low = least_below};
@@ -116,17 +121,21 @@ void by_sign(std::optional<std::int64_t> low, std::optional<std::int64_t> high, 
 
 }  // namespace
 
-Rule add_json_integers(Grammar& grammar, std::optional<std::int64_t> low, std::optional<std::int64_t> high) {
+Rule add_json_integers(Grammar& grammar, std::optional<std::int64_t> low,
+                       std::optional<std::int64_t> high) {
   Numbers numbers(grammar);
   const Rule rule = grammar.add();
-  by_sign(low, high, 1, [&](const Sequence& sign, const Magnitudes& m) { numbers.add(rule, sign, m, {}); });
+  by_sign(low, high, 1,
+          [&](const Sequence& sign, const Magnitudes& m) { numbers.add(rule, sign, m, {}); });
   return rule;
 }
 
-Rule add_json_numbers(Grammar& grammar, std::optional<std::int64_t> low, std::optional<std::int64_t> high) {
+Rule add_json_numbers(Grammar& grammar, std::optional<std::int64_t> low,
+                      std::optional<std::int64_t> high) {
   Numbers numbers(grammar);
   const Rule rule = grammar.add();
-  by_sign(low, high, 0, [&](const Sequence& sign, const Magnitudes& m) { numbers.add_fractions(rule, sign, m); });
+  by_sign(low, high, 0,
+          [&](const Sequence& sign, const Magnitudes& m) { numbers.add_fractions(rule, sign, m); });
   return rule;
 }
 

@@ -44,7 +44,8 @@ Set others(Set set) {
 
 std::string utf8_of(char32_t c) {
   std::array<utf8proc_uint8_t, 4> bytes{};
-  const auto n = static_cast<std::size_t>(utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes.data()));
+  const auto n = static_cast<std::size_t>(
+      utf8proc_encode_char(static_cast<utf8proc_int32_t>(c), bytes.data()));
   return {bytes.begin(), bytes.begin() + n};
 }
 
@@ -55,7 +56,8 @@ class Characters {
 
   void add(const Set& set) {
     for (const auto& [low, high] : set) {
-      for (char32_t c = low; c <= std::min<char32_t>(high, 0x7F); ++c) ascii(static_cast<unsigned char>(c));
+      for (char32_t c = low; c <= std::min<char32_t>(high, 0x7F); ++c)
+        ascii(static_cast<unsigned char>(c));
       wide(std::max<char32_t>(low, 0x80), high);
     }
     if (any_) g_.add(rule_, {plain_});
@@ -71,10 +73,12 @@ class Characters {
       any_ = true;
     }
   }
-  // Ranges whose UTF-8 is a range byte by byte (Cox, "Regular Expression Matching in the Wild", 2010).
+  // Ranges whose UTF-8 is a range byte by byte (Cox, "Regular Expression Matching in the Wild",
+  // 2010).
   void wide(char32_t low, char32_t high) {
     if (low > high) return;
-    for (const char32_t last : {char32_t{0x7FF}, char32_t{0xD7FF}, char32_t{0xDFFF}, char32_t{0xFFFF}}) {
+    for (const char32_t last :
+         {char32_t{0x7FF}, char32_t{0xD7FF}, char32_t{0xDFFF}, char32_t{0xFFFF}}) {
       if (low > last || high <= last) continue;
       wide(low, last);
       return wide(last + 1, high);
@@ -95,7 +99,8 @@ class Characters {
     const std::string from = utf8_of(low), to = utf8_of(high);
     Sequence bytes;
     for (std::size_t i = 0; i < from.size(); ++i) {
-      bytes.push_back(Grammar::range(static_cast<unsigned char>(from[i]), static_cast<unsigned char>(to[i])));
+      bytes.push_back(
+          Grammar::range(static_cast<unsigned char>(from[i]), static_cast<unsigned char>(to[i])));
     }
     g_.add(rule_, bytes);
   }
@@ -106,7 +111,8 @@ class Characters {
   bool any_ = false;
 };
 
-// What a part of the expression is: a sequence (of an atom: one rule), and whether it may be nothing.
+// What a part of the expression is: a sequence (of an atom: one rule), and whether it may be
+// nothing.
 struct Piece {
   Sequence sequence;
   bool empty = true;
@@ -136,11 +142,12 @@ class Parser {
 
  private:
   [[noreturn]] void wrong(std::string_view why) const {
-    throw_invalid(format("{}: pattern: {}, at character {} of '{}'", where_, why, pattern_.size() - rest_.size() + 1,
-                         to_valid_utf8(pattern_)));
+    throw_invalid(format("{}: pattern: {}, at character {} of '{}'", where_, why,
+                         pattern_.size() - rest_.size() + 1, to_valid_utf8(pattern_)));
   }
   [[noreturn]] void unsupported(std::string_view what) const {
-    throw_unsupported(format("{}: pattern: {} cannot be enforced here; leave it out", where_, what));
+    throw_unsupported(
+        format("{}: pattern: {} cannot be enforced here; leave it out", where_, what));
   }
   bool skip(char c) {
     if (!rest_.starts_with(c)) return false;
@@ -154,7 +161,8 @@ class Parser {
   }
 
   Piece sequence(int depth) {
-    if (depth > kDepthMax) throw_too_large(format("{}: pattern: groups nest deeper than {} levels", where_, kDepthMax));
+    if (depth > kDepthMax)
+      throw_too_large(format("{}: pattern: groups nest deeper than {} levels", where_, kDepthMax));
     Piece out;
     while (!rest_.empty() && rest_[0] != '|' && rest_[0] != ')' && rest_[0] != '$') {
       if (rest_[0] == '^') unsupported("'^' inside");
@@ -167,7 +175,8 @@ class Parser {
 
   Piece group(int depth) {
     if (skip('?')) {
-      const bool named = rest_.starts_with('<') && !rest_.starts_with("<=") && !rest_.starts_with("<!");
+      const bool named =
+          rest_.starts_with('<') && !rest_.starts_with("<=") && !rest_.starts_with("<!");
       if (named) {
         const std::size_t end = rest_.find('>');
         if (end == rest_.npos) wrong("a name without its '>'");
@@ -199,7 +208,8 @@ class Parser {
     } else if (skip('\\')) {
       set = escape(false);
     } else {
-      if (std::string_view("*+?{").find(rest_[0]) != std::string_view::npos) wrong("nothing that this repeats");
+      if (std::string_view("*+?{").find(rest_[0]) != std::string_view::npos)
+        wrong("nothing that this repeats");
       const char32_t c = character();
       set = {{c, c}};
     }
@@ -208,8 +218,9 @@ class Parser {
 
   char32_t character() {
     utf8proc_int32_t c = 0;
-    const utf8proc_ssize_t n = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(rest_.data()),
-                                                static_cast<utf8proc_ssize_t>(rest_.size()), &c);
+    const utf8proc_ssize_t n =
+        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(rest_.data()),
+                         static_cast<utf8proc_ssize_t>(rest_.size()), &c);
     if (n <= 0) wrong("no character");
     rest_.remove_prefix(static_cast<std::size_t>(n));
     return static_cast<char32_t>(c);
@@ -234,23 +245,37 @@ class Parser {
     rest_.remove_prefix(1);
     const auto one = [](char32_t code) { return Set{{code, code}}; };
     switch (c) {
-      case 'd': return kDigits;
-      case 'D': return others(kDigits);
-      case 'w': return kWord;
-      case 'W': return others(kWord);
-      case 's': return kSpace;
-      case 'S': return others(kSpace);
-      case 't': return one('\t');
-      case 'n': return one('\n');
-      case 'r': return one('\r');
-      case 'f': return one('\f');
-      case 'v': return one('\v');
-      case 'x': return one(hex(2));
-      case 'u': return one(hex(4));
+      case 'd':
+        return kDigits;
+      case 'D':
+        return others(kDigits);
+      case 'w':
+        return kWord;
+      case 'W':
+        return others(kWord);
+      case 's':
+        return kSpace;
+      case 'S':
+        return others(kSpace);
+      case 't':
+        return one('\t');
+      case 'n':
+        return one('\n');
+      case 'r':
+        return one('\r');
+      case 'f':
+        return one('\f');
+      case 'v':
+        return one('\v');
+      case 'x':
+        return one(hex(2));
+      case 'u':
+        return one(hex(4));
       case 'b':
         if (in_brackets) return one('\b');
         unsupported("\\b");
-      default: break;
+      default:
+        break;
     }
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (letter) unsupported(format("\\{}", c));
@@ -289,7 +314,8 @@ class Parser {
       n = std::min(n * 10 + (rest_[digits] - '0'), kTimesMax + 1);
     }
     if (digits == 0) wrong("not a number of times");
-    if (n > kTimesMax) throw_too_large(format("{}: pattern: more than {} times", where_, kTimesMax));
+    if (n > kTimesMax)
+      throw_too_large(format("{}: pattern: more than {} times", where_, kTimesMax));
     rest_.remove_prefix(digits);
     return n;
   }

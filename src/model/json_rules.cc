@@ -42,7 +42,8 @@ Rule JsonRules::string() {
 Rule JsonRules::character() {
   return once(character_, [&](Rule r) {
     Part plain = Grammar::range(0x20, 0x7E);
-    for (const unsigned c : {0x22U, 0x5CU}) plain.bytes[c >> 6] &= ~(std::uint64_t{1} << (c & 63));  // '"' and '\\'
+    for (const unsigned c : {0x22U, 0x5CU})
+      plain.bytes[c >> 6] &= ~(std::uint64_t{1} << (c & 63));  // '"' and '\\'
     const Part tail = Grammar::range(0x80, 0xBF);
     g_.add(r, {plain});
     g_.add(r, {Grammar::range(0xC2, 0xDF), tail});
@@ -70,8 +71,9 @@ Rule JsonRules::digits() {
 
 Rule JsonRules::integer() {
   return once(integer_, [&](Rule r) {
-    const Rule plain =
-        one_of({text("0"), {Grammar::range('1', '9')}, Sequence{Grammar::range('1', '9')} + ref(digits())});
+    const Rule plain = one_of({text("0"),
+                               {Grammar::range('1', '9')},
+                               Sequence{Grammar::range('1', '9')} + ref(digits())});
     g_.add(r, ref(plain));
     g_.add(r, text("-") + ref(plain));
   });
@@ -81,10 +83,11 @@ Rule JsonRules::number() {
   return once(number_, [&](Rule r) {
     const Rule sign = one_of({{}, text("-"), text("+")});
     const Rule fraction = one_of({{}, text(".") + ref(digits())});
-    const Rule exponent = one_of(
-        {{},
-         Sequence{Grammar::any_of("eE")} + ref(sign) + Sequence{Grammar::range('0', '9')},
-         Sequence{Grammar::any_of("eE")} + ref(sign) + Sequence{Grammar::range('1', '2'), Grammar::range('0', '9')}});
+    const Rule exponent =
+        one_of({{},
+                Sequence{Grammar::any_of("eE")} + ref(sign) + Sequence{Grammar::range('0', '9')},
+                Sequence{Grammar::any_of("eE")} + ref(sign) +
+                    Sequence{Grammar::range('1', '2'), Grammar::range('0', '9')}});
     g_.add(r, ref(integer()) + ref(fraction) + ref(exponent));
   });
 }
@@ -113,7 +116,8 @@ Rule JsonRules::any_object() {
   return object_;
 }
 
-Rule JsonRules::list(const std::vector<Rule>& first, Rule more, std::int64_t n_min, std::int64_t n_max) {
+Rule JsonRules::list(const std::vector<Rule>& first, Rule more, std::int64_t n_min,
+                     std::int64_t n_max) {
   const auto n_first = std::ssize(first);
   n_min = std::max<std::int64_t>(n_min, 0);
   // after[i]: i items are there. From the end, where it goes round or stops.
@@ -125,7 +129,8 @@ Rule JsonRules::list(const std::vector<Rule>& first, Rule more, std::int64_t n_m
     const Rule item = i < n_first ? first[static_cast<std::size_t>(i)] : more;
     const Rule here = g_.add();
     if (i >= n_min) g_.add(here, text("]"));
-    if (item >= 0) g_.add(here, (i == 0 ? Sequence{} : text(",") + ref(blank())) + ref(item) + ref(after));
+    if (item >= 0)
+      g_.add(here, (i == 0 ? Sequence{} : text(",") + ref(blank())) + ref(item) + ref(after));
     after = here;
   }
   return one_of({text("[") + ref(after)});

@@ -41,7 +41,8 @@ class JsonRules {
   Rule digits();
   Rule once(Rule& rule, auto fill);
 
-  Rule blank_ = -1, character_ = -1, string_ = -1, digits_ = -1, integer_ = -1, number_ = -1, value_ = -1, object_ = -1;
+  Rule blank_ = -1, character_ = -1, string_ = -1, digits_ = -1, integer_ = -1, number_ = -1,
+       value_ = -1, object_ = -1;
 };
 
 }  // namespace tinderbox

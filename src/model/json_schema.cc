@@ -173,8 +173,9 @@ Rule Builder::string_of(const Json& schema, const std::string& where) {
 // Bounds that are integers; exclusive ones only of integers, which have a next one.
 Rule Builder::number_of(bool integers, const Json& schema, const std::string& where) {
   std::optional<std::int64_t> low, high;
-  for (const auto& [key, bound, step] : {std::tuple{"minimum", &low, 0}, std::tuple{"maximum", &high, 0},
-                                         std::tuple{"exclusiveMinimum", &low, 1}, std::tuple{"exclusiveMaximum", &high, -1}}) {
+  for (const auto& [key, bound, step] :
+       {std::tuple{"minimum", &low, 0}, std::tuple{"maximum", &high, 0}, std::tuple{"exclusiveMinimum", &low, 1},
+        std::tuple{"exclusiveMaximum", &high, -1}}) {
     if (!schema.contains(key)) continue;
     const Json& value = schema[key];
     constexpr double kMost = 1e15;  // exact in JSON's doubles
@@ -267,7 +268,8 @@ Rule Builder::combined(const Json& schema, const char* key, const std::string& w
   };
   const std::string here = where + "/" + key;
   if (std::string_view(key) == "$ref") {
-    return alone ? referred(schema[key], where, depth) : this->schema(both(beside, resolved({{key, schema[key]}}), where), here, depth + 1);
+    return alone ? referred(schema[key], where, depth)
+                 : this->schema(both(beside, resolved({{key, schema[key]}}), where), here, depth + 1);
   }
   const Json& list = schema[key];
   if (!list.is_array() || list.empty()) throw_invalid(format("{}: {} must be a list", where, key));
@@ -278,7 +280,8 @@ Rule Builder::combined(const Json& schema, const char* key, const std::string& w
   }
   const Rule rule = g_.add();
   for (const Json& one : list) {
-    g_.add(rule, ref(alone ? this->schema(one, here, depth + 1) : this->schema(both(beside, resolved(one), here), here, depth + 1)));
+    g_.add(rule, ref(alone ? this->schema(one, here, depth + 1)
+                           : this->schema(both(beside, resolved(one), here), here, depth + 1)));
   }
   return rule;
 }

@@ -1,5 +1,6 @@
-// Arbitrary bytes as what a model said: reasoning, calls and text come out the same however it is cut, and events that
-// are written of it are read back the same however those are cut. The first byte says where.
+// Arbitrary bytes as what a model said: reasoning, calls and text come out the same however it is
+// cut, and events that are written of it are read back the same however those are cut. The first
+// byte says where.
 #include <cstdint>
 #include <string>
 
@@ -19,28 +20,35 @@ const ChatText::Options kOptions{.reasons = true, .thinking = false, .tools = {"
 ChatDelta all_of(std::string_view text, std::size_t piece) {
   ChatText reader(kOptions);
   ChatDelta delta;
-  for (std::size_t at = 0; at < text.size(); at += piece) reader.push(text.substr(at, piece), delta);
+  for (std::size_t at = 0; at < text.size(); at += piece)
+    reader.push(text.substr(at, piece), delta);
   reader.finish(delta);
   return delta;
 }
 
 bool same(const ChatDelta& a, const ChatDelta& b) {
-  if (a.content != b.content || a.reasoning != b.reasoning || a.calls.size() != b.calls.size()) return false;
+  if (a.content != b.content || a.reasoning != b.reasoning || a.calls.size() != b.calls.size())
+    return false;
   for (std::size_t i = 0; i < a.calls.size(); ++i) {
-    if (a.calls[i].name != b.calls[i].name || a.calls[i].arguments != b.calls[i].arguments) return false;
+    if (a.calls[i].name != b.calls[i].name || a.calls[i].arguments != b.calls[i].arguments)
+      return false;
   }
   return true;
 }
 
 void check_events(std::string_view text, std::size_t piece) {
-  const AnswerWriter writer({.endpoint = Endpoint::Chat, .id = "chatcmpl-1", .model = "m", .system_fingerprint = "t"}, true);
+  const AnswerWriter writer(
+      {.endpoint = Endpoint::Chat, .id = "chatcmpl-1", .model = "m", .system_fingerprint = "t"},
+      true);
   std::string events;
   writer.open(events, 0);
-  for (std::size_t at = 0; at < text.size(); at += piece) writer.text(events, 0, to_valid_utf8(text.substr(at, piece)), {});
+  for (std::size_t at = 0; at < text.size(); at += piece)
+    writer.text(events, 0, to_valid_utf8(text.substr(at, piece)), {});
   writer.close(events, 0, "stop");
   writer.end(events, {.prompt_tokens = 1, .completion_tokens = 2});
   std::string said, expected;
-  for (std::size_t at = 0; at < text.size(); at += piece) expected += to_valid_utf8(text.substr(at, piece));
+  for (std::size_t at = 0; at < text.size(); at += piece)
+    expected += to_valid_utf8(text.substr(at, piece));
   bool done = false;
   EventReader reader;
   for (std::size_t at = 0; at < events.size(); at += piece) {
@@ -49,7 +57,8 @@ void check_events(std::string_view text, std::size_t piece) {
       done = data == "[DONE]";
       if (done) return false;
       const nlohmann::json chunk = nlohmann::json::parse(data);
-      for (const auto& choice : chunk.at("choices")) said += choice.at("delta").value("content", "");
+      for (const auto& choice : chunk.at("choices"))
+        said += choice.at("delta").value("content", "");
       return true;
     });
   }

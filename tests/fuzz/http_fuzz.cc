@@ -1,11 +1,13 @@
-// Arbitrary bytes on a connection of the real server, in pieces: what comes back is well-formed replies or nothing, and
-// the server answers the next one. The first byte of the input says how it is cut.
+// Arbitrary bytes on a connection of the real server, in pieces: what comes back is well-formed
+// replies or nothing, and the server answers the next one. The first byte of the input says how it
+// is cut.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -32,7 +34,8 @@ class Counted final : public ResponseStream {
 };
 
 HttpResponse answer(const HttpRequest& request, const Wake&) {
-  for (const HttpHeader& h : request.headers) CHECK(h.value.find_first_of("\r\n") == std::string::npos);
+  for (const HttpHeader& h : request.headers)
+    CHECK(h.value.find_first_of("\r\n") == std::string::npos);
   CHECK(!request.request_id.empty() && request.trace_id.size() == 32);
   HttpResponse response;
   if (request.path == "/stream") {
@@ -62,6 +65,7 @@ std::string read_all(int fd) {
   char buffer[4096];
   for (;;) {
     const ssize_t n = ::recv(fd, buffer, sizeof(buffer), 0);
+    if (n < 0 && errno == EINTR) continue;  // the fuzzer's timer
     CHECK(n >= 0 || errno != EAGAIN);  // neither an answer nor an end
     if (n <= 0) return got;
     got.append(buffer, static_cast<std::size_t>(n));
@@ -84,7 +88,8 @@ void check_replies(std::string_view got) {
     const std::size_t length = std::min(at, lower);
     if (length == std::string::npos) return;  // chunked, or to the end of the connection
     const auto n = static_cast<std::size_t>(std::atoll(head.c_str() + length + 15));
-    if (got.size() < n) return;  // of HEAD, which is cut off here; or what comes next is no reply to look at
+    if (got.size() < n)
+      return;  // of HEAD, which is cut off here; or what comes next is no reply to look at
     got.remove_prefix(n);
   }
 }
@@ -111,8 +116,10 @@ void one(std::string_view input) {
   ::close(fd);
   if (!heads_only) check_replies(got);
   const int next = connect_to(server.port());
-  constexpr std::string_view kGood = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
-  CHECK(::send(next, kGood.data(), kGood.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(kGood.size()));
+  constexpr std::string_view kGood =
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  CHECK(::send(next, kGood.data(), kGood.size(), MSG_NOSIGNAL) ==
+        static_cast<ssize_t>(kGood.size()));
   const std::string reply = read_all(next);
   ::close(next);
   CHECK(reply.starts_with("HTTP/1.1 200") && reply.ends_with("\r\n\r\n2"));

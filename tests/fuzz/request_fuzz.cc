@@ -1,6 +1,6 @@
-// Arbitrary bytes as the body of both completion endpoints and of /v1/responses. The mailbox has no loop behind it: what
-// is accepted is taken out, half of it refused, half of it answered by bytes of the input, and
-// every reply must be well-formed.
+// Arbitrary bytes as the body of both completion endpoints and of /v1/responses. The mailbox has no loop behind it:
+// what is accepted is taken out, half of it refused, half of it answered by bytes of the input, and every reply must be
+// well-formed.
 #include <cstdint>
 #include <string>
 
@@ -86,6 +86,7 @@ void one(const char* path, const std::uint8_t* data, std::size_t size) {
 }  // namespace tinderbox
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses"}) tinderbox::one(path, data, size);
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+    tinderbox::one(path, data, size);
   return 0;
 }

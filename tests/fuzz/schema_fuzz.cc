@@ -1,5 +1,5 @@
-// Arbitrary text as a JSON Schema: what it compiles to writes JSON and nothing else. The shortest text, and one that is
-// drawn byte by byte, must parse.
+// Arbitrary text as a JSON Schema: what it compiles to writes JSON and nothing else. The shortest
+// text, and one that is drawn byte by byte, must parse.
 #include <cstdint>
 #include <string>
 
