@@ -53,6 +53,17 @@ TEST(Clock, WallWaitsAtLeastAsLongAsAsked) {
   EXPECT_GE(clock.now(), goal);
 }
 
+TEST(Clock, LeapingTimeIsThereAtOnce) {
+  LeapingClock clock;
+  const TimePoint far = clock.now() + std::chrono::hours(24 * 365);
+  clock.wait_until(far);
+  const TimePoint there = clock.now();
+  EXPECT_GE(there, far);
+  EXPECT_LT(there - far, std::chrono::hours(1)) << "it leaps no further, and goes on by itself";
+  clock.wait_until(TimePoint{});
+  EXPECT_GE(clock.now(), there);
+}
+
 // Hyndman and Fan's type 7, as NumPy's default: linear between order statistics.
 TEST(Quantile, KnownSamples) {
   EXPECT_DOUBLE_EQ(quantile({7}, 0), 7);

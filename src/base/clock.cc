@@ -44,4 +44,9 @@ void WallClock::wait_until(TimePoint t) {
   }
 }
 
+void LeapingClock::wait_until(TimePoint t) {
+  const Duration left = t - now();
+  if (left > Duration::zero()) ahead_ += left.count();
+}
+
 }  // namespace tinderbox

@@ -30,7 +30,8 @@ constexpr std::size_t kNoteBytesMax = 16 * 1024;
 // The part that has come: written with write(2), so that a kill loses nothing that was taken from the socket.
 class Part {
  public:
-  explicit Part(fs::path path) : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+  explicit Part(fs::path path)
+      : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
     if (fd_ < 0) throw_invalid(format("{}: cannot write there ({})", path_.string(), std::strerror(errno)));
     read_what_is_there();
   }

@@ -36,8 +36,8 @@ TEST(Download, ReadsContentRange) {
   EXPECT_EQ(parse_content_range("bytes 5-9/10")->first, 5);
   EXPECT_EQ(parse_content_range("bytes 5-9/10")->size, 10);
   EXPECT_EQ(parse_content_range("bytes 5-9/*")->size, std::nullopt);
-  for (const char* text : {"", "bytes */10", "bytes 9-5/10", "bytes 5-9/9", "bytes -1-9/10", "bytes 5-9", "items 5-9/10",
-                           "bytes 5-9/x"}) {
+  for (const char* text :
+       {"", "bytes */10", "bytes 9-5/10", "bytes 5-9/9", "bytes -1-9/10", "bytes 5-9", "items 5-9/10", "bytes 5-9/x"}) {
     EXPECT_FALSE(parse_content_range(text)) << text;
   }
 }
@@ -89,18 +89,21 @@ TEST(Hub, TagsThatNameFiles) {
 TEST(Hub, ReadsItsList) {
   EXPECT_EQ(parse_hub_files(R"({"siblings":[{"rfilename":"a"},{"rfilename":"b/c.gguf"},{"x":1},3]})", "x"),
             (std::vector<std::string>{"a", "b/c.gguf"}));
-  for (const char* text : {"", "[]", "{}", R"({"siblings":3})"}) EXPECT_THROW(parse_hub_files(text, "x"), Error) << text;
+  for (const char* text : {"", "[]", "{}", R"({"siblings":3})"})
+    EXPECT_THROW(parse_hub_files(text, "x"), Error) << text;
 }
 
 TEST(PythonIndex, PagesInBothForms) {
   const std::string sum(64, 'a');
-  const std::string json = R"({"files":[{"filename":"p-1-py3-none-any.whl","url":"../../f/p.whl","hashes":{"sha256":")" +
-                           sum + R"("},"size":3}, 7]})";
+  const std::string json =
+      R"({"files":[{"filename":"p-1-py3-none-any.whl","url":"../../f/p.whl","hashes":{"sha256":")" + sum +
+      R"("},"size":3}, 7]})";
   const auto from_json = parse_index_page(json, "application/vnd.pypi.simple.v1+json", "https://h/root/simple/p/");
   ASSERT_EQ(from_json.size(), 1u);
   EXPECT_EQ(from_json[0].url, "https://h/root/f/p.whl");
   EXPECT_EQ(from_json[0].size, 3);
-  const std::string html = "<a data-x='1' href=\"/f/p.whl?a=1&amp;b=2#sha256=" + sum + "\">p-1-py3-none-any.whl</a>\n<a href='q'>q</a>";
+  const std::string html =
+      "<a data-x='1' href=\"/f/p.whl?a=1&amp;b=2#sha256=" + sum + "\">p-1-py3-none-any.whl</a>\n<a href='q'>q</a>";
   const auto from_html = parse_index_page(html, "text/html", "https://h/simple/p/");
   ASSERT_EQ(from_html.size(), 2u);
   EXPECT_EQ(from_html[0].url, "https://h/f/p.whl?a=1&b=2");
@@ -118,7 +121,8 @@ TEST(PythonIndex, TheWheelThatRunsAnywhere) {
   EXPECT_EQ(choose_wheel(files, {.package = "A-B", .version = "1.0", .member = ""}).name, "a_b-1.0-py3-none-any.whl");
   EXPECT_THROW(choose_wheel(files, {.package = "A-B", .version = "2", .member = ""}), Error);
   EXPECT_EQ(normalized_package("A__b.-C"), "a-b-c");
-  EXPECT_EQ(index_of_pip_conf("# x\n[global]\ntimeout = 3\nindex-url = https://mirror/simple \n"), "https://mirror/simple");
+  EXPECT_EQ(index_of_pip_conf("# x\n[global]\ntimeout = 3\nindex-url = https://mirror/simple \n"),
+            "https://mirror/simple");
   EXPECT_EQ(index_of_pip_conf("[freeze]\nindex-url = https://mirror/simple\n"), "");
 }
 
@@ -136,8 +140,9 @@ TEST(PullCatalogue, RefusesWithTheLine) {
   const std::string good = "[[model]]\nname = 'a'\nabout = 'b'\nlicence = 'c'\nsource = 'd'\n";
   EXPECT_EQ(read_pull_catalogue(good + "from = 'org/repo'\n", "x").size(), 1u);
   for (const std::string& text :
-       {good, good + "from = 'other-name'\n", good + "from = 'org/repo'\nsize = -1\n", good + "from = 'org/repo'\nsha256 = 'x'\n",
-        good + "from = 'org/repo'\ncolour = 'red'\n", std::string("model = 3\n"), std::string("x = [\n"), std::string(),
+       {good, good + "from = 'other-name'\n", good + "from = 'org/repo'\nsize = -1\n",
+        good + "from = 'org/repo'\nsha256 = 'x'\n", good + "from = 'org/repo'\ncolour = 'red'\n",
+        std::string("model = 3\n"), std::string("x = [\n"), std::string(),
         good + "from = 'org/repo'\n" + good + "from = 'org/repo'\n"}) {
     try {
       read_pull_catalogue(text, "x.toml");
@@ -156,8 +161,10 @@ TEST(Unzip, RefusesWhatIsNone) {
   EXPECT_THROW(zip_members(path), Error);
   // "a" with the content "hello", stored; then with one byte of it changed.
   std::string zip("PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\x86\xa6\x10\x36\x05\0\0\0\x05\0\0\0\x01\0\0\0ahello", 36);
-  zip += std::string("PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0\x86\xa6\x10\x36\x05\0\0\0\x05\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0"
-                     "\0\0\0\0\0\0\0\0a", 47);
+  zip += std::string(
+      "PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0\x86\xa6\x10\x36\x05\0\0\0\x05\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0"
+      "\0\0\0\0\0\0\0\0a",
+      47);
   zip += std::string("PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x24\0\0\0\0\0", 22);
   std::ofstream(path, std::ios::binary) << zip;
   ASSERT_EQ(zip_members(path).size(), 1u);

@@ -33,8 +33,9 @@ std::string escaped(std::string_view path) {
     throw Error(Error::Code::Busy, format("{}: {} does not answer ({})", name, access.endpoint, result.trouble));
   }
   if (code == "GatedRepo" || status == 403) {
-    throw_invalid(format("{}: its owner lets in only who agreed to terms: do so at {}/{}, then give --token or HF_TOKEN",
-                         name, access.endpoint, model.repo));
+    throw_invalid(
+        format("{}: its owner lets in only who agreed to terms: do so at {}/{}, then give --token or HF_TOKEN", name,
+               access.endpoint, model.repo));
   }
   if (code == "EntryNotFound") throw_not_found(format("{}: no file '{}' at {}", name, model.file, model.revision));
   if (code == "RevisionNotFound") throw_not_found(format("{}: no revision '{}'", name, model.revision));

@@ -110,7 +110,8 @@ bool is_part(std::string_view file) {
 }  // namespace
 
 ModelSource parse_model_source(std::string_view text) {
-  if (text.empty() || text.size() > kTextMax) throw_invalid(format("a model's source has 1 to {} characters", kTextMax));
+  if (text.empty() || text.size() > kTextMax)
+    throw_invalid(format("a model's source has 1 to {} characters", kTextMax));
   if (text.starts_with("hf:")) return hub_model(text.substr(3), text);
   if (text.starts_with("pypi:")) return packaged_model(text.substr(5), text);
   if (text.find("://") != text.npos) {

@@ -32,9 +32,9 @@ using ModelSource = std::variant<NamedModel, HubModel, WebModel, PackagedModel, 
 // Throws Error::Invalid naming what is wrong with the text.
 ModelSource parse_model_source(std::string_view text);
 
-// The file of a repository that is meant, among all it has: that path; or the one of that quantisation; or if nothing is
-// asked, the only model, or else the usual quantisation. Throws Error::NotFound with what there is, Error::Unsupported
-// for a model in several files.
+// The file of a repository that is meant, among all it has: that path; or the one of that quantisation; or if nothing
+// is asked, the only model, or else the usual quantisation. Throws Error::NotFound with what there is,
+// Error::Unsupported for a model in several files.
 std::string choose_model_file(const HubModel& asked, const std::vector<std::string>& files);
 
 // The same of a wheel.

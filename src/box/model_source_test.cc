@@ -42,7 +42,8 @@ TEST(ModelSource, RefusesWhatWouldLeaveAFolderOrIsNone) {
 }
 
 TEST(ModelSource, ChoosesAFileOfARepository) {
-  const std::vector<std::string> files = {"README.md", "M-Q4_K_M.gguf", "M-Q8_0.gguf", "M-IQ4_XS.gguf", "mmproj-F16.gguf"};
+  const std::vector<std::string> files = {"README.md", "M-Q4_K_M.gguf", "M-Q8_0.gguf", "M-IQ4_XS.gguf",
+                                          "mmproj-F16.gguf"};
   const auto chosen = [&](const std::string& file) { return choose_model_file({.repo = "o/r", .file = file}, files); };
   EXPECT_EQ(chosen(""), "M-Q4_K_M.gguf");
   EXPECT_EQ(chosen("q8_0"), "M-Q8_0.gguf");

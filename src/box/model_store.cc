@@ -118,7 +118,8 @@ fs::path resolve_model(const std::string& text, const ModelPlaces& places,
   const ModelSource source = parse_model_source(text);
   if (const auto* hub = std::get_if<HubModel>(&source)) {
     if (auto found = cached_model(places, *hub)) return *found;
-    throw_not_found(format("{}: neither a file nor in Hugging Face's cache; `tinderbox pull {}` fetches it", text, text));
+    throw_not_found(
+        format("{}: neither a file nor in Hugging Face's cache; `tinderbox pull {}` fetches it", text, text));
   }
   if (const auto* named = std::get_if<NamedModel>(&source)) {
     if (auto found = in_store(places, named->name)) return *found;
@@ -131,7 +132,8 @@ fs::path resolve_model(const std::string& text, const ModelPlaces& places,
       }
       throw_not_found(format("{}: not on this computer yet; `tinderbox pull {}` fetches it", text, text));
     }
-    throw_not_found(format("{}: no such file, and no model of that name here; `tinderbox pull --list` names some", text));
+    throw_not_found(
+        format("{}: no such file, and no model of that name here; `tinderbox pull --list` names some", text));
   }
   if (std::holds_alternative<WebModel>(source) || std::holds_alternative<PackagedModel>(source)) {
     const std::string name = store_name(source);

@@ -61,8 +61,8 @@ void require_same(const fs::path& path, const std::optional<Sha256>& sha256, con
   if (!sha256) return;
   Sha256Stream hash;
   if (!hash_file(path, hooks, hash) || hash.digest() == *sha256) return;
-  throw_invalid(format("{}: is there, with SHA-256 {}, expected {}; remove it, or choose another --store", path.string(),
-                       hex(hash.digest()), hex(*sha256)));
+  throw_invalid(format("{}: is there, with SHA-256 {}, expected {}; remove it, or choose another --store",
+                       path.string(), hex(hash.digest()), hex(*sha256)));
 }
 
 // Of the store: one file a name.
@@ -213,7 +213,8 @@ PullPlan plan_hub(const PullAccess& access, const HubModel& model, PullPlan plan
   if (access.places.hub.empty()) throw_invalid("no home for Hugging Face's cache: set HOME, HF_HOME or HF_HUB_CACHE");
   plan.from = format("hf:{}@{}", model.repo, model.revision);
   try {
-    if (access.places.offline) throw Error(Error::Code::Busy, plan.from + ": not in the cache, and HF_HUB_OFFLINE is set");
+    if (access.places.offline)
+      throw Error(Error::Code::Busy, plan.from + ": not in the cache, and HF_HUB_OFFLINE is set");
     plan.hub = find_hub_file(access.web(), access.hub, model);
   } catch (const Error& error) {
     if (error.code() != Error::Code::Busy) throw;

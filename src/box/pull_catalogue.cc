@@ -62,7 +62,8 @@ std::vector<PullEntry> read_pull_catalogue(std::string_view text, std::string_vi
     throw_invalid(format("{}:{}: {}", where, error.source().begin.line, error.description()));
   }
   const toml::array* models = document["model"].as_array();
-  if (models == nullptr || document.size() != 1) throw_invalid(format("{}: expected [[model]] entries, no more", where));
+  if (models == nullptr || document.size() != 1)
+    throw_invalid(format("{}: expected [[model]] entries, no more", where));
   std::vector<PullEntry> entries;
   for (const toml::node& node : *models) {
     const toml::table* table = node.as_table();

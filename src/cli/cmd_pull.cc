@@ -214,14 +214,19 @@ int cmd_pull(const PullOptions& options) {
   }
   access.hub.token = hub_token(options);
   std::optional<PullProgress> progress;
-  DownloadHooks hooks{.progress = [&](std::int64_t done, std::int64_t total) { if (progress) progress->at(done, total); },
+  DownloadHooks hooks{.progress =
+                          [&](std::int64_t done, std::int64_t total) {
+                            if (progress) progress->at(done, total);
+                          },
                       .note = [](const std::string& text) { log("tinderbox: " + text); },
-                      .wait = [](Seconds pause) {
-                        const WallClock clock;
-                        for (const TimePoint end = clock.now() + to_duration(pause); clock.now() < end && !interrupted;) {
-                          std::this_thread::sleep_for(std::chrono::milliseconds(50));
-                        }
-                      },
+                      .wait =
+                          [](Seconds pause) {
+                            const WallClock clock;
+                            for (const TimePoint end = clock.now() + to_duration(pause);
+                                 clock.now() < end && !interrupted;) {
+                              std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                            }
+                          },
                       .stop = [] { return interrupted != 0; },
                       .tries = options.tries};
   const PullPlan plan = plan_pull(access, w.source, w.sha256, w.size, hooks);

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -114,8 +115,15 @@ void freeze(ServeModels& models, ServingBox& box) {
 
 // What /metrics tells beside the traffic, at each scrape.
 void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<MemoryUse>& use_of_memory) {
-  const GpuLabels gpu = models.machine ? gpu_labels(*models.machine, host_name()) : GpuLabels{};
-  metrics.read_from([&models, &use_of_memory, gpu] {
+  std::vector<GpuLabels> gpus;  // boxes that share a model are alike in all but their names
+  int n_boxes = 0;
+  if (models.machine) {
+    n_boxes = std::max(1, models.models[0].step_model->twin().parallel.boxes() / models.machine->n_devices);
+  }
+  for (int i = 1; i <= n_boxes; ++i) {
+    gpus.push_back(gpu_labels(*models.machine, n_boxes == 1 ? host_name() : format("{}-{}", host_name(), i)));
+  }
+  metrics.read_from([&models, &use_of_memory, gpus] {
     std::vector<Reading> all;
     const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
     const MemoryUse m = use_of_memory.get();
@@ -125,13 +133,27 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
                                  {"page_cache", Bytes(m.page_cache)},
                                  {"free", Bytes(m.free())}};
     std::optional<Sensors> sensors;
-    if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock.now());
-    if (models.machine) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    if (models.body) sensors = idle_sensors(*models.shown.get(), models.clock->now());
+    for (const GpuLabels& gpu : gpus) add(dcgm_readings(*models.machine, gpu, sensors ? &*sensors : nullptr, &memory));
+    if (!gpus.empty()) {
+      add({{.name = "tinderbox_boxes",
+            .help = "Boxes behind this address; sensors, memory and energies are those of each; modelled",
+            .labels = {},
+            .value = static_cast<double>(gpus.size())}});
+    }
     if (sensors) add(body_readings(*sensors));
     add(memory_readings(memory));
     if (const auto use = read_process_use()) add(process_readings(*use));
     return all;
   });
+}
+
+void show_loaded(Metrics& metrics, const ServeModels& models, const BoxStatus& box) {
+  for (std::size_t i = 0; i < box.models.size(); ++i) {
+    const ModelPool::State state = box.models[i].state;
+    metrics.show_loaded(models.models[i].info.id,
+                        state == ModelPool::State::Ready || state == ModelPool::State::Closed);
+  }
 }
 
 // A socket handed over is where the box is, also for those who judge whether a network can reach it.
@@ -143,7 +165,8 @@ ServeOptions where_it_listens(ServeOptions options, const Service& service) {
 ServerOptions server_options(const ServeOptions& options, const Service& service) {
   return {.address = options.host,
           .port = static_cast<std::uint16_t>(options.port),
-          .listen_fd = service.listener() ? service.listener()->fd : -1};
+          .listen_fd = service.listener() ? service.listener()->fd : -1,
+          .trace_key = secret_key()};
 }
 
 }  // namespace
@@ -156,15 +179,14 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const std::unique_ptr<ServeModels> models = serve_models(context, options);
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer, not the end of the box
+  // A client that has gone, and a file that may not grow, are errors of who writes, not the end of the box.
+  for (const int each : {SIGPIPE, SIGXFSZ}) std::signal(each, SIG_IGN);
 
-  const ServedModel& first = models->models[0].info;
-  Metrics metrics({.version = TINDERBOX_VERSION, .as = first.as});
+  Metrics metrics({.version = TINDERBOX_VERSION, .as = models->models[0].info.as});
   ServingBox box(members_of(*models, {}),
                  {.bytes = models->bytes,
                   .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},
-                 models->clock);
+                 *models->clock);
   for (std::size_t i = 0; i < box.size(); ++i) {
     const ServedModel& info = models->models[i].info;
     box.observe(i, metrics.of_model(info.id, box.scheduler(i), {.weightless = info.weightless}));
@@ -185,7 +207,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   text_api.add_to(routes);
   box_api.add_to(routes);
   OllamaApi ollama(roster, {.version = TINDERBOX_VERSION, .now_unix = precise_now_unix,
-                            .now = [&clock = models->clock] { return clock.now(); }});
+                            .now = [&clock = *models->clock] { return clock.now(); }});
   ollama.add_to(routes);
   add_server_pages(routes, TINDERBOX_VERSION, metrics, web_files(), options.gate.open_metrics);
   ServeGate gate(options.gate, options.host, routes);
@@ -197,8 +219,9 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   std::thread box_thread([&] { box.run(); });
   std::optional<Ticker> ticker(std::in_place, *models, box, roster, facts_of(*models, options), state,
                                [&gate](std::uint64_t key) { return gate.key_name(key); },
-                               [&memory, &gate, &service](const BoxMoment& now) {
+                               [&memory, &gate, &service, &metrics, &models](const BoxMoment& now) {
                                  service.alive();
+                                 show_loaded(metrics, *models, now.box);
                                  memory.post(now.memory);
                                  gate.sample(state_sample(now));
                                });

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/examples.h"
 
 namespace tinderbox::cli {
 namespace {
@@ -104,6 +105,12 @@ std::string others(const VerbFacts& tree, const std::string& but) {
   return out;
 }
 
+std::string examples_section(const std::string& verb) {
+  const std::string examples = examples_of(verb);
+  if (examples.empty()) return "";
+  return format(".SH EXAMPLES\n.nf\n{}\n.fi\n", roff(examples.substr(examples.find('\n') + 1)));
+}
+
 }  // namespace
 
 std::string man_page(const VerbFacts& tree, const std::string& version) {
@@ -118,11 +125,7 @@ std::string man_page(const VerbFacts& tree, const std::string& version) {
     out += format(".TP\n.BR {} (1)\n{}\n", roff("tinderbox-" + verb.name), roff(sentence(verb.about)));
   }
   out += options_of(tree, ".SH OPTIONS\n") + kExitStatus;
-  const std::size_t examples = tree.footer.find("Examples:\n"), end = tree.footer.find("\n\nExit codes");
-  if (examples != std::string::npos) {
-    const std::size_t from = examples + 10;
-    out += format(".SH EXAMPLES\n.nf\n{}\n.fi\n", roff(tree.footer.substr(from, end - from)));
-  }
+  out += examples_section("");
   return out + others(tree, "tinderbox");
 }
 
@@ -139,7 +142,9 @@ std::string man_page_of(const VerbFacts& tree, const VerbFacts& verb, const std:
   out += options_of(verb, ".SH OPTIONS\n");
   if (!verb.verbs.empty()) out += ".SH VERBS\n";
   add_verbs(path, verb, out);
-  if (!verb.footer.empty()) out += format(".SH NOTES\n.nf\n{}\n.fi\n", roff(verb.footer));
+  const std::string examples = examples_section(verb.name);
+  out += examples;
+  if (examples.empty() && !verb.footer.empty()) out += format(".SH NOTES\n.nf\n{}\n.fi\n", roff(verb.footer));
   return out + kExitStatus + others(tree, page);
 }
 

@@ -36,6 +36,11 @@ Limits weightless_limits(const StepModel& step_model, const ServeOptions& option
           .context_max = or_else(std::min<std::int64_t>(options.engine.context, twin.model.n_ctx), twin.model.n_ctx)};
 }
 
+std::string machines_of(const TwinModel& t) {
+  const int n = t.parallel.boxes() / t.machine.n_devices;
+  return n <= 1 ? t.machine.id : format("{} x {} ({})", n, t.machine.id, t.parallel.text());
+}
+
 ServeModel weightless_model(const Context& context, const ServeOptions& options, const std::string& name) {
   TwinOptions twin = options.twin;
   twin.model = name;
@@ -50,7 +55,7 @@ ServeModel weightless_model(const Context& context, const ServeOptions& options,
   out.info = {
       .id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
   out.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name,
-                           t.stack.id, t.machine.id);
+                           t.stack.id, machines_of(t));
   return out;
 }
 
@@ -248,7 +253,9 @@ std::unique_ptr<ServeModels> serve_models(const Context& context, const ServeOpt
     all->machine = all->models[0].step_model->twin().machine;
     share_machine(*all, options);
     pace(*all, options);
+    if (options.no_pace) all->clock = std::make_unique<LeapingClock>();
   } else {
+    if (options.no_pace) throw_invalid("--no-pace is about a modelled machine; name one with --as");
     if (options.freeze) throw_invalid("--freeze is about a modelled machine; name one with --as");
     share_computer(*all);
   }
@@ -277,7 +284,7 @@ std::vector<ServedMember> members_of(ServeModels& models, const std::vector<Obse
       member.load = [&m, &models] {
         auto run = std::make_shared<Run>();
         run->engine = std::make_unique<Engine>(m.file->file, m.file->engine_options);
-        run->tokens.emplace(*run->engine, models.clock);
+        run->tokens.emplace(*run->engine, *models.clock);
         Executor* executor = &*run->tokens;
         if (m.timing != nullptr) executor = &run->paced.emplace(*run->tokens, *m.timing);
         return LoadedExecutor{.owner = run, .executor = executor};

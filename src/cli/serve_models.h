@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "box/body_executor.h"
 #include "box/serving_box.h"
 #include "box/twin_executor.h"
@@ -32,7 +33,7 @@ struct ServeModel {
 
 // Everything behind the API. It does not move: executors refer to each other.
 struct ServeModels {
-  WallClock clock;
+  std::unique_ptr<Clock> clock = std::make_unique<WallClock>();
   std::vector<ServeModel> models;
   std::unique_ptr<BodyExecutor> body;  // of a modelled machine that has one
   Posted<std::shared_ptr<const Body>> shown;

@@ -62,7 +62,7 @@ Ticker::~Ticker() {
 }
 
 void Ticker::run() {
-  for (TimePoint next = models_.clock.now(); !stopping_; next = std::max(next + kEvery, models_.clock.now())) {
+  for (TimePoint next = models_.clock->now(); !stopping_; next = std::max(next + kEvery, models_.clock->now())) {
     // A long step must not pile them up.
     if (!asked_.exchange(true)) {
       box_.post([this] {
@@ -70,7 +70,7 @@ void Ticker::run() {
         tick();
       });
     }
-    while (!stopping_ && models_.clock.now() < next + kEvery) bell_.wait(models_.clock, next + kEvery);
+    while (!stopping_ && models_.clock->now() < next + kEvery) bell_.wait(*models_.clock, next + kEvery);
   }
 }
 
@@ -83,7 +83,7 @@ void Ticker::tick() {
 BoxMoment Ticker::state_now() {
   BoxMoment state;
   state.at_unix = precise_now_unix();
-  state.uptime_s = since_start(models_.clock.now()).value();
+  state.uptime_s = since_start(models_.clock->now()).value();
   state.box = box_.status();
   std::int64_t n_prompt = 0, n_generated = 0;
   for (const ServedStatus& m : state.box.models) {
@@ -104,7 +104,7 @@ BoxMoment Ticker::state_now() {
   n_generated_ = n_generated;
   state.memory = memory(state.box);
   if (models_.body) {
-    state.sensors = idle_sensors(*models_.shown.get(), std::max(box_.now(), models_.clock.now()));
+    state.sensors = idle_sensors(*models_.shown.get(), std::max(box_.now(), models_.clock->now()));
     state.faults = models_.body->faults();
   }
   return state;

@@ -118,7 +118,8 @@ AnswerForm parse_response_format(const nlohmann::json& body, std::string_view bo
            "invalid_type");
   }
   const auto type_field = wanted->value("type", nlohmann::json("text"));
-  if (!type_field.is_string()) refuse("response_format.type: expected a string", "response_format.type", "invalid_type");
+  if (!type_field.is_string())
+    refuse("response_format.type: expected a string", "response_format.type", "invalid_type");
   const auto type = type_field.get<std::string>();
   if (type == "text") return {};
   if (type == "json_object") return {.kind = AnswerForm::Kind::Object};

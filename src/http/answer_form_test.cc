@@ -11,7 +11,8 @@ namespace {
 
 Tools tools_of(const std::string& fields, const std::string& parameters = R"({"enum":[1]})") {
   const std::string body = R"({"tools":[{"type":"function","function":{"name":"f","parameters":)" + parameters +
-                           R"(}},{"type":"function","function":{"name":"g","parameters":{"enum":[2]}}}])" + fields + "}";
+                           R"(}},{"type":"function","function":{"name":"g","parameters":{"enum":[2]}}}])" + fields +
+                           "}";
   return parse_tools(nlohmann::json::parse(body), body);
 }
 
@@ -35,7 +36,8 @@ TEST(AnswerForm, TextWithCalls) {
   }
   EXPECT_EQ(is(*grammar, "<tool_call>"), '.');
   EXPECT_EQ(is(*grammar, "<<tool_call>{"), '.');
-  for (const char* text : {"<tool_call>x", "x<tool_call>{\"name\": \"h", "<tool_call>{\"name\": \"f\", \"arguments\": 2"}) {
+  for (const char* text :
+       {"<tool_call>x", "x<tool_call>{\"name\": \"h", "<tool_call>{\"name\": \"f\", \"arguments\": 2"}) {
     EXPECT_EQ(is(*grammar, text), 'n') << text;
   }
 }

@@ -78,7 +78,8 @@ TEST(ChatTextLaw, HowItIsCutMakesNoDifference) {
   for (int i = 0; i < 2000; ++i) {
     std::string text;
     for (std::int64_t n = random.range(0, 8); n > 0; --n) text += parts[random.range(0, 9)];
-    const ChatText::Options options{.reasons = random.range(0, 1) == 0, .tools = random.range(0, 1) == 0 ? kTools.tools : std::vector<std::string>()};
+    const ChatText::Options options{.reasons = random.range(0, 1) == 0,
+                                    .tools = random.range(0, 1) == 0 ? kTools.tools : std::vector<std::string>()};
     const ChatDelta whole = all(options, text);
     const ChatDelta cut = all(options, text, static_cast<std::size_t>(random.range(1, 4)));
     ASSERT_EQ(cut.content, whole.content) << text;

@@ -89,7 +89,7 @@ struct ReplyTo {
   unsigned version = 11;
   bool keep_alive = true;
   bool head_only = false;
-  std::string request_id;
+  std::string request_id, traceparent = {};  // empty: no such header
 };
 
 using Response = http::response<http::string_body>;
@@ -102,6 +102,7 @@ void set_head(http::response<Body>& out, const HttpResponse& response, const Rep
   if (!response.content_type.empty()) out.set(http::field::content_type, response.content_type);
   for (const HttpHeader& h : response.headers) out.set(h.name, h.value);
   out.set("x-request-id", to.request_id);
+  if (!to.traceparent.empty()) out.set("traceparent", to.traceparent);
   out.keep_alive(to.keep_alive);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "http/http_connection.h"
+#include "http/trace_context.h"
 
 namespace tinderbox {
 
@@ -78,6 +79,15 @@ struct Registration {
   Connection* connection;
 };
 
+// The caller's own ids where it sends any.
+void name_it(HttpRequest& request, ReplyTo& to, const SipKey& key, std::uint64_t n) {
+  if (const std::string_view id = request.header("x-request-id"); is_request_id(id)) to.request_id = id;
+  const TraceContext trace = trace_of(request.header("traceparent"), key, n);
+  to.traceparent = traceparent(trace);
+  request.request_id = to.request_id;
+  request.trace_id = trace.trace_id;
+}
+
 template <typename Core>
 asio::awaitable<void> serve(Core& core, ConnectionPtr c) {
   if (core.stopping) co_return;
@@ -100,7 +110,7 @@ asio::awaitable<void> serve(Core& core, ConnectionPtr c) {
     to.keep_alive = parser.get().keep_alive() && !core.stopping;
     to.head_only = parser.get().method() == http::verb::head;
     HttpRequest request = to_request(parser);
-    request.request_id = to.request_id;
+    name_it(request, to, options.trace_key, core.n_requests);
     Wake wake = [waker = c->waker] { waker->wake(); };
     HttpResponse response = core.handler(request, std::move(wake));
     bool ok = false;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/siphash.h"
 #include "base/units.h"
 #include "http/http.h"
 
@@ -16,13 +17,14 @@ struct ServerOptions {
   std::string address = "127.0.0.1";  // an IP address, or "localhost"
   std::uint16_t port = 8080;          // 0: any free one, see port()
   int listen_fd = -1;                 // a TCP socket that listens already, in place of address and port; taken over
-  int connections_max = 4096;         // more are answered 503 and closed
+  int connections_max = 16384;        // more are answered 503 and closed
   std::uint32_t header_bytes_max = 32 * 1024;
   std::uint64_t body_bytes_max = 8 * 1024 * 1024;
   Seconds first_request_timeout{15.0};  // from connecting to the end of the first header
   Seconds keep_alive_timeout{75.0};     // the same for later requests
   Seconds body_timeout{60.0};           // from the end of the header to the end of the body
   Seconds write_timeout{60.0};          // for the client to take what was written
+  SipKey trace_key{};                   // of the ids of traces that begin here
   Seconds drain{5.0};                   // stop() waits this long for answers in the making
 };
 

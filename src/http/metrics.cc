@@ -95,18 +95,15 @@ Metrics::~Metrics() = default;
 
 Observer& Metrics::of_model(const std::string& name, const Scheduler& scheduler, const ModelLabels& labels) {
   std::unique_ptr<ModelMetrics>& model = impl_->models[name];
-  if (model) {
-    model->attach(scheduler, labels);
-  } else {
-    model = std::make_unique<ModelMetrics>(impl_->registry, name, scheduler, labels);
-  }
+  CHECK(model == nullptr);
+  model = std::make_unique<ModelMetrics>(impl_->registry, name, scheduler, labels);
   return *model;
 }
 
-void Metrics::left(const std::string& name) {
+void Metrics::show_loaded(const std::string& name, bool loaded) {
   const auto it = impl_->models.find(name);
   CHECK(it != impl_->models.end());
-  it->second->detach();
+  it->second->show_loaded(loaded);
 }
 
 void Metrics::read_from(std::function<std::vector<Reading>()> read) { impl_->read = std::move(read); }

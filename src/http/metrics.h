@@ -34,11 +34,10 @@ class Metrics {
   ~Metrics();
 
   // Who observes the model of this name, from now on with this scheduler, which is read on the box thread only and
-  // must live until left() or as long as this. A model that comes back goes on counting where it left; the observer
-  // stays the same one. Called from one thread at a time, and not while the model of this name runs.
+  // must live as long as this. Requires that there was none of this name, and that nothing is observed yet.
   Observer& of_model(const std::string& name, const Scheduler& scheduler, const ModelLabels& labels = {});
-  // The model is not in memory any more: what it counted stays, its gauges are 0. Requires that it was there.
-  void left(const std::string& name);
+  // Whether the model of that name is in memory; it is until this says otherwise. Any thread.
+  void show_loaded(const std::string& name, bool loaded);
 
   // Before anything is observed. read: called for each text(), from its thread; no two with one name and the same
   // labels, none with a name of this file's. A counter that falls is shown where it was.

@@ -11,7 +11,6 @@ namespace tinderbox {
 namespace {
 
 using prometheus::Counter;
-using prometheus::Family;
 using prometheus::Gauge;
 using prometheus::Histogram;
 using prometheus::Labels;
@@ -121,62 +120,42 @@ struct ModelMetrics::Series {
   Histogram& params_n = make.histogram("vllm:request_params_n", "n of a request", kAnswers);
   Histogram& iteration =
       make.histogram("vllm:iteration_tokens_total", "Tokens of a step", powers_of_two(8.0, 16384.0));
-  Gauge* sizes = nullptr;  // vllm:cache_config_info
 };
 
 ModelMetrics::ModelMetrics(prometheus::Registry& registry, const std::string& name, const Scheduler& scheduler,
                            const ModelLabels& labels)
-    : registry_(registry),
-      name_(name),
-      scheduler_(&scheduler),
+    : name_(name),
+      scheduler_(scheduler),
       series_(std::make_unique<Series>(Maker{registry, name_}, scheduler.limits().context_max)) {
-  attach(scheduler, labels);
+  series_->loaded.Set(1);
+  series_->weightless.Set(labels.weightless ? 1 : 0);
+  show_sizes(registry, labels);
+  update_gauges();
 }
 
 ModelMetrics::~ModelMetrics() = default;
 
-void ModelMetrics::attach(const Scheduler& scheduler, const ModelLabels& labels) {
-  scheduler_ = &scheduler;
-  counted_ = {};
-  live_.clear();
-  series_->loaded.Set(1);
-  series_->weightless.Set(labels.weightless ? 1 : 0);
-  show_sizes(labels);
-  update_gauges();
-}
+void ModelMetrics::show_loaded(bool loaded) { series_->loaded.Set(loaded ? 1 : 0); }
 
-void ModelMetrics::detach() {
-  update_gauges();
-  scheduler_ = nullptr;
-  live_.clear();
-  for (Gauge* gauge : {&series_->running, &series_->waiting, &series_->kv_usage, &series_->loaded}) {
-    gauge->Set(0);
-  }
-}
-
-void ModelMetrics::show_sizes(const ModelLabels& labels) {
-  Family<Gauge>& family = prometheus::BuildGauge()
-                              .Name("vllm:cache_config_info")
-                              .Help("Sizes of the KV pool; always 1")
-                              .Register(registry_);
-  const KvPool& kv = scheduler_->kv();
-  Gauge& now = family.Add(series_->make.labels(
-      {{"block_size", std::to_string(kv.block_tokens())},
-       {"num_gpu_blocks", std::to_string(kv.n_blocks())},
-       {"cache_dtype", labels.kv_format},
-       {"enable_prefix_caching", scheduler_->policy().prefix_cache ? "True" : "False"}}));
-  if (series_->sizes != nullptr && series_->sizes != &now) family.Remove(series_->sizes);
-  series_->sizes = &now;
-  now.Set(1);
+void ModelMetrics::show_sizes(prometheus::Registry& registry, const ModelLabels& labels) {
+  const KvPool& kv = scheduler_.kv();
+  prometheus::BuildGauge()
+      .Name("vllm:cache_config_info")
+      .Help("Sizes of the KV pool; always 1")
+      .Register(registry)
+      .Add(series_->make.labels({{"block_size", std::to_string(kv.block_tokens())},
+                                 {"num_gpu_blocks", std::to_string(kv.n_blocks())},
+                                 {"cache_dtype", labels.kv_format},
+                                 {"enable_prefix_caching", scheduler_.policy().prefix_cache ? "True" : "False"}}))
+      .Set(1);
 }
 
 void ModelMetrics::update_gauges() {
-  if (scheduler_ == nullptr) return;
-  series_->running.Set(scheduler_->n_running());
-  series_->waiting.Set(scheduler_->n_waiting());
-  const KvPool& kv = scheduler_->kv();
+  series_->running.Set(scheduler_.n_running());
+  series_->waiting.Set(scheduler_.n_waiting());
+  const KvPool& kv = scheduler_.kv();
   series_->kv_usage.Set(1.0 - static_cast<double>(kv.n_free()) / static_cast<double>(kv.n_blocks()));
-  const SchedulerCounters& now = scheduler_->counters();
+  const SchedulerCounters& now = scheduler_.counters();
   series_->preemptions.Increment(static_cast<double>(now.preemptions - counted_.preemptions));
   series_->prefix_queries.Increment(static_cast<double>(now.prefix_tokens - counted_.prefix_tokens));
   series_->prefix_hits.Increment(static_cast<double>(now.prefix_hit_tokens - counted_.prefix_hit_tokens));

@@ -20,10 +20,7 @@ class ModelMetrics final : public Observer {
                const ModelLabels& labels);
   ~ModelMetrics() override;
 
-  // Loaded anew, with another scheduler: what was counted stays counted.
-  void attach(const Scheduler& scheduler, const ModelLabels& labels);
-  // Not loaded any more: nothing runs, nothing waits, no KV.
-  void detach();
+  void show_loaded(bool loaded);  // any thread
 
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
   void on_step(const Step& step, TimePoint start, const StepResult& result,
@@ -40,13 +37,12 @@ class ModelMetrics final : public Observer {
     std::int64_t n_generated = 0;
   };
 
-  void show_sizes(const ModelLabels& labels);
+  void show_sizes(prometheus::Registry& registry, const ModelLabels& labels);
   void update_gauges();
   void finished(const Live& live, FinishReason reason, TimePoint now);
 
-  prometheus::Registry& registry_;
   const std::string name_;
-  const Scheduler* scheduler_;
+  const Scheduler& scheduler_;
   SchedulerCounters counted_{};  // of this scheduler, already in the counters
   std::unique_ptr<Series> series_;
   std::unordered_map<SeqId, Live> live_;

@@ -58,7 +58,7 @@ HttpResponse json_response(const Json& body) {
 
 HttpResponse not_possible(const Call& call) {
   throw RequestError(501, format("{} is not possible here: the models of this server are those named when it was "
-                                 "started",
+                                 "started; fetch one with `tinderbox pull`",
                                  call.request.path));
 }
 

@@ -28,7 +28,8 @@ std::string text(const Json& object, const char* key, const std::string& where) 
   const std::string param = where.empty() ? key : where + "." + key;
   const Json* value = find(object, key);
   if (!value) refuse(format("{} is missing; send a string", param), param, "missing_required_parameter");
-  if (!value->is_string()) refuse(format("{}: expected a string, got {}", param, value->type_name()), param, "invalid_type");
+  if (!value->is_string())
+    refuse(format("{}: expected a string, got {}", param, value->type_name()), param, "invalid_type");
   return value->get<std::string>();
 }
 
@@ -42,7 +43,8 @@ std::string content_text(const Json& item, const char* key, const std::string& w
   for (std::size_t i = 0; i < content->size(); ++i) {
     const Json& part = (*content)[i];
     const std::string at = format("{}[{}]", param, i);
-    if (!part.is_object()) refuse(format("{}: expected an object {{\"type\":\"input_text\",...}}", at), at, "invalid_type");
+    if (!part.is_object())
+      refuse(format("{}: expected an object {{\"type\":\"input_text\",...}}", at), at, "invalid_type");
     const std::string type = text(part, "type", at);
     static constexpr std::array<std::string_view, 4> kTexts = {"input_text", "output_text", "text", "summary_text"};
     if (type == "refusal") {
@@ -88,10 +90,11 @@ void append_item(Json& messages, const Json& item, const std::string& where) {
                         {"content", content_text(item, "output", where)}});
     return;
   }
-  refuse(format("{}: items of type '{}' are not supported; send message, function_call, function_call_output, reasoning "
-                "or item_reference",
-                where, type),
-         where + ".type", "unsupported_value");
+  refuse(
+      format("{}: items of type '{}' are not supported; send message, function_call, function_call_output, reasoning "
+             "or item_reference",
+             where, type),
+      where + ".type", "unsupported_value");
 }
 
 Json conversation(const Json& body, const ResponseStore& store, std::uint64_t key) {
@@ -222,20 +225,21 @@ void refuse_unsupported(const Json& body) {
 }
 
 void translate_sampling(const Json& body, Json& chat) {
-  static constexpr std::array<std::pair<const char*, const char*>, 14> kSame = {{{"model", "model"},
-                                                                                 {"temperature", "temperature"},
-                                                                                 {"top_p", "top_p"},
-                                                                                 {"max_output_tokens", "max_completion_tokens"},
-                                                                                 {"parallel_tool_calls", "parallel_tool_calls"},
-                                                                                 {"chat_template_kwargs", "chat_template_kwargs"},
-                                                                                 {"seed", "seed"},
-                                                                                 {"stop", "stop"},
-                                                                                 {"top_k", "top_k"},
-                                                                                 {"min_p", "min_p"},
-                                                                                 {"repetition_penalty", "repetition_penalty"},
-                                                                                 {"presence_penalty", "presence_penalty"},
-                                                                                 {"frequency_penalty", "frequency_penalty"},
-                                                                                 {"logit_bias", "logit_bias"}}};
+  static constexpr std::array<std::pair<const char*, const char*>, 14> kSame = {
+      {{"model", "model"},
+       {"temperature", "temperature"},
+       {"top_p", "top_p"},
+       {"max_output_tokens", "max_completion_tokens"},
+       {"parallel_tool_calls", "parallel_tool_calls"},
+       {"chat_template_kwargs", "chat_template_kwargs"},
+       {"seed", "seed"},
+       {"stop", "stop"},
+       {"top_k", "top_k"},
+       {"min_p", "min_p"},
+       {"repetition_penalty", "repetition_penalty"},
+       {"presence_penalty", "presence_penalty"},
+       {"frequency_penalty", "frequency_penalty"},
+       {"logit_bias", "logit_bias"}}};
   for (const auto& [ours, chats] : kSame) {
     if (const Json* value = find(body, ours)) chat[chats] = *value;
   }

@@ -182,9 +182,10 @@ TEST(Responses, BecomeAChat) {
 TEST(Responses, AllowedToolsAreThoseThatAreTold) {
   const ResponseStore none;
   const json chat = json::parse(
-      parse_responses_request(R"({"model":"m","input":"x","tools":[{"type":"function","name":"f"},{"type":"function","name":"g"}],
+      parse_responses_request(
+          R"({"model":"m","input":"x","tools":[{"type":"function","name":"f"},{"type":"function","name":"g"}],
         "tool_choice":{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"g"}]}})",
-                              none, 0)
+          none, 0)
           .chat_body);
   ASSERT_EQ(chat.at("tools").size(), 1u);
   EXPECT_EQ(chat.at("tools")[0].at("function").at("name"), "g");

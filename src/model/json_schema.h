@@ -14,9 +14,10 @@ Grammar::Rule add_json_value(Grammar& grammar);
 Grammar::Rule add_json_object(Grammar& grammar);
 
 // Adds those of a schema: type, properties, required, additionalProperties, items, prefixItems, minItems, maxItems,
-// enum, const, anyOf, oneOf (as anyOf), allOf of one, $ref into the document, minLength, maxLength, formats date, time,
-// date-time and uuid, minimum and maximum of integers. schema_json: a JSON document. Throws Error::Unsupported naming
-// the place and the keyword, Error::Invalid if it is no schema, Error::TooLarge beyond the limits.
+// enum, const, anyOf, oneOf (as anyOf), allOf, $ref into the document, minLength, maxLength, pattern, formats date,
+// time, date-time and uuid, minimum and maximum (of numbers: integers), exclusiveMinimum and exclusiveMaximum of
+// integers. schema_json: a JSON document. Throws Error::Unsupported naming the place and the keyword, Error::Invalid if
+// it is no schema, Error::TooLarge beyond the limits.
 Grammar::Rule add_json_schema(Grammar& grammar, std::string_view schema_json);
 
 }  // namespace tinderbox

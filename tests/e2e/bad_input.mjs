@@ -125,6 +125,21 @@ await check('malformed JSON and wrong types', async () => {
   await serves();
 });
 
+await check('a form is no request, whatever it holds', async () => {
+  const form = new FormData();
+  form.append('model', model);
+  form.append('file', new Blob(['{}']), 'a.json');
+  for (const path of ['/v1/chat/completions', '/v1/responses', '/v1/embeddings', '/api/chat']) {
+    const r = await fetch(new URL(path, url), { method: 'POST', body: form });
+    const body = await r.json();
+    assert.equal(r.status, 400, path);
+    assert.match(typeof body.error === 'string' ? body.error : body.error.message, /JSON/, path);
+  }
+  const r = await fetch(new URL('/v1/audio/transcriptions', url), { method: 'POST', body: form });
+  await refused(r, 404);
+  await serves();
+});
+
 await check('1,000 silent connections and a slow one', async () => {
   const silent = [];
   for (let i = 0; i < 1000; i += 50) silent.push(...(await Promise.all(Array.from({ length: 50 }, open))));

@@ -38,6 +38,10 @@ await check('a model that is asked for is loaded, and another gives way', async 
   await until((s) => s.models.find((m) => m.id === absent).state === 'ready', 'not loaded');
   const after = await state();
   assert.equal(after.models.find((m) => m.id !== absent).state, 'absent');
+  const metrics = await (await fetch(new URL('/metrics', two.url))).text();
+  const loaded = Object.fromEntries([...metrics.matchAll(/^tinderbox_model_loaded\{.*model_name="([^"]+)"\} (\d)$/gm)].map((m) => [m[1], m[2]]));
+  assert.equal(loaded[absent], '1', 'the one that was asked for');
+  assert.deepEqual(Object.values(loaded).sort(), ['0', '1']);
   assert.ok(after.memory.weights_bytes > 0 && after.memory.weights_bytes < after.memory.safe_bytes);
 });
 

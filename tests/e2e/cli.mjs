@@ -184,6 +184,29 @@ await check('help teaches, version tells', () => {
   assert.match(run('--version').stdout, /\d+\.\d+\.\d+/);
 });
 
+await check('every example of --help works, or at least parses', () => {
+  const verbs = [...run('--help').stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map((m) => m[1]);
+  assert.ok(verbs.length > 15, `${verbs}`);
+  const runs = ['predict', 'fit', 'compare', 'faults', 'machines', 'models', 'stacks', 'soak'];
+  let nExamples = 0;
+  for (const verb of verbs) {
+    const help = run(verb, '--help').stdout;
+    for (const [, line] of help.matchAll(/^ {2}tinderbox (.*)$/gm)) {
+      const args = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((m) => m[1] ?? m[2]);
+      assert.equal(args[0], verb, line);
+      nExamples++;
+      if (runs.includes(verb) || line === 'pull --list') {
+        const r = tinderbox(binary, args, '', dir);
+        assert.ok([0, 1].includes(r.code), `${line}: ${r.code} ${r.stderr}`);
+        continue;
+      }
+      const known = verb === 'keys' ? `${help}${run('keys', args[1], '--help').stdout}` : help;
+      for (const option of args.filter((a) => /^--?[a-z]/.test(a))) assert.match(known, new RegExp(`(^|[ ,])${option}[ ,]`, 'm'), line);
+    }
+  }
+  assert.ok(nExamples >= 30, `${nExamples}`);
+});
+
 await check('wrong usage', () => {
   refuses([], 'subcommand');
   refuses(['predct'], 'predct', "did you mean 'predict'");

@@ -112,6 +112,27 @@ await check('keys from a file, the environment and the command line', async () =
   assert.ok(lines.some((l) => l.status === 401 && l.path === '/v1/models'));
 });
 
+await check('a request keeps its id and its trace, in the reply and in the log', async () => {
+  const server = await serve(binary, [...weightless, '--state', 'none', '--log', 'json']);
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+  try {
+    const named = await fetch(`${server.url}/v1/models`, { headers: { 'x-request-id': 'mine-1', traceparent: `00-${trace}-00f067aa0ba902b7-01` } });
+    assert.equal(named.headers.get('x-request-id'), 'mine-1');
+    assert.match(named.headers.get('traceparent'), new RegExp(`^00-${trace}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+    const streamed = await complete(server.url, 'none', { stream: true });
+    await streamed.text();
+    assert.match(streamed.headers.get('x-request-id'), /^req-/);
+    assert.match(streamed.headers.get('traceparent'), /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    const odd = await fetch(`${server.url}/v1/models`, { headers: { 'x-request-id': 'a "quoted" one', traceparent: '00-nonsense' } });
+    assert.match(odd.headers.get('x-request-id'), /^req-/);
+    assert.ok(!odd.headers.get('traceparent').includes('nonsense'));
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+  const lines = server.log().split('\n').filter((l) => l.startsWith('{')).map((l) => JSON.parse(l));
+  assert.ok(lines.some((l) => l.trace_id === trace && JSON.stringify(l).includes('"mine-1"')), server.log());
+});
+
 await check('a network gets in with keys only', async () => {
   const refuses = (args, word) => {
     const r = tinderbox(binary, ['serve', ...weightless, '--port', '0', '--state', 'none', ...args]);

@@ -38,8 +38,8 @@ export async function serve(binary, args, variables = {}) {
 }
 
 // Runs the binary to its end: { code, stdout, stderr }.
-export function tinderbox(binary, args, input = '') {
-  const r = spawnSync(binary, args, { input, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120000, env: environment() });
+export function tinderbox(binary, args, input = '', cwd = undefined) {
+  const r = spawnSync(binary, args, { input, cwd, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 120000, env: environment() });
   return { code: r.status, stdout: r.stdout, stderr: r.stderr };
 }
 

@@ -101,6 +101,29 @@ await check('a card shows its memory and no body', async () => {
   }
 });
 
+await check('two boxes behind one address hold what one could not, and each has its GPU', async () => {
+  const large = ['--weightless', 'qwen3-235b-a22b', '--weights', 'nvfp4', '--as', 'dgx-spark'];
+  const alone = tinderbox(binary, ['serve', ...large, '--nodes', '1', '--port', '0', '--state', 'none']);
+  assert.equal(alone.code, 2, alone.stderr);
+  assert.match(alone.stderr, /--nodes 2/);
+  const server = await serve(binary, [...large, '--nodes', '2', '--no-pace']);
+  try {
+    assert.match(server.log(), /2 x dgx-spark \(tp2\)/);
+    const { box } = await (await fetch(`${server.url}/box/state`)).json();
+    assert.equal(box.nodes, 2);
+    const text = await scrape(server.url);
+    const hosts = [...text.matchAll(/^DCGM_FI_DEV_GPU_TEMP\{.*UUID="([^"]+)".*Hostname="([^"]+)"/gm)];
+    assert.deepEqual(hosts.map((m) => m[2].slice(-2)), ['-1', '-2']);
+    assert.equal(new Set(hosts.map((m) => m[1])).size, 2);
+    assert.match(text, /^tinderbox_boxes 2$/m);
+    const reply = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST', body: JSON.stringify({ model: 'qwen3-235b-a22b', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 8 }) });
+    assert.equal((await reply.json()).usage.completion_tokens, 8);
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+});
+
 await check('the Grafana board is served, and asks only for what is there', async () => {
   const server = await serve(binary, spark);
   try {

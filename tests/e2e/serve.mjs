@@ -120,6 +120,24 @@ await check('--weightless streams marked placeholder text at the pace that predi
   }
 });
 
+await check('--no-pace answers at once what takes the modelled machine minutes, and tells its times', async () => {
+  const server = await serve(binary, ['--weightless', 'llama-3.1-70b', '--weights', 'fp8', '--no-pace']);
+  try {
+    const begin = performance.now();
+    const reply = await (await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ model: (await modelId(server.url)).id, messages: question, max_tokens: 1000 }),
+    })).json();
+    const took = (performance.now() - begin) / 1000;
+    assert.equal(reply.usage.completion_tokens, 1000);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    const modelled = Number(metrics.match(/^vllm:e2e_request_latency_seconds_sum\S* (\S+)/m)[1]);
+    assert.ok(modelled > 250 && took < modelled / 2, `${took} s for ${modelled} s`);
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+});
+
 await check('start-up failures name what is wrong', async () => {
   const refuses = (args, ...words) => {
     const r = tinderbox(binary, ['serve', ...args]);
@@ -131,6 +149,7 @@ await check('start-up failures name what is wrong', async () => {
   refuses([model, '--weightless', 'llama-3.1-8b'], 'one of them');
   refuses(['--weightless', 'llama-3.1-8c'], "did you mean 'llama-3.1-8b'");
   refuses([model, '--as', 'dgx-sparc', '--port', '0'], "did you mean 'dgx-spark'");
+  refuses([model, '--no-pace', '--port', '0'], '--as');
   refuses([model, '--port', '99999'], '--port');
   refuses([model, '--host', 'not an address', '--port', '0'], 'not an address');
   const server = await serve(binary, [model]);

@@ -1,6 +1,6 @@
-// Arbitrary bytes as the body of both completion endpoints. The mailbox has no loop behind it: what
-// is accepted is taken out, half of it refused, half of it answered by bytes of the input, and
-// every reply must be well-formed.
+// Arbitrary bytes as the body of both completion endpoints and of /v1/responses. The mailbox has no loop behind it:
+// what is accepted is taken out, half of it refused, half of it answered by bytes of the input, and every reply must be
+// well-formed.
 #include <cstdint>
 #include <string>
 
@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "box/mailbox.h"
 #include "http/openai.h"
+#include "http/responses_api.h"
 #include "http/roster.h"
 #include "http/route_table.h"
 
@@ -23,9 +24,11 @@ void check_body(const HttpResponse& response) {
     CHECK(nlohmann::json::accept(response.body));
     return;
   }
-  CHECK(response.body.ends_with("data: [DONE]\n\n"));
   std::string_view rest = response.body;
+  const bool named = rest.starts_with("event: ");  // of /v1/responses, which has no [DONE]
+  CHECK(named || rest.ends_with("data: [DONE]\n\n"));
   while (!rest.empty()) {
+    if (named) rest.remove_prefix(rest.find('\n') + 1);
     const std::size_t end = rest.find("\n\n");
     CHECK(rest.starts_with("data: ") && end != std::string_view::npos);
     const std::string_view event = rest.substr(6, end - 6);
@@ -51,7 +54,7 @@ void answer(Mailbox& mailbox, const Request& request, const std::uint8_t* data, 
   }
 }
 
-void one(Endpoint endpoint, const std::uint8_t* data, std::size_t size) {
+void one(const char* path, const std::uint8_t* data, std::size_t size) {
   Mailbox mailbox;
   const PlaceholderCodec codec;
   const Roster roster({{.info = {.id = "m", .context_max = kContextMax, .weightless = true},
@@ -59,10 +62,12 @@ void one(Endpoint endpoint, const std::uint8_t* data, std::size_t size) {
                         .codec = &codec}});
   OpenAiApi api(roster, {.version = "0", .seed = 0, .now_unix = [] { return std::int64_t{0}; }});
   RouteTable routes;
+  ResponsesApi responses([] { return std::int64_t{0}; });
   api.add_to(routes);
+  responses.add_to(routes);
   HttpRequest http;
   http.method = "POST";
-  http.path = endpoint == Endpoint::Chat ? "/v1/chat/completions" : "/v1/completions";
+  http.path = path;
   http.body.assign(reinterpret_cast<const char*>(data), size);
   HttpResponse response = routes.handle(http);
   if (response.stream) {
@@ -81,7 +86,7 @@ void one(Endpoint endpoint, const std::uint8_t* data, std::size_t size) {
 }  // namespace tinderbox
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  tinderbox::one(tinderbox::Endpoint::Chat, data, size);
-  tinderbox::one(tinderbox::Endpoint::Completions, data, size);
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+    tinderbox::one(path, data, size);
   return 0;
 }

@@ -1,0 +1,199 @@
+// Numbers within bounds, patterns of strings and schemas that are combined, each against an
+// independent judge.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "model/json_numbers.h"
+#include "model/json_pattern.h"
+#include "model/json_schema.h"
+
+namespace tinderbox {
+namespace {
+
+using Bound = std::optional<std::int64_t>;
+
+bool accepts(const Grammar& grammar, std::string_view text) {
+  Grammar::State state = grammar.begin();
+  for (const char c : text) state = grammar.next(state, static_cast<unsigned char>(c));
+  return Grammar::may_end(state);
+}
+
+Grammar of_schema(const std::string& schema) {
+  Grammar grammar;
+  grammar.finish(add_json_schema(grammar, schema));
+  return grammar;
+}
+
+Grammar of_pattern(const std::string& pattern) {
+  Grammar grammar;
+  grammar.finish(add_json_pattern(grammar, pattern, "#"));
+  return grammar;
+}
+
+bool within(double x, Bound low, Bound high) {
+  return (!low || x >= static_cast<double>(*low)) && (!high || x <= static_cast<double>(*high));
+}
+
+TEST(JsonNumbersLaw, ExactlyThoseWithinTheBounds) {
+  const std::vector<Bound> bounds = {std::nullopt, -1000, -120, -99, -10, -9,  -1,  0, 1, 7,
+                                     10,           11,    99,   100, 109, 999, 1000};
+  for (const Bound low : bounds) {
+    for (const Bound high : bounds) {
+      if (low && high && *low > *high) continue;
+      Grammar integers, numbers;
+      integers.finish(add_json_integers(integers, low, high));
+      numbers.finish(add_json_numbers(numbers, low, high));
+      for (int n = -1205; n <= 1205; n += n > -130 && n < 130 ? 1 : 7) {
+        ASSERT_EQ(accepts(integers, format("{}", n)), within(n, low, high)) << n;
+        for (const char* more : {"", ".0", ".00", ".5", ".25"}) {
+          const std::string text = format("{}{}", n, more);
+          ASSERT_EQ(accepts(numbers, text), within(std::stod(text), low, high)) << text;
+        }
+      }
+      for (const char* text : {"-0", "01", "-", "", "1.", "+1", "-01"})
+        EXPECT_FALSE(accepts(integers, text)) << text;
+      for (const char* text : {"01", "-", "", "1.", "+1", "-01", "1e2"})
+        EXPECT_FALSE(accepts(numbers, text)) << text;
+      for (const double x : {-0.5, 0.5, -0.01, 0.01}) {
+        const std::string text = format("{}", x);
+        EXPECT_EQ(accepts(numbers, text), within(x, low, high)) << text;
+      }
+    }
+  }
+}
+
+TEST(JsonNumbers, TheWidestBounds) {
+  constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min(),
+                         kMax = std::numeric_limits<std::int64_t>::max();
+  Grammar g;
+  g.finish(add_json_integers(g, kMin, kMax));
+  for (const char* yes :
+       {"-9223372036854775808", "9223372036854775807", "0", "-1", "8999999999999999999"}) {
+    EXPECT_TRUE(accepts(g, yes)) << yes;
+  }
+  for (const char* no : {"-9223372036854775809", "9223372036854775808", "10000000000000000000"}) {
+    EXPECT_FALSE(accepts(g, no)) << no;
+  }
+}
+
+// Every text of up to four characters, as std::regex judges it.
+TEST(JsonPatternLaw, MatchesWhatRegexSearchFinds) {
+  const std::string letters = "ab1-_";
+  std::vector<std::string> all = {""};
+  for (std::size_t begin = 0, length = 1; length <= 4; ++length) {
+    const std::size_t end = all.size();
+    for (; begin < end; ++begin) {
+      for (const char c : letters) all.push_back(all[begin] + c);
+    }
+  }
+  for (const char* pattern : {"a",
+                              "^a",
+                              "a$",
+                              "^a$",
+                              "^ab|b1$",
+                              "^(a|b)+$",
+                              "^[ab]{2}$",
+                              "^[ab]{1,3}$",
+                              "^a{2,}$",
+                              "^[^a]*$",
+                              "^\\d+$",
+                              "^\\w\\W$",
+                              "^(?:a|1)?b$",
+                              "b.b",
+                              "^(a(b(1)?)*)+$",
+                              "^[a-b1]-[^1-9]$",
+                              "",
+                              "^$",
+                              "a|",
+                              "^a+?b*?$",
+                              "^-?\\d{1,2}$",
+                              "[_-]",
+                              "^[\\d_-]+$",
+                              "^(?<x>a)b{0}1?$"}) {
+    const Grammar g = of_pattern(pattern);
+    // std::regex knows no names of groups.
+    const std::regex judge(std::regex_replace(std::string(pattern), std::regex("\\?<x>"), "?:"));
+    for (const std::string& text : all)
+      ASSERT_EQ(accepts(g, text), std::regex_search(text, judge)) << pattern << "  " << text;
+  }
+}
+
+TEST(JsonPattern, CharactersStandAsJsonWritesThem) {
+  const Grammar quoted = of_schema(R"({"type":"string","pattern":"^\"\\\\\\n[\\t-\\r]$"})");
+  EXPECT_TRUE(accepts(quoted, R"("\"\\\n\t")"));
+  EXPECT_TRUE(accepts(quoted, R"("\"\\\n\r")"));
+  EXPECT_FALSE(accepts(quoted, "\"\\\"\\\\\\n\n\"")) << "a control as itself is no JSON";
+  const Grammar wide = of_pattern("^[à-ü☃\\u4e00-\\u9fff]{2}$");
+  EXPECT_TRUE(accepts(wide, "éü"));
+  EXPECT_TRUE(accepts(wide, "☃中"));
+  EXPECT_FALSE(accepts(wide, "ÿé"));
+  EXPECT_FALSE(accepts(wide, "é"));
+  const Grammar dot = of_pattern("^.$");
+  for (const char* yes : {"x", "é", "☃", "😀"}) EXPECT_TRUE(accepts(dot, yes)) << yes;
+  for (const char* no : {"", "xy", "\xC3", "\xED\xA0\x80", "\xF5\x80\x80\x80"})
+    EXPECT_FALSE(accepts(dot, no));
+}
+
+TEST(JsonPattern, WhatAGrammarCannotHoldIsRefusedByName) {
+  for (const char* pattern : {"(?=a)b", "(?!a)b", "(?<=a)b", "(?<!a)b", "\\bword", "(a)\\1",
+                              "\\p{L}", "a^b", "(a$)b", "(a*)*"}) {
+    Grammar g;
+    try {
+      add_json_pattern(g, pattern, "#/x");
+      ADD_FAILURE() << pattern;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Error::Code::Unsupported) << pattern << ": " << e.what();
+      EXPECT_TRUE(std::string_view(e.what()).starts_with("#/x: pattern: ")) << e.what();
+    }
+  }
+  for (const char* pattern :
+       {"(a", "a)", "[a", "*a", "a{2", "a{3,2}", "a\\", "\\xg0", "[b-a]", "a{,2}", "a**", "\xFF"}) {
+    Grammar g;
+    EXPECT_THROW(g.finish(add_json_pattern(g, pattern, "#")), Error) << pattern;
+  }
+  Grammar g;
+  EXPECT_THROW(add_json_pattern(g, std::string(1000, '('), "#"), Error);
+  EXPECT_THROW(add_json_pattern(g, "a{1001}", "#"), Error);
+}
+
+TEST(JsonSchema, WhatStandsTogetherHoldsTogether) {
+  const Grammar all = of_schema(
+      R"({"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},
+                   {"$ref":"#/$defs/named"}],
+          "$defs":{"named":{"properties":{"name":{"type":"string"}},"required":["name"]}}})");
+  EXPECT_TRUE(accepts(all, R"({"a":1,"name":"x"})"));
+  EXPECT_FALSE(accepts(all, R"({"a":1})"));
+  EXPECT_FALSE(accepts(all, R"({"name":"x"})"));
+  const Grammar any = of_schema(
+      R"({"type":"object","properties":{"kind":{"enum":["a","b"]}},"required":["kind"],
+          "anyOf":[{"properties":{"x":{"type":"integer"}},"required":["x"]},{"properties":{"y":{"type":"null"}}}]})");
+  EXPECT_TRUE(accepts(any, R"({"kind":"a","x":1})"));
+  EXPECT_TRUE(accepts(any, R"({"kind":"b","y":null})"));
+  EXPECT_FALSE(accepts(any, R"({"x":1})"));
+  const Grammar beside = of_schema(
+      R"({"$defs":{"s":{"type":"string"}},"$ref":"#/$defs/s","maxLength":1,"title":"t"})");
+  EXPECT_TRUE(accepts(beside, R"("x")"));
+  EXPECT_FALSE(accepts(beside, R"("xy")"));
+  for (const char* schema :
+       {R"({"allOf":[{"type":"string"},{"type":"integer"}]})",
+        R"({"type":"string","pattern":"a","maxLength":3})", R"({"type":"number","minimum":0.5})",
+        R"({"type":"number","exclusiveMinimum":0})", R"({"type":"integer","multipleOf":3})",
+        R"({"type":"integer","minimum":2,"maximum":1})"}) {
+    EXPECT_THROW(of_schema(schema), Error) << schema;
+  }
+  const Grammar bounds = of_schema(R"({"type":"integer","exclusiveMinimum":0,"maximum":12.5})");
+  for (const char* yes : {"1", "12"}) EXPECT_TRUE(accepts(bounds, yes));
+  for (const char* no : {"0", "13", "-1"}) EXPECT_FALSE(accepts(bounds, no));
+}
+
+}  // namespace
+}  // namespace tinderbox
