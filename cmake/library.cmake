@@ -1,9 +1,17 @@
-# tinderbox_layer(NAME SOURCES a.cc ... LINKS target ... TESTS a_test.cc ... TEST_LINKS target ... TEST_SHARDS n)
+# Where time to build matters most. Not everywhere: a source that includes too little must fail somewhere.
+option(TINDERBOX_PRECOMPILE "Precompile the headers that each layer includes most" OFF)
+
+# tinderbox_layer(NAME SOURCES a.cc ... LINKS target ... PRECOMPILE <header> ...
+#                 TESTS a_test.cc ... TEST_LINKS target ... TEST_SHARDS n)
 # One static library tinderbox_NAME and, with tests on, one executable NAME_test holding the unit tests
-# that stand beside the sources.
+# that stand beside the sources. PRECOMPILE names the large headers that many of its sources include.
 function(tinderbox_layer name)
-  cmake_parse_arguments(ARG "" "TEST_SHARDS" "SOURCES;LINKS;TESTS;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST_SHARDS" "SOURCES;LINKS;PRECOMPILE;TESTS;TEST_LINKS" ${ARGN})
   add_library(tinderbox_${name} STATIC ${ARG_SOURCES})
+  if(TINDERBOX_PRECOMPILE AND ARG_PRECOMPILE)
+    target_precompile_headers(tinderbox_${name} PRIVATE <algorithm> <cmath> <filesystem> <fstream> <functional> <map>
+      <memory> <optional> <set> <string> <vector> <fmt/format.h> ${ARG_PRECOMPILE})
+  endif()
   target_include_directories(tinderbox_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(tinderbox_${name} PUBLIC ${ARG_LINKS})
   if(TINDERBOX_TESTS AND ARG_TESTS)

@@ -14,6 +14,14 @@ add_custom_command(OUTPUT ${pages}/done
   COMMAND ${CMAKE_COMMAND} -E touch ${pages}/done
   DEPENDS tinderbox ${PROJECT_SOURCE_DIR}/CHANGELOG.md VERBATIM)
 add_custom_target(package_files DEPENDS ${pages}/done)
+if(CMAKE_CROSSCOMPILING)
+  add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/depends
+    COMMAND ${PROJECT_SOURCE_DIR}/cmake/package/depends.sh $<TARGET_FILE:tinderbox> ${CMAKE_SYSROOT}
+      > ${PROJECT_BINARY_DIR}/depends
+    DEPENDS tinderbox ${PROJECT_SOURCE_DIR}/cmake/package/depends.sh VERBATIM)
+  add_custom_target(package_depends DEPENDS ${PROJECT_BINARY_DIR}/depends)
+  add_dependencies(package_files package_depends)
+endif()
 
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME tinderbox)
 set_target_properties(tinderbox PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/tinderbox")
@@ -46,7 +54,12 @@ set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)  # the one processor that there is a toolchain file for
+  set(CPACK_TINDERBOX_DEPENDS ${PROJECT_BINARY_DIR}/depends)
+else()
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+endif()
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4")
 set(CPACK_DEBIAN_PACKAGE_SECTION misc)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

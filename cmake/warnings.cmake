@@ -26,6 +26,6 @@ if(TINDERBOX_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${TINDERBOX_CCACHE})
 endif()
 find_program(TINDERBOX_MOLD mold)
-if(TINDERBOX_MOLD)
+if(TINDERBOX_MOLD AND NOT CMAKE_CROSSCOMPILING)  # g++ looks for a linker of the other processor's name
   add_link_options(-fuse-ld=mold)
 endif()

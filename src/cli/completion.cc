@@ -8,7 +8,7 @@ namespace tinderbox::cli {
 namespace {
 
 // Inside '...' of the three shells; bash and zsh know no escape in there, fish takes the same way out.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -41,7 +41,7 @@ std::string verb_words(const VerbFacts& verb) {
 std::string known_paths(const VerbFacts& tree) {
   std::string out;
   each_verb(tree, "", [&out](const VerbFacts&, const std::string& path) {
-    if (!path.empty()) out += format("{}{}", out.empty() ? "" : "|", quoted(path));
+    if (!path.empty()) out += format("{}{}", out.empty() ? "" : "|", in_quotes(path));
   });
   return out;
 }
@@ -50,7 +50,7 @@ bool takes_files(const OptionFacts& o) { return o.value == "TEXT" && o.words.emp
 
 std::string bash_value(const OptionFacts& o) {
   if (!o.words.empty()) return format("_tinderbox_words {} {}", o.separator == 0 ? "''" : ",",
-                                      quoted(joined(o.words)));
+                                      in_quotes(joined(o.words)));
   return takes_files(o) ? "_tinderbox_files" : ":";
 }
 
@@ -86,18 +86,18 @@ std::string bash_completion(const VerbFacts& tree) {
       std::string patterns;
       for (const std::string& name : o.names) {
         names += (names.empty() ? "" : " ") + name;
-        patterns += format("{}{}", patterns.empty() ? "" : "|", quoted(path + ":" + name));
+        patterns += format("{}{}", patterns.empty() ? "" : "|", in_quotes(path + ":" + name));
       }
       if (!o.flag()) values += format("    {}) {}; return ;;\n", patterns, bash_value(o));
     }
     std::string rest = ":";
     if (!verb.verbs.empty()) {
-      rest = format("_tinderbox_words '' {}", quoted(verb_words(verb)));
+      rest = format("_tinderbox_words '' {}", in_quotes(verb_words(verb)));
     } else if (!verb.positionals.empty()) {
       rest = bash_value(verb.positionals.front());
     }
-    verbs += format("    {}) if [[ $cur == -* ]]; then _tinderbox_words '' {}; else {}; fi ;;\n", quoted(path),
-                    quoted(names), rest);
+    verbs += format("    {}) if [[ $cur == -* ]]; then _tinderbox_words '' {}; else {}; fi ;;\n", in_quotes(path),
+                    in_quotes(names), rest);
   });
   return format("{}      {}) path=${{path:+$path }}${{COMP_WORDS[i]}} ;;\n    esac\n  done\n  case \"$path:$prev\" in\n"
                 "{}  esac\n  case $path in\n{}  esac\n}}\ncomplete -F _tinderbox tinderbox\n",
@@ -132,7 +132,7 @@ std::string zsh_options(const VerbFacts& verb) {
     for (const std::string& name : o.names) {
       const std::string spec = format("{}{}[{}]{}", o.several ? "*" : "", name, zsh_text(o.about),
                                       o.flag() ? "" : zsh_value(o));
-      out += format(" \\\n        {}", quoted(spec));
+      out += format(" \\\n        {}", in_quotes(spec));
     }
   }
   return out;
@@ -141,7 +141,7 @@ std::string zsh_options(const VerbFacts& verb) {
 std::string zsh_positionals(const VerbFacts& verb) {
   std::string out;
   for (const OptionFacts& o : verb.positionals) {
-    out += format(" \\\n        {}", quoted((o.several ? "*" : "") + zsh_value(o)));
+    out += format(" \\\n        {}", in_quotes((o.several ? "*" : "") + zsh_value(o)));
   }
   return out;
 }
@@ -155,7 +155,7 @@ void zsh_functions(const VerbFacts& verb, const std::string& function, std::stri
   }
   std::string list, cases;
   for (const VerbFacts& below : verb.verbs) {
-    list += format("    {}\n", quoted(zsh_text(below.name) + ":" + below.about));
+    list += format("    {}\n", in_quotes(zsh_text(below.name) + ":" + below.about));
     cases += format("      {}) {}_{} ;;\n", below.name, function, below.name);
   }
   out += format("{}() {{\n  local curcontext=$curcontext state line\n  local -a verbs=(\n{}  )\n"
@@ -191,15 +191,15 @@ std::string fish_completion(const VerbFacts& tree) {
       [&tree] {
         std::string paths;
         each_verb(tree, "", [&paths](const VerbFacts&, const std::string& path) {
-          if (!path.empty()) paths += format("{}{}", paths.empty() ? "" : " ", quoted(path));
+          if (!path.empty()) paths += format("{}{}", paths.empty() ? "" : " ", in_quotes(path));
         });
         return paths;
       }());
   each_verb(tree, "", [&out](const VerbFacts& verb, const std::string& path) {
-    const std::string at = format("complete -c tinderbox -n {}", quoted(format("__tinderbox_at '{}'", path)));
-    for (const VerbFacts& below : verb.verbs) out += format("{} -a {} -d {}\n", at, below.name, quoted(below.about));
+    const std::string at = format("complete -c tinderbox -n {}", in_quotes(format("__tinderbox_at '{}'", path)));
+    for (const VerbFacts& below : verb.verbs) out += format("{} -a {} -d {}\n", at, below.name, in_quotes(below.about));
     const auto value_of = [](const OptionFacts& o) -> std::string {
-      if (!o.words.empty()) return format(" -x -a {}", quoted(joined(o.words)));
+      if (!o.words.empty()) return format(" -x -a {}", in_quotes(joined(o.words)));
       return takes_files(o) ? " -r -F" : " -x";
     };
     for (const OptionFacts& o : verb.options) {
@@ -207,11 +207,11 @@ std::string fish_completion(const VerbFacts& tree) {
       for (const std::string& name : o.names) {
         names += name.starts_with("--") ? format(" -l {}", name.substr(2)) : format(" -s {}", name.substr(1));
       }
-      out += format("{}{}{} -d {}\n", at, names, o.flag() ? "" : value_of(o), quoted(o.about));
+      out += format("{}{}{} -d {}\n", at, names, o.flag() ? "" : value_of(o), in_quotes(o.about));
     }
     if (verb.verbs.empty() && !verb.positionals.empty()) {
       const OptionFacts& first = verb.positionals.front();
-      out += at + (first.words.empty() ? " -F" : format(" -a {}", quoted(joined(first.words)))) + "\n";
+      out += at + (first.words.empty() ? " -F" : format(" -a {}", in_quotes(joined(first.words)))) + "\n";
     }
   });
   return out;
