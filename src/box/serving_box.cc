@@ -137,6 +137,10 @@ void ServingBox::run() {
 }
 
 void ServingBox::settle() {
+  // One that was asked for as it went is on its way in again by now, and must be out before it is there.
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (pool_.state(i) == State::Loading) unload(seats_[i]);
+  }
   for (const std::size_t i : pool_.advance(now_)) seats_[i].opening = true;
   for (std::size_t i = 0; i < size(); ++i) {
     Seat& seat = seats_[i];

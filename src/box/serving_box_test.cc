@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <thread>
 
 #include "base/error.h"
@@ -137,6 +138,31 @@ TEST(ServingBox, WhatWasInMemoryIsForgottenWithTheModel) {
   thread.join();
   EXPECT_EQ(box.status().models[0].pool.loads, 1);
   EXPECT_EQ(box.status().models[0].pool.evictions, 1) << "for b, which has then made room in turn";
+}
+
+// Out of memory and on its way in again between two looks of the box: at rest, and at work.
+TEST(ServingBox, AModelThatIsAskedForAsItGoesIsLoadedAnew) {
+  for (const std::int32_t n_gen : {2, 40}) {
+    VirtualClock clock;
+    ServingBox box(two(10), {.bytes = 20}, clock);
+    box.load_first();
+    std::thread thread([&] { box.run(); });
+    Asked before = ask(box, 0, n_gen), after;
+    if (n_gen == 2) before.all();
+    Counting::reused_ = 0;
+    std::promise<void> dropped;
+    box.post([&] {
+      box.pool().drop(0, box.now());
+      after = ask(box, 0, 3);
+      dropped.set_value();
+    });
+    dropped.get_future().wait();
+    EXPECT_EQ(after.all().size(), 3U);
+    box.close();
+    thread.join();
+    EXPECT_EQ(box.status().models[0].pool.loads, 1);
+    EXPECT_EQ(Counting::reused_, 0);
+  }
 }
 
 TEST(ServingBox, WhoeverWaitsForAModelCanLeaveAndNotAllMayWait) {
