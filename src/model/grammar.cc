@@ -1,7 +1,7 @@
 #include "model/grammar.h"
 
 #include <algorithm>
-#include <optional>
+#include <cstdint>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -13,6 +13,16 @@ constexpr std::size_t kRulesMax = 1 << 14, kPartsMax = 1 << 18, kStacksMax = 1 <
 constexpr int kDepthMax = 1 << 9;  // of rules that begin with rules
 
 void insert(Grammar::Bytes& set, unsigned char byte) { set[byte >> 6] |= std::uint64_t{1} << (byte & 63); }
+
+// Of many bytes one that reads well.
+char nice_byte(const Grammar::Bytes& bytes) {
+  for (const char c : {'a', '0', ' '}) {
+    if (contains(bytes, static_cast<unsigned char>(c))) return c;
+  }
+  int byte = 0;
+  while (!contains(bytes, static_cast<unsigned char>(byte))) ++byte;
+  return static_cast<char>(byte);
+}
 
 }  // namespace
 
@@ -153,45 +163,51 @@ void Grammar::refuse_left_recursion() const {
 }
 
 // Knuth's generalisation of Dijkstra's algorithm, by rounds: a rule's shortest text is that of the alternative whose
-// parts all have one.
+// parts all have one. Lengths first: the texts of all rules would be far more than that of one.
 void Grammar::find_shortest(Rule root) {
-  std::vector<std::optional<std::string>> texts(rules_.size());
-  const auto text_of = [&](const Sequence& alternative) -> std::optional<std::string> {
-    std::string text;
+  struct Best {
+    std::size_t length = SIZE_MAX, alternative = 0;
+  };
+  std::vector<Best> best(rules_.size());
+  const auto length_of = [&](const Sequence& alternative) {
+    std::size_t length = 0;
     for (const Part& part : alternative) {
       if (part.rule >= 0) {
-        const auto& inner = texts[static_cast<std::size_t>(part.rule)];
-        if (!inner) return std::nullopt;
-        text += *inner;
+        const std::size_t inner = best[static_cast<std::size_t>(part.rule)].length;
+        if (inner > kPartsMax) return SIZE_MAX;
+        length += inner;
+      } else if (part.bytes == Bytes{}) {
+        return SIZE_MAX;
       } else {
-        // Of many bytes one that reads well.
-        static constexpr std::string_view kNice = "a0 ";
-        const auto nice = std::ranges::find_if(
-            kNice, [&](char c) { return contains(part.bytes, static_cast<unsigned char>(c)); });
-        int byte = nice == kNice.end() ? -1 : static_cast<unsigned char>(*nice);
-        for (int b = 0; byte < 0 && b < 256; ++b) {
-          if (contains(part.bytes, static_cast<unsigned char>(b))) byte = b;
-        }
-        if (byte < 0) return std::nullopt;
-        text += static_cast<char>(byte);
+        ++length;
       }
-      if (text.size() > kPartsMax) return std::nullopt;
     }
-    return text;
+    return length > kPartsMax ? SIZE_MAX : length;
   };
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t r = 0; r < rules_.size(); ++r) {
-      for (const Sequence& alternative : rules_[r]) {
-        auto text = text_of(alternative);
-        if (!text || (texts[r] && texts[r]->size() <= text->size())) continue;
-        texts[r] = std::move(text);
+      for (std::size_t a = 0; a < rules_[r].size(); ++a) {
+        const std::size_t length = length_of(rules_[r][a]);
+        if (length >= best[r].length) continue;
+        best[r] = {.length = length, .alternative = a};
         changed = true;
       }
     }
   }
-  if (!texts[static_cast<std::size_t>(root)]) throw_invalid("the grammar has no text that ends");
-  shortest_ = *texts[static_cast<std::size_t>(root)];
+  if (best[static_cast<std::size_t>(root)].length == SIZE_MAX) throw_invalid("the grammar has no text that ends");
+  std::vector<Part> to_come = {ref(root)};
+  while (!to_come.empty()) {
+    const Part part = to_come.back();
+    to_come.pop_back();
+    if (part.rule < 0) {
+      shortest_ += nice_byte(part.bytes);
+      continue;
+    }
+    const auto rule = static_cast<std::size_t>(part.rule);
+    const Sequence& alternative = rules_[rule][best[rule].alternative];
+    to_come.insert(to_come.end(), alternative.rbegin(), alternative.rend());
+  }
 }
 
 }  // namespace tinderbox

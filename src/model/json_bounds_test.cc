@@ -190,6 +190,12 @@ TEST(JsonSchema, WhatStandsTogetherHoldsTogether) {
         R"({"type":"integer","minimum":2,"maximum":1})"}) {
     EXPECT_THROW(of_schema(schema), Error) << schema;
   }
+  const Grammar some = of_schema(R"({"type":["integer","null"],"enum":[1,"1",null,1.5],"title":"t"})");
+  for (const char* yes : {"1", "null"}) EXPECT_TRUE(accepts(some, yes)) << yes;
+  for (const char* no : {"\"1\"", "1.5"}) EXPECT_FALSE(accepts(some, no)) << no;
+  EXPECT_THROW(of_schema(R"({"enum":["a"],"maxLength":1})"), Error);
+  EXPECT_THROW(of_schema(R"({"type":"string","enum":[1]})"), Error);
+  EXPECT_THROW(of_schema(R"({"type":"string","format":"date","maxLength":3})"), Error);
   const Grammar bounds = of_schema(R"({"type":"integer","exclusiveMinimum":0,"maximum":12.5})");
   for (const char* yes : {"1", "12"}) EXPECT_TRUE(accepts(bounds, yes));
   for (const char* no : {"0", "13", "-1"}) EXPECT_FALSE(accepts(bounds, no));

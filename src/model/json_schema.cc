@@ -43,6 +43,7 @@ class Builder : public JsonRules {
   Rule typed(const std::string& type, const Json& schema, const std::string& where, int depth);
   Rule referred(const Json& reference, const std::string& where, int depth);
   Rule combined(const Json& schema, const char* key, const std::string& where, int depth);
+  Rule chosen(const Json& schema, const std::string& where);
   const Json& target_of(const Json& reference, const std::string& where) const;
   Json both(Json a, const Json& b, const std::string& where) const;
 
@@ -77,6 +78,16 @@ bool is_note(std::string_view key) {
                                                     "$id",     "deprecated",  "readOnly",   "writeOnly", "$comment",
                                                     "strict",  "$defs",       "definitions"};
   return kNotes.contains(key);
+}
+
+// type: a name, a list of names, or null for any.
+bool is_typed(const Json& value, const Json& type) {
+  if (type.is_array()) return std::ranges::any_of(type, [&](const Json& one) { return is_typed(value, one); });
+  if (!type.is_string()) return true;
+  const std::string name = type.get<std::string>();
+  if (name == "number") return value.is_number();
+  if (name == "integer") return value.is_number() && std::floor(value.get<double>()) == value.get<double>();
+  return name == value.type_name();
 }
 
 std::int64_t count(const Json& schema, const char* key, std::int64_t otherwise, const std::string& where) {
@@ -145,6 +156,9 @@ Rule Builder::array_of(const Json& schema, const std::string& where, int depth) 
 
 Rule Builder::string_of(const Json& schema, const std::string& where) {
   if (schema.contains("format")) {
+    for (const char* key : {"minLength", "maxLength", "pattern"}) {
+      if (schema.contains(key)) unsupported(where, format("{} beside format", key));
+    }
     const std::string name = schema["format"].is_string() ? schema["format"].get<std::string>() : "";
     if (const auto form = json_format(g_, name)) return one_of({text("\"") + *form + text("\"")});
     unsupported(where, "format " + to_valid_utf8(name));
@@ -286,6 +300,23 @@ Rule Builder::combined(const Json& schema, const char* key, const std::string& w
   return rule;
 }
 
+// One of the values that are listed, of those that are of the type.
+Rule Builder::chosen(const Json& schema, const std::string& where) {
+  const char* key = schema.contains("const") ? "const" : "enum";
+  for (const auto& [name, value] : schema.items()) {
+    if (name == key || name == "type" || is_note(name)) continue;
+    unsupported(where, format("{} beside {}", to_valid_utf8(name), key));
+  }
+  const Json values = std::string_view(key) == "const" ? Json::array({schema[key]}) : schema[key];
+  if (!values.is_array() || values.empty()) throw_invalid(format("{}: enum must be a list", where));
+  std::vector<Sequence> all;
+  for (const Json& value : values) {
+    if (is_typed(value, schema.value("type", Json()))) all.push_back(text(value.dump()));
+  }
+  if (all.empty()) throw_invalid(format("{}: no value of {} is of its type", where, key));
+  return one_of(all);
+}
+
 Rule Builder::schema(const Json& schema, const std::string& where, int depth) {
   if (depth > kDepthMax) throw_too_large(format("{}: the schema nests deeper than {} levels", where, kDepthMax));
   if (schema.is_boolean() && schema.get<bool>()) return any_value();
@@ -294,13 +325,7 @@ Rule Builder::schema(const Json& schema, const std::string& where, int depth) {
   for (const char* key : {"$ref", "allOf", "anyOf", "oneOf"}) {
     if (schema.contains(key)) return combined(schema, key, where, depth);
   }
-  if (schema.contains("const")) return one_of({text(schema["const"].dump())});
-  if (schema.contains("enum")) {
-    if (!schema["enum"].is_array() || schema["enum"].empty()) throw_invalid(format("{}: enum must be a list", where));
-    std::vector<Sequence> all;
-    for (const Json& value : schema["enum"]) all.push_back(text(value.dump()));
-    return one_of(all);
-  }
+  if (schema.contains("const") || schema.contains("enum")) return chosen(schema, where);
   if (!schema.contains("type")) {
     if (schema.contains("properties")) return object_of(schema, where, depth);
     if (schema.contains("items") || schema.contains("prefixItems")) return array_of(schema, where, depth);
