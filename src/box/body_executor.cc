@@ -70,6 +70,8 @@ Executor& BodyExecutor::also(Executor& inner, const StepModel& model) {
 }
 
 void BodyExecutor::inject(FaultEvent event) {
+  // A box that runs for months meets many faults; those long past say nothing any more.
+  std::erase_if(options_.faults, [&](const FaultEvent& e) { return e.end < event.begin - kRemembered; });
   options_.faults.push_back(std::move(event));
   try {
     for (Seat& seat : seats_) prepare_links(seat);

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "box/simulate.h"
+#include "box/twin_executor.h"
 #include "twin/test_body.h"
 #include "twin/test_models.h"
 
@@ -121,6 +122,20 @@ TEST(BodyExecutor, BooksBalance) {
               1e-9 * body.joules);
   EXPECT_GE(body.gpu_max, body.gpu_end);
   EXPECT_GT(body.joules, 0);
+}
+
+TEST(BodyExecutor, FaultsLongPastAreForgotten) {
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
+  TwinExecutor twin(model);
+  BodyExecutor body(twin, model, BodyOptions{});
+  for (int hour = 0; hour < 100; ++hour) {
+    body.inject({at(hour * 3600.0), at(hour * 3600.0 + 5), with({.memory = 0.5})});
+  }
+  EXPECT_EQ(body.faults().size(), 1u) << "what is held of a fault would grow for ever";
+  body.inject({at(99 * 3600.0 + 10), kForGood, with({.frozen = true})});
+  EXPECT_EQ(body.faults().size(), 2u);
+  body.inject({at(200 * 3600.0), kForGood, with({.memory = 0.5})});
+  EXPECT_EQ(body.faults().size(), 2u) << "one that has no end is not past";
 }
 
 TEST(BodyExecutor, AMachineWithoutABodyAndALinkFaultOfOneBoxAreRefused) {

@@ -63,6 +63,7 @@ bool parse_tool_call(std::string_view text, ToolCall& call) {
     call.arguments = "{}";
   } else if (document[key].is_string()) {
     call.arguments = document[key].get<std::string>();
+    if (!nlohmann::json::accept(call.arguments)) return false;
   } else {
     call.arguments = document[key].dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   }

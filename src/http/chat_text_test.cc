@@ -46,6 +46,8 @@ TEST(ChatText, WhatIsNoCallIsText) {
   EXPECT_EQ(all(kTools, "<tool_call>nonsense</tool_call>!").content, "<tool_call>nonsense</tool_call>!");
   EXPECT_EQ(all(kTools, "a <tool_call>{\"name\":").content, "a <tool_call>{\"name\":");
   EXPECT_EQ(all(kTools, "a <tool").content, "a <tool");
+  const std::string half = R"(<tool_call>{"name":"f","arguments":"{\"x\":"}</tool_call>)";
+  EXPECT_EQ(all(kTools, half).content, half) << "arguments that are no JSON";
   EXPECT_EQ(all(kTools, "<tool_call>{\"name\":\"f\"}").calls.size(), 1u) << "whole but for the mark";
 }
 

@@ -20,7 +20,12 @@ export function random_of(seed) {
 export const PROMPT_MARK = 'quicksilver-letter';
 const WORDS = 'the spark in a tinder box was lit by steel and flint, and a dog with eyes as big as saucers came'.split(' ');
 const text = (r, n) => `${PROMPT_MARK} ${Array.from({ length: n }, () => r.of(WORDS)).join(' ')}`;
-const prompt = (r) => text(r, r.odds(0.1) ? r.between(200, 1500) : r.between(1, 40));
+// As many as are soon all in the prefix cache: what it keeps of prompts that are new for ever would look like a leak.
+const PROMPTS = Array.from({ length: 200 }, (_, i) => {
+  const r = random_of(i);
+  return text(r, i % 10 === 0 ? r.between(200, 1500) : r.between(1, 40));
+});
+const prompt = (r) => r.of(PROMPTS);
 
 const SCHEMA = {
   type: 'object',
@@ -50,7 +55,7 @@ function sampling(r, body) {
 function chat(r, ctx) {
   const { model, n } = asked(r, ctx);
   const body = sampling(r, { model, messages: [{ role: 'user', content: prompt(r) }], max_tokens: n });
-  if (r.odds(0.5)) body.messages.unshift({ role: 'system', content: text(r, 5) });
+  if (r.odds(0.5)) body.messages.unshift({ role: 'system', content: r.of(PROMPTS.slice(1, 6)) });
   if (r.odds(0.15)) body.n = r.between(2, 3);
   if (r.odds(0.15)) Object.assign(body, { logprobs: true, top_logprobs: 2 });
   if (ctx.weightless && body.logprobs) delete body.logprobs, delete body.top_logprobs;
@@ -72,7 +77,7 @@ function responses(r, ctx) {
   // One that is stored may have made room for others since; a conversation may have outgrown the context.
   if (body.previous_response_id) act.expect = [...ANSWERED, 400, 404];
   act.then = (reply) => {
-    if (reply.status === 200 && !act.streams && body.store) ctx.last_response = JSON.parse(reply.body).id;
+    if (reply.status === 200 && !act.streams && body.store && !body.previous_response_id) ctx.last_response = JSON.parse(reply.body).id;
   };
   return act;
 }
@@ -95,7 +100,7 @@ function ollama(r, ctx) {
   return { method: 'POST', path: chats ? '/api/chat' : '/api/generate', body: JSON.stringify(body), expect: ANSWERED, lines: body.stream };
 }
 function embeddings(r, ctx) {
-  const input = r.odds(0.5) ? text(r, 5) : [text(r, 3), text(r, 30)];
+  const input = r.odds(0.5) ? prompt(r) : [prompt(r), prompt(r)];
   const form = r.of(['float', 'base64']);
   const [path, body] = r.of([['/v1/embeddings', { input, encoding_format: form }], ['/api/embed', { input }]]);
   return { method: 'POST', path, body: JSON.stringify({ model: ctx.model(r), ...body }), expect: ctx.weightless ? [...ANSWERED, 400, 501] : ANSWERED };
@@ -109,7 +114,7 @@ const looks = (r) => ({ path: r.of(['/v1/models', '/api/tags', '/api/ps', '/api/
 function malformed(r, ctx) {
   const deep = '['.repeat(r.between(1, 20_000));
   const bodies = ['', '{', 'null', '[]', '{"model":1}', deep, `{"model":"${ctx.models[0]}"}`, '\xff\xfe', `{"model":"${ctx.models[0]}","messages":[]}`,
-    `{"model":"${ctx.models[0]}","messages":[{"role":"user","content":"${PROMPT_MARK}"}],"max_tokens":-1}`, `{"model":"nobody","messages":[{"role":"user","content":"x"}]}`];
+    `{"model":"${ctx.models[0]}","messages":[{"role":"user","content":"${PROMPT_MARK}"}],"max_tokens":-1,"options":{"num_predict":2}}`, `{"model":"nobody","messages":[{"role":"user","content":"x"}]}`];
   const path = r.of(['/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/embeddings', '/api/chat', '/api/embed', '/tokenize']);
   // To Ollama, no message is a wish to have the model loaded.
   return { method: 'POST', path, body: r.of(bodies), expect: path === '/api/chat' ? [200, 400, 404] : [400, 404] };
