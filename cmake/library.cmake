@@ -2,11 +2,13 @@
 option(TINDERBOX_PRECOMPILE "Precompile the headers that each layer includes most" OFF)
 
 # tinderbox_layer(NAME SOURCES a.cc ... LINKS target ... PRECOMPILE <header> ...
-#                 TESTS a_test.cc ... TEST_LINKS target ... TEST_SHARDS n)
+#                 TESTS a_test.cc ... TEST_LINKS target ... TEST_SHARDS n
+#                 THREAD_TESTS regex)
 # One static library tinderbox_NAME and, with tests on, one executable NAME_test holding the unit tests
 # that stand beside the sources. PRECOMPILE names the large headers that many of its sources include.
+# THREAD_TESTS: under the sanitizer of threads only the tests of these files, which have threads.
 function(tinderbox_layer name)
-  cmake_parse_arguments(ARG "" "TEST_SHARDS" "SOURCES;LINKS;PRECOMPILE;TESTS;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST_SHARDS;THREAD_TESTS" "SOURCES;LINKS;PRECOMPILE;TESTS;TEST_LINKS" ${ARGN})
   add_library(tinderbox_${name} STATIC ${ARG_SOURCES})
   if(TINDERBOX_PRECOMPILE AND ARG_PRECOMPILE)
     target_precompile_headers(tinderbox_${name} PRIVATE <algorithm> <cmath> <filesystem> <fstream> <functional> <map>
@@ -15,6 +17,10 @@ function(tinderbox_layer name)
   target_include_directories(tinderbox_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(tinderbox_${name} PUBLIC ${ARG_LINKS})
   if(TINDERBOX_TESTS AND ARG_TESTS)
+    if(ARG_THREAD_TESTS AND TINDERBOX_SANITIZE MATCHES thread)
+      list(FILTER ARG_TESTS INCLUDE REGEX "${ARG_THREAD_TESTS}")
+      set(ARG_TEST_SHARDS "")
+    endif()
     tinderbox_test(${name}_test SHARDS ${ARG_TEST_SHARDS} SOURCES ${ARG_TESTS} LINKS tinderbox_${name} ${ARG_TEST_LINKS})
   endif()
 endfunction()
