@@ -43,7 +43,7 @@ export class Ledger {
     const id = reply.headers['x-request-id'];
     if (!id) return this.violation('every answer has an id', said);
     if (!act.unlogged) this.#match(id, { status: reply.status, path: act.path.split('?')[0] });
-    const wrong = wrong_form(act, reply);
+    const wrong = act.flood ? null : wrong_form(act, reply); // a flood's bodies are not kept
     if (wrong) this.violation('answers are well-formed', `${said}: ${wrong}: ${reply.body.slice(0, 300)} … ${reply.body.slice(-200)}`);
     act.then?.(reply);
   }
@@ -108,7 +108,7 @@ function wrong_form(act, reply) {
     const error = parsed(reply.body);
     if (error === undefined) return 'an error is JSON';
     const ollama = act.path.startsWith('/api/');
-    if (ollama ? typeof error.error !== 'string' : typeof error.error?.message !== 'string') return 'an error has a message';
+    if (ollama ? typeof error?.error !== 'string' : typeof error?.error?.message !== 'string') return 'an error has a message';
     return null;
   }
   const type = reply.headers['content-type'] ?? '';

@@ -20,10 +20,12 @@ const { values: options, positionals } = parseArgs({
 const [binary] = positionals;
 const seconds = Number(options.seconds);
 const seed = Number(options.seed ?? Date.now() % 1_000_000);
+const warm_s = Math.min(600, seconds / 4);
 const rss_growth_max = 0.02; // beside the history of the sensors, which is kept by the second for the first hour
 // Two that do not fit side by side, and two that come and go beside them.
 const MODELS = ['qwen3-30b-a3b', 'qwen3-coder-30b-a3b', 'qwen3-0.6b', 'smollm2-135m'];
 
+const begin = Date.now();
 const ledger = new Ledger();
 ledger.prompt_mark = PROMPT_MARK;
 const folder = mkdtempSync(join(tmpdir(), 'tinderbox-soak-'));
@@ -48,6 +50,7 @@ const box = spawn(binary, ['serve', ...model_args, '--queue', '24', '--api-key-f
 box.stderr.setEncoding('utf8');
 box.stderr.on('data', (text) => ledger.log(text));
 const exited = new Promise((resolve) => box.on('exit', (code, signal) => resolve(code ?? signal)));
+process.on('exit', () => box.kill('SIGKILL')); // whatever goes wrong here
 let running = true;
 exited.then((code) => {
   if (running) {
@@ -78,6 +81,7 @@ const ctx = {
   revoked: [],
   key: (r) => (keys.length && r.odds(0.97) ? r.of(keys).key : manager),
   make_wrong_key: key_of,
+  warming: () => Date.now() - begin < 800 * warm_s,
 };
 ctx.model = (r) => (r.odds(0.85) ? r.of(ctx.models.slice(-2)) : r.of(ctx.models));
 
@@ -147,7 +151,6 @@ async function owner() {
 }
 
 const samples = [];
-const begin = Date.now();
 const mib = (bytes) => (bytes / 1048576).toFixed(1);
 async function watch() {
   let said = 0;
@@ -240,7 +243,7 @@ print(db.execute('pragma integrity_check').fetchone()[0], db.execute('select cou
 const [integrity, n_kept] = database.stdout.trim().split(' ');
 if (integrity !== 'ok') ledger.violation('the database is whole', `${database.stdout} ${database.stderr}`);
 
-const warm = samples.filter((s) => s.t >= Math.min(600, seconds / 4));
+const warm = samples.filter((s) => s.t >= warm_s);
 const history = ((8 * n_series + 64) * (warm.at(-1)?.t - warm[0]?.t)) / (warm.at(-1)?.rss ?? 1);
 const grown = growth(warm);
 if (!options.sanitized && seconds >= 300 && grown > rss_growth_max + history) ledger.violation('memory is flat', `grew by ${(100 * grown).toFixed(2)} %`);
