@@ -163,7 +163,7 @@ TEST(Unzip, RefusesWhatIsNone) {
   std::string zip("PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\x86\xa6\x10\x36\x05\0\0\0\x05\0\0\0\x01\0\0\0ahello", 36);
   zip += std::string(
       "PK\x01\x02\x0a\0\x0a\0\0\0\0\0\0\0\0\0\x86\xa6\x10\x36\x05\0\0\0\x05\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0"
-      "\0\0\0\0\0\0\0\0a",
+      "\0\0\0\0\0\0a",
       47);
   zip += std::string("PK\x05\x06\0\0\0\0\x01\0\x01\0\x2f\0\0\0\x24\0\0\0\0\0", 22);
   std::ofstream(path, std::ios::binary) << zip;
