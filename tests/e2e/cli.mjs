@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { check, finish, tinderbox } from './harness.mjs';
 
@@ -196,7 +196,7 @@ await check('every example of --help works, or at least parses', () => {
       assert.equal(args[0], verb, line);
       nExamples++;
       if (runs.includes(verb) || line === 'pull --list') {
-        const r = tinderbox(binary, args, '', dir);
+        const r = tinderbox(resolve(binary), args, '', dir);
         assert.ok([0, 1].includes(r.code), `${line}: ${r.code} ${r.stderr}`);
         continue;
       }
