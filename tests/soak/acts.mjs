@@ -21,7 +21,7 @@ export const PROMPT_MARK = 'quicksilver-letter';
 const WORDS = 'the spark in a tinder box was lit by steel and flint, and a dog with eyes as big as saucers came'.split(' ');
 const text = (r, n) => `${PROMPT_MARK} ${Array.from({ length: n }, () => r.of(WORDS)).join(' ')}`;
 // As many as are soon all in the prefix cache: what it keeps of prompts that are new for ever would look like a leak.
-const PROMPTS = Array.from({ length: 200 }, (_, i) => {
+const PROMPTS = Array.from({ length: 60 }, (_, i) => {
   const r = random_of(i);
   return text(r, i % 10 === 0 ? r.between(200, 1500) : r.between(1, 40));
 });
@@ -55,7 +55,7 @@ function sampling(r, body) {
 function chat(r, ctx) {
   const { model, n } = asked(r, ctx);
   const body = sampling(r, { model, messages: [{ role: 'user', content: prompt(r) }], max_tokens: n });
-  if (r.odds(0.5)) body.messages.unshift({ role: 'system', content: r.of(PROMPTS.slice(1, 6)) });
+  if (r.odds(0.5)) body.messages.unshift({ role: 'system', content: PROMPTS[1] });
   if (r.odds(0.15)) body.n = r.between(2, 3);
   if (r.odds(0.15)) Object.assign(body, { logprobs: true, top_logprobs: 2 });
   if (ctx.weightless && body.logprobs) delete body.logprobs, delete body.top_logprobs;
