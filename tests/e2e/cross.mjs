@@ -63,13 +63,18 @@ await check('the same tokens from real weights', () => {
 
 await check('a server that answers and ends when asked to', async () => {
   const server = await serve(emulated, [tiny]);
-  const reply = await fetch(`${server.url}/v1/chat/completions`, {
-    method: 'POST',
-    body: JSON.stringify({ model: 'tinderbox-tiny', messages: [{ role: 'user', content: 'hello' }], max_tokens: 8 }),
-  });
-  const { usage } = await reply.json();
-  assert.ok(usage.completion_tokens > 0);
-  assert.match(await (await fetch(server.url)).text(), /<html/);
+  try {
+    const reply = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'tinderbox-tiny', messages: [{ role: 'user', content: 'hello' }], max_tokens: 8 }),
+    });
+    const { usage } = await reply.json();
+    assert.ok(usage.completion_tokens > 0);
+    assert.match(await (await fetch(server.url)).text(), /<html/);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
   assert.equal(await server.stop(), 0, server.log());
 });
 
