@@ -37,7 +37,7 @@ export class Ledger {
     if (reply.end === 'whole') this.statuses[reply.status] = (this.statuses[reply.status] ?? 0) + 1;
     const said = `${act.method} ${act.path} ${String(act.body ?? '').slice(0, 300)}`;
     if (reply.end === 'stuck') return this.violation('every request ends', `${said}: nothing after ${reply.n_bytes} bytes`);
-    if (reply.end === 'closed' && !act.may_close) return this.violation('no answer is broken off', `${said}: ${reply.status} closed after ${reply.n_bytes} bytes`);
+    if (reply.end === 'closed' && !act.may_close) return this.violation('no answer is broken off', `${said}: ${reply.status} closed after ${reply.n_bytes} bytes and ${reply.s?.toFixed(1)} s`);
     if (reply.end !== 'whole') return;
     if (!act.expect.includes(reply.status)) return this.violation('the status is one of those expected', `${said}: ${reply.status} ${reply.body.slice(0, 300)}`);
     const id = reply.headers['x-request-id'];

@@ -119,6 +119,7 @@ export class Wire {
   exchange(bytes, { sent, received, cut_ms, pieces = 1, pause_ms = 0, deadline_ms = 120_000, half_closes = false } = {}) {
     const socket = this.#connect();
     const reply = new Reply();
+    const asked = performance.now();
     return new Promise((resolve) => {
       const timers = [];
       let over = false;
@@ -128,7 +129,7 @@ export class Wire {
         timers.forEach(clearTimeout);
         socket.off('data', on_data).off('close', on_close);
         if (end !== 'whole' || reply.headers.connection === 'close') this.close();
-        resolve({ status: reply.status, headers: reply.headers, body: reply.body, n_bytes: reply.n_bytes, end });
+        resolve({ status: reply.status, headers: reply.headers, body: reply.body, n_bytes: reply.n_bytes, end, s: (performance.now() - asked) / 1000 });
       };
       const on_data = (data) => {
         const whole = reply.take(data);
