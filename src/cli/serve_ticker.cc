@@ -59,15 +59,18 @@ Ticker::~Ticker() {
   stopping_ = true;
   bell_.ring();
   thread_.join();
+  // The box may be at a tick, and may come to one that it was asked for only afterwards.
+  self_->with([](Ticker*& ticker) { ticker = nullptr; });
 }
 
 void Ticker::run() {
   for (TimePoint next = models_.clock->now(); !stopping_; next = std::max(next + kEvery, models_.clock->now())) {
     // A long step must not pile them up.
     if (!asked_.exchange(true)) {
-      box_.post([this] {
-        asked_ = false;
-        tick();
+      box_.post([self = self_] {
+        self->with([](Ticker* ticker) {
+          if (ticker != nullptr) ticker->tick();
+        });
       });
     }
     while (!stopping_ && models_.clock->now() < next + kEvery) bell_.wait(*models_.clock, next + kEvery);
@@ -75,6 +78,7 @@ void Ticker::run() {
 }
 
 void Ticker::tick() {
+  asked_ = false;
   const BoxMoment state = state_now();
   state_.publish(std::make_shared<const std::string>(state_json(facts_, roster_, state, key_name_)));
   if (told_) told_(state);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 
+#include "box/mailbox_queue.h"
 #include "cli/serve_models.h"
 #include "http/box_state.h"
 
@@ -36,6 +38,8 @@ class Ticker {
   std::int64_t n_prompt_ = 0, n_generated_ = 0;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> asked_ = false;  // the box has not come to it yet
+  // nullptr once it is gone: the box has errands of it that it has not come to.
+  std::shared_ptr<Guarded<Ticker*>> self_ = std::make_shared<Guarded<Ticker*>>(this);
   Bell bell_;
   std::thread thread_;
 };

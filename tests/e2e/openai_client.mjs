@@ -179,8 +179,10 @@ await check('JSON is enforced, whatever the temperature', async () => {
   const { content } = free.choices[0].message;
   assert.equal(content[0], '{');
   if (free.choices[0].finish_reason === 'stop') JSON.parse(content);
-  const refused = await client.chat.completions.create({ ...ask, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: 'a+' } } } }).catch((e) => e);
+  const refused = await client.chat.completions.create({ ...ask, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: '(a)\\1' } } } }).catch((e) => e);
   assert.ok(refused instanceof OpenAI.BadRequestError && /pattern/.test(refused.message), String(refused));
+  const plate = await client.chat.completions.create({ ...ask, response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: '^[A-Z]{2}-[0-9]{1,4}$' } } } });
+  assert.match(JSON.parse(plate.choices[0].message.content), /^[A-Z]{2}-[0-9]{1,4}$/);
 });
 
 await check('a function that must be called is called, with arguments of its schema', async () => {

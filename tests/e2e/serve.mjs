@@ -164,11 +164,14 @@ await check('start-up failures name what is wrong', async () => {
 await check('Ctrl-C lets a stream finish and ends with 0', async () => {
   const server = await serve(binary, [model]);
   const { id } = await modelId(server.url);
-  const pending = chat(server.url, { model: id, max_tokens: 12 });
-  await new Promise((r) => setTimeout(r, 60));
-  server.process.kill('SIGINT');
-  const answer = await pending;
-  assert.ok(answer.choices[0].message.content.length > 0);
+  const body = JSON.stringify({ model: id, messages: question, max_tokens: 12, stream: true });
+  const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  let text = '';
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    if (text === '') server.process.kill('SIGINT');
+    text += chunk;
+  }
+  assert.ok(/"finish_reason":"(stop|length)"/.test(text) && text.endsWith('data: [DONE]\n\n'), text);
   assert.equal(await server.exited, 0);
 });
 

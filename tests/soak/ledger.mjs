@@ -66,7 +66,9 @@ export class Ledger {
     this.n_lines++;
     this.lines_by_status[line.status] = (this.lines_by_status[line.status] ?? 0) + 1;
     this.generated += line.generated_tokens ?? 0;
-    if (line.method === 'POST' && !line.path.startsWith('/box/') && line.key) {
+    // What a key's limit refuses never comes to a model, and is not counted as use; what a full queue refuses is.
+    const limited = line.status === 429 && !line.model;
+    if (line.method === 'POST' && !line.path.startsWith('/box/') && line.key && !limited) {
       this.metered_by_key.set(line.key, (this.metered_by_key.get(line.key) ?? 0) + 1);
     }
     const answer = this.#answered.get(line.id);
