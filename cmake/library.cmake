@@ -1,15 +1,25 @@
 # Where time to build matters most. Not everywhere: a source that includes too little must fail somewhere.
 option(TINDERBOX_PRECOMPILE "Precompile the headers that each layer includes most" OFF)
 
-# tinderbox_layer(NAME SOURCES a.cc ... LINKS target ... PRECOMPILE <header> ...
+# All of it builds in two thirds of the time. Not where one source is changed at a time.
+option(TINDERBOX_JOIN "Compile the sources of a layer several at once" OFF)
+
+# tinderbox_layer(NAME SOURCES a.cc ... APART b.cc ... LINKS target ... PRECOMPILE <header> ...
 #                 TESTS a_test.cc ... TEST_LINKS target ... TEST_SHARDS n
 #                 THREAD_TESTS regex)
 # One static library tinderbox_NAME and, with tests on, one executable NAME_test holding the unit tests
-# that stand beside the sources. PRECOMPILE names the large headers that many of its sources include.
+# that stand beside the sources. APART: those of the sources that are never joined with others, because they have
+# names of their own in common with one. PRECOMPILE names the large headers that many of its sources include.
 # THREAD_TESTS: under the sanitizer of threads only the tests of these files, which have threads.
 function(tinderbox_layer name)
-  cmake_parse_arguments(ARG "" "TEST_SHARDS;THREAD_TESTS" "SOURCES;LINKS;PRECOMPILE;TESTS;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST_SHARDS;THREAD_TESTS" "SOURCES;APART;LINKS;PRECOMPILE;TESTS;TEST_LINKS" ${ARGN})
   add_library(tinderbox_${name} STATIC ${ARG_SOURCES})
+  if(TINDERBOX_JOIN)
+    set_target_properties(tinderbox_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+    # An unnamed namespace of one of the joined sources is not in a header, as g++ supposes.
+    target_compile_options(tinderbox_${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
   if(TINDERBOX_PRECOMPILE AND ARG_PRECOMPILE)
     target_precompile_headers(tinderbox_${name} PRIVATE <algorithm> <cmath> <filesystem> <fstream> <functional> <map>
       <memory> <optional> <set> <string> <vector> <fmt/format.h> ${ARG_PRECOMPILE})

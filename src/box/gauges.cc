@@ -51,13 +51,13 @@ GpuLabels gpu_labels(const Machine& machine, const std::string& hostname) {
           .driver = machine.gpu_driver};
 }
 
-std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& gpu, const Sensors* s,
+std::vector<GaugeReading> dcgm_readings(const Machine& machine, const GpuLabels& gpu, const Sensors* s,
                                    const MemoryOwners* memory) {
   Labels labels = {{"gpu", "0"},          {"UUID", gpu.uuid},      {"pci_bus_id", gpu.bus},
                    {"device", "nvidia0"}, {"modelName", gpu.name}, {"Hostname", gpu.hostname}};
   if (!gpu.driver.empty()) labels.emplace_back("DCGM_FI_DRIVER_VERSION", gpu.driver);
-  std::vector<Reading> out;
-  const auto add = [&](const char* name, const char* help, double value, Reading::Kind kind = Reading::Kind::Gauge) {
+  std::vector<GaugeReading> out;
+  const auto add = [&](const char* name, const char* help, double value, GaugeReading::Kind kind = GaugeReading::Kind::Gauge) {
     out.push_back({name, help, labels, value, kind});
   };
   // Rounded as the driver rounds: whole degrees, percents, MHz and mJ; power in mW.
@@ -67,7 +67,7 @@ std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& gpu,
     add("DCGM_FI_DEV_POWER_USAGE", "Power draw (in W) as the driver shows it; modelled",
         std::round(s->gpu_power.value() * 1e3) / 1e3);
     add("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "Total energy consumption since boot (in mJ); modelled",
-        std::round(s->gpu_energy.value() * 1e3), Reading::Kind::Counter);
+        std::round(s->gpu_energy.value() * 1e3), GaugeReading::Kind::Counter);
     add("DCGM_FI_DEV_GPU_UTIL", "GPU utilization (in %); modelled", std::round(100 * s->gpu_utilisation));
   }
   if (!machine.memory_dedicated) {
@@ -88,9 +88,9 @@ std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& gpu,
   return out;
 }
 
-std::vector<Reading> body_readings(const Sensors& s) {
-  using enum Reading::Kind;
-  std::vector<Reading> out = {
+std::vector<GaugeReading> body_readings(const Sensors& s) {
+  using enum GaugeReading::Kind;
+  std::vector<GaugeReading> out = {
       {"tinderbox_wall_watts", "What a meter at the socket would show; modelled", {}, s.wall.value()},
       {"tinderbox_wall_joules_total", "Energy drawn at the socket; modelled", {}, s.wall_energy.value(), Counter},
       {"tinderbox_fan_ratio", "Speed of the fans over their highest; modelled", {}, s.fan},
@@ -129,8 +129,8 @@ std::vector<Reading> body_readings(const Sensors& s) {
   return out;
 }
 
-std::vector<Reading> memory_readings(const MemoryOwners& memory) {
-  std::vector<Reading> out;
+std::vector<GaugeReading> memory_readings(const MemoryOwners& memory) {
+  std::vector<GaugeReading> out;
   for (const auto& [owner, size] : memory) {
     out.push_back({"tinderbox_memory_bytes", "Memory of the box by who holds it; modelled", {{"owner", owner}},
                    size.value()});
@@ -164,8 +164,8 @@ std::optional<ProcessUse> read_process_use() {
   return use;
 }
 
-std::vector<Reading> process_readings(const ProcessUse& use) {
-  using enum Reading::Kind;
+std::vector<GaugeReading> process_readings(const ProcessUse& use) {
+  using enum GaugeReading::Kind;
   return {{"process_cpu_seconds_total", "Processor time of this process; measured", {}, use.cpu_s, Counter},
           {"process_resident_memory_bytes", "Memory of this process; measured", {}, use.resident_bytes},
           {"process_virtual_memory_bytes", "Address space of this process; measured", {}, use.virtual_bytes},

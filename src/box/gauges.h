@@ -11,7 +11,7 @@
 
 namespace tinderbox {
 
-struct Reading {
+struct GaugeReading {
   enum class Kind : unsigned char { Gauge, Counter };
   std::string name, help;  // of Prometheus
   std::vector<std::pair<std::string, std::string>> labels;
@@ -31,11 +31,11 @@ using MemoryOwners = std::vector<std::pair<std::string, Bytes>>;
 
 // By dcgm-exporter's names, units as in the helps; what a real one of this machine leaves out is left out. sensors,
 // memory: null where the twin knows none.
-std::vector<Reading> dcgm_readings(const Machine& machine, const GpuLabels& labels, const Sensors* sensors,
+std::vector<GaugeReading> dcgm_readings(const Machine& machine, const GpuLabels& labels, const Sensors* sensors,
                                    const MemoryOwners* memory);
 // tinderbox_*: rails, temperatures, fan, clock and what limits it, energies.
-std::vector<Reading> body_readings(const Sensors& sensors);
-std::vector<Reading> memory_readings(const MemoryOwners& memory);
+std::vector<GaugeReading> body_readings(const Sensors& sensors);
+std::vector<GaugeReading> memory_readings(const MemoryOwners& memory);
 
 // Of this process, by the names that Prometheus's client libraries use; measured.
 struct ProcessUse {
@@ -45,6 +45,6 @@ struct ProcessUse {
 };
 // Of Linux's /proc; nothing where that is not as expected.
 std::optional<ProcessUse> read_process_use();
-std::vector<Reading> process_readings(const ProcessUse& use);
+std::vector<GaugeReading> process_readings(const ProcessUse& use);
 
 }  // namespace tinderbox

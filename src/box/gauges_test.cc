@@ -23,14 +23,14 @@ Sensors warm_sensors() {
   return read_sensors(body);
 }
 
-std::set<std::string> names_of(const std::vector<Reading>& readings) {
+std::set<std::string> names_of(const std::vector<GaugeReading>& readings) {
   std::set<std::string> names;
-  for (const Reading& r : readings) names.insert(r.name);
+  for (const GaugeReading& r : readings) names.insert(r.name);
   return names;
 }
 
-double value_of(const std::vector<Reading>& readings, const std::string& name, const std::string& label = {}) {
-  for (const Reading& r : readings) {
+double value_of(const std::vector<GaugeReading>& readings, const std::string& name, const std::string& label = {}) {
+  for (const GaugeReading& r : readings) {
     if (r.name == name && (label.empty() || r.labels.at(0).second == label)) return r.value;
   }
   ADD_FAILURE() << name << " " << label;
@@ -38,17 +38,17 @@ double value_of(const std::vector<Reading>& readings, const std::string& name, c
 }
 
 // No name and labels twice, one kind and help a name, counters named as such: what Prometheus asks for.
-void expect_well_formed(const std::vector<Reading>& readings) {
+void expect_well_formed(const std::vector<GaugeReading>& readings) {
   std::set<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>> seen;
-  for (const Reading& r : readings) {
+  for (const GaugeReading& r : readings) {
     EXPECT_TRUE(seen.emplace(r.name, r.labels).second) << r.name << " twice";
-    for (const Reading& other : readings) {
+    for (const GaugeReading& other : readings) {
       if (other.name != r.name) continue;
       EXPECT_EQ(other.kind, r.kind) << r.name;
       EXPECT_EQ(other.help, r.help) << r.name;
     }
     if (r.name.starts_with("tinderbox_")) {
-      EXPECT_EQ(r.name.ends_with("_total"), r.kind == Reading::Kind::Counter) << r.name;
+      EXPECT_EQ(r.name.ends_with("_total"), r.kind == GaugeReading::Kind::Counter) << r.name;
     }
   }
 }
@@ -103,7 +103,7 @@ TEST(Gauges, TheBodyIsToldWhole) {
   const auto readings = body_readings(s);
   expect_well_formed(readings);
   double rails = 0, limits = 0;
-  for (const Reading& r : readings) {
+  for (const GaugeReading& r : readings) {
     rails += r.name == "tinderbox_rail_watts" ? r.value : 0;
     limits += r.name == "tinderbox_clock_limit" ? r.value : 0;
   }

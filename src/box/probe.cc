@@ -31,7 +31,7 @@ constexpr std::uint64_t kProducts = 2'000'000;                // dependent produ
 
 // Calls once(), which returns a reading, until the seconds are over and often enough.
 template <typename Once>
-Reading repeat(const Clock& clock, double seconds, bool largest, Once once) {
+ProbeReading repeat(const Clock& clock, double seconds, bool largest, Once once) {
   std::vector<double> values;
   const TimePoint start = clock.now();
   while (values.size() < kProbeRepetitions ||
@@ -58,7 +58,7 @@ void consume(std::uint64_t value) { __asm__ volatile("" : : "r"(value) : "memory
 // and the rates per clock with it, but not their product, which is all that prices use.
 constexpr double kProductClocks = 3;
 
-Reading measure_clock(ThreadPool& pool, const Clock& clock, double seconds) {
+ProbeReading measure_clock(ThreadPool& pool, const Clock& clock, double seconds) {
   const auto n_threads = static_cast<std::size_t>(pool.n_threads());
   return repeat(clock, seconds, true, [&] {
     const double s = seconds_of(clock, [&] {
@@ -85,7 +85,7 @@ std::size_t array_words(const Probe& probe) {
   return static_cast<std::size_t>(std::min(wanted, probe.memory_available.value() / 4)) / 64 * 8;
 }
 
-Reading measure_memory(ThreadPool& pool, const Clock& clock, const Probe& probe, double seconds) {
+ProbeReading measure_memory(ThreadPool& pool, const Clock& clock, const Probe& probe, double seconds) {
   const std::size_t n = array_words(probe);
   std::unique_ptr<std::uint64_t[]> words;
   try {
@@ -107,7 +107,7 @@ Reading measure_memory(ThreadPool& pool, const Clock& clock, const Probe& probe,
   });
 }
 
-Reading measure_product(ThreadPool& pool, const Clock& clock, DType dtype, double seconds) {
+ProbeReading measure_product(ThreadPool& pool, const Clock& clock, DType dtype, double seconds) {
   ProbeProduct product(dtype, pool.n_threads());
   product.run(pool);
   return repeat(clock, seconds, true, [&] {
@@ -115,7 +115,7 @@ Reading measure_product(ThreadPool& pool, const Clock& clock, DType dtype, doubl
   });
 }
 
-Reading measure_fork_join(ThreadPool& pool, const Clock& clock, double seconds) {
+ProbeReading measure_fork_join(ThreadPool& pool, const Clock& clock, double seconds) {
   const auto n = static_cast<std::size_t>(pool.n_threads());
   return repeat(clock, seconds, false, [&] {
     const double s = seconds_of(clock, [&] {

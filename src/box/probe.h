@@ -21,7 +21,7 @@
 namespace tinderbox {
 
 // What n repetitions gave, in base units; best: the largest of rates, the smallest of times.
-struct Reading {
+struct ProbeReading {
   double best = 0, median = 0;
   int n = 0;
 };
@@ -37,11 +37,11 @@ struct Probe {
   int n_cores = 0;  // that this process may use
   std::vector<CacheLevel> caches{};  // data and unified, of the first core; empty where the system does not tell
   Bytes memory_size{}, memory_available{};
-  Reading clock{};          // Hz of one core, all of them busy
-  Reading memory_read{};    // B/s, all cores
-  Reading f32{}, int8{};    // FLOP/s of products with F32 and with Q8_0 weights, all cores
-  Reading fork_join{};      // s of an empty parallel region
-  Reading storage_read{}, storage_write{};  // B/s, past the page cache where the file system allows it
+  ProbeReading clock{};          // Hz of one core, all of them busy
+  ProbeReading memory_read{};    // B/s, all cores
+  ProbeReading f32{}, int8{};    // FLOP/s of products with F32 and with Q8_0 weights, all cores
+  ProbeReading fork_join{};      // s of an empty parallel region
+  ProbeReading storage_read{}, storage_write{};  // B/s, past the page cache where the file system allows it
 };
 
 struct ProbeOptions {

@@ -34,7 +34,7 @@ std::string whole_bytes(Bytes bytes) {
 }
 
 // "best of 12, median 4.2 % off"
-std::string spread(const Reading& reading, std::string_view what) {
+std::string spread(const ProbeReading& reading, std::string_view what) {
   const double off = reading.best > 0 ? std::abs(reading.median / reading.best - 1) : 0;
   return format("{}; best of {}, median {:.1f} % off", what, reading.n, 100 * off);
 }
@@ -84,7 +84,7 @@ std::string memory_section(const Probe& probe) {
   return out;
 }
 
-nlohmann::ordered_json json_of(const Reading& r) {
+nlohmann::ordered_json json_of(const ProbeReading& r) {
   return {{"best", r.best}, {"median", r.median}, {"n", r.n}};
 }
 

@@ -13,7 +13,7 @@ namespace tinderbox {
 namespace {
 
 Probe example() {
-  const auto reading = [](double best, double median) { return Reading{.best = best, .median = median, .n = 5}; };
+  const auto reading = [](double best, double median) { return ProbeReading{.best = best, .median = median, .n = 5}; };
   return {.cpu = "A \"CPU\" \\ 1",
           .n_cores = 4,
           .caches = {{.level = 1, .size = Bytes(32 * kKiB), .n_cores = 1},

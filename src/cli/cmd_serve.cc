@@ -124,8 +124,8 @@ void read_gauges(Metrics& metrics, const ServeModels& models, const Posted<Memor
     gpus.push_back(gpu_labels(*models.machine, n_boxes == 1 ? host_name() : format("{}-{}", host_name(), i)));
   }
   metrics.read_from([&models, &use_of_memory, gpus] {
-    std::vector<Reading> all;
-    const auto add = [&](std::vector<Reading> some) { all.insert(all.end(), some.begin(), some.end()); };
+    std::vector<GaugeReading> all;
+    const auto add = [&](std::vector<GaugeReading> some) { all.insert(all.end(), some.begin(), some.end()); };
     const MemoryUse m = use_of_memory.get();
     const MemoryOwners memory = {{"weights", Bytes(m.weights)},
                                  {"kv", Bytes(m.kv)},

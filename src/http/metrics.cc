@@ -21,12 +21,12 @@ using prometheus::MetricType;
 // Past the registry, so that labels keep their order and what is read no more is shown no more.
 // highest: of each counter so far. Prometheus takes one that falls for one that began anew; and what is computed for a
 // moment between two windows of a body may be a little more than what the next window then says.
-std::vector<MetricFamily> families_of(const std::vector<Reading>& readings, std::map<std::string, double>& highest) {
+std::vector<MetricFamily> families_of(const std::vector<GaugeReading>& readings, std::map<std::string, double>& highest) {
   std::vector<MetricFamily> families;
-  for (const Reading& r : readings) {
+  for (const GaugeReading& r : readings) {
     auto family = std::ranges::find(families, r.name, &MetricFamily::name);
     if (family == families.end()) {
-      const MetricType type = r.kind == Reading::Kind::Counter ? MetricType::Counter : MetricType::Gauge;
+      const MetricType type = r.kind == GaugeReading::Kind::Counter ? MetricType::Counter : MetricType::Gauge;
       family = families.insert(family, {r.name, r.help, type, {}});
     }
     prometheus::ClientMetric metric;
@@ -78,7 +78,7 @@ void add_aliases(std::vector<MetricFamily>& families) {
 struct Metrics::Impl {
   prometheus::Registry registry;
   std::map<std::string, std::unique_ptr<ModelMetrics>> models;
-  std::function<std::vector<Reading>()> read;
+  std::function<std::vector<GaugeReading>()> read;
   std::map<std::string, double> highest;
 };
 
@@ -106,7 +106,7 @@ void Metrics::show_loaded(const std::string& name, bool loaded) {
   it->second->show_loaded(loaded);
 }
 
-void Metrics::read_from(std::function<std::vector<Reading>()> read) { impl_->read = std::move(read); }
+void Metrics::read_from(std::function<std::vector<GaugeReading>()> read) { impl_->read = std::move(read); }
 
 std::string Metrics::text() {
   std::vector<MetricFamily> families = impl_->registry.Collect();

@@ -41,7 +41,7 @@ class Metrics {
 
   // Before anything is observed. read: called for each text(), from its thread; no two with one name and the same
   // labels, none with a name of this file's. A counter that falls is shown where it was.
-  void read_from(std::function<std::vector<Reading>()> read);
+  void read_from(std::function<std::vector<GaugeReading>()> read);
 
   // The exposition format, text/plain; version=0.0.4.
   std::string text();
