@@ -15,8 +15,6 @@ constexpr Duration kWindow = std::chrono::seconds(1);
 constexpr Duration kRemembered = std::chrono::minutes(1);  // a fault that has passed would else be held against a box
 constexpr std::size_t kEventsMax = 1000;
 constexpr Duration kSettled = std::chrono::hours(2);  // nothing of a box at rest changes any more
-// What a step draws changes little within these ratios of its sizes.
-constexpr double kSequencesRatio = 1.19, kTokensRatio = 1.5, kPastRatio = 2;
 constexpr std::int64_t kPastBlock = 4;  // that steps in a run share
 
 const BodyFacts& facts_of(const Machine& machine) {
@@ -25,14 +23,32 @@ const BodyFacts& facts_of(const Machine& machine) {
       "the file of {} has no [body]: its power, heat and faults are not modelled", machine.name));
 }
 
-// Powers of `ratio`; 0 has a step of its own.
-std::int64_t step_of(std::int64_t n, double ratio) {
-  return n <= 0 ? 0 : 1 + std::llround(std::log(static_cast<double>(n)) / std::log(ratio));
-}
-std::int64_t rounded(std::int64_t n, double ratio) {
-  const std::int64_t step = step_of(n, ratio);
-  return step == 0 ? 0 : std::llround(std::pow(ratio, static_cast<double>(step - 1)));
-}
+// Powers of a ratio; 0 has a step of its own.
+class Scale {
+ public:
+  explicit Scale(double ratio) : ratio_(ratio) {
+    for (std::size_t n = 0; n < small_.size(); ++n) {
+      small_[n] = static_cast<std::uint8_t>(step_by_log(static_cast<std::int64_t>(n)));
+    }
+  }
+  std::int64_t step_of(std::int64_t n) const {
+    return n >= 0 && n < std::ssize(small_) ? small_[static_cast<std::size_t>(n)] : step_by_log(n);
+  }
+  std::int64_t rounded(std::int64_t n) const {
+    const std::int64_t step = step_of(n);
+    return step == 0 ? 0 : std::llround(std::pow(ratio_, static_cast<double>(step - 1)));
+  }
+
+ private:
+  std::int64_t step_by_log(std::int64_t n) const {
+    return n <= 0 ? 0 : 1 + std::llround(std::log(static_cast<double>(n)) / std::log(ratio_));
+  }
+
+  double ratio_;
+  std::array<std::uint8_t, 1024> small_{};  // asked at every step
+};
+// What a step draws changes little within these ratios of its sizes.
+const Scale kSequences(1.19), kTokens(1.5), kPast(2);
 
 }  // namespace
 
@@ -73,17 +89,22 @@ void BodyExecutor::inject(FaultEvent event) {
   // A box that runs for months meets many faults; those long past say nothing any more.
   std::erase_if(options_.faults, [&](const FaultEvent& e) { return e.end < event.begin - kRemembered; });
   options_.faults.push_back(std::move(event));
+  const std::size_t n_links = seats_.front().links.size();
   try {
     for (Seat& seat : seats_) prepare_links(seat);
   } catch (const Error&) {
     options_.faults.pop_back();
     throw;
   }
-  // Steps that were met before have no price yet on a link that is new, and links are told by their order.
-  choose_link(TimePoint(window_ * window_length_));
-  for (Seat& seat : seats_) {
-    seat.index.clear();
-    seat.last_sums = {.n_decoding = -1};
+  if (seats_.front().links.size() > n_links) {
+    // Steps that were met before have no price yet on it, and links are told by their order. What is left of such
+    // steps in kinds_ is as bounded as the links that a machine can have.
+    choose_link(TimePoint(window_ * window_length_));
+    for (Seat& seat : seats_) {
+      seat.index.clear();
+      seat.last_sums = {.n_decoding = -1};
+      seat.last_key = 0;
+    }
   }
   find_outages();
   faults_change_ = TimePoint{};
@@ -129,22 +150,23 @@ BodyExecutor::Kind& BodyExecutor::kind_of(Seat& seat, const Sums& sums) {
   if (sums == seat.last_sums) return kinds_[seat.last_kind];
   seat.last_sums = sums;
   std::uint64_t key = sums.samples ? 1 : 0;
-  for (const auto& [n, ratio] :
-       {std::pair{sums.n_decoding, kSequencesRatio}, std::pair{sums.past, kPastRatio},
-        std::pair{sums.prompt_tokens, kTokensRatio}, std::pair{sums.prompt_past, kPastRatio}}) {
-    key = key * 1024 + static_cast<std::uint64_t>(step_of(n, ratio));
+  for (const auto& [n, scale] : {std::pair{sums.n_decoding, &kSequences}, std::pair{sums.past, &kPast},
+                                 std::pair{sums.prompt_tokens, &kTokens}, std::pair{sums.prompt_past, &kPast}}) {
+    key = key * 1024 + static_cast<std::uint64_t>(scale->step_of(n));
   }
+  if (key == seat.last_key) return kinds_[seat.last_kind];  // as most steps are like the one before
+  seat.last_key = key;
   const auto [found, is_new] = seat.index.try_emplace(key, kinds_.size());
   seat.last_kind = found->second;
   if (!is_new) return kinds_[seat.last_kind];
-  segments_.assign(static_cast<std::size_t>(rounded(sums.n_decoding, kSequencesRatio)),
-                   Segment{.n_past = static_cast<std::int32_t>(rounded(sums.past, kPastRatio)),
+  segments_.assign(static_cast<std::size_t>(kSequences.rounded(sums.n_decoding)),
+                   Segment{.n_past = static_cast<std::int32_t>(kPast.rounded(sums.past)),
                            .n_new = 1,
                            .samples = true});
   if (sums.prompt_tokens > 0) {
     segments_.push_back(
-        {.n_past = static_cast<std::int32_t>(rounded(sums.prompt_past, kPastRatio)),
-         .n_new = static_cast<std::int32_t>(rounded(sums.prompt_tokens, kTokensRatio)),
+        {.n_past = static_cast<std::int32_t>(kPast.rounded(sums.prompt_past)),
+         .n_new = static_cast<std::int32_t>(kTokens.rounded(sums.prompt_tokens)),
          .samples = sums.samples});
   }
   Kind kind;

@@ -71,6 +71,8 @@ class BodyExecutor final : public Executor {
   void inject(FaultEvent event);
   bool clear(const std::string& fault, TimePoint now);
   const std::vector<FaultEvent>& faults() const { return options_.faults; }
+  // Kinds of steps that were met and are held.
+  std::size_t n_kinds() const { return kinds_.size(); }
 
   StepResult run(const Step& step, TimePoint start) override { return run_of(seats_.front(), step, start); }
   bool takes_runs() const override { return seats_.front().inner.takes_runs(); }
@@ -125,6 +127,7 @@ class BodyExecutor final : public Executor {
     std::map<std::string, StepModel> links;  // by the name of a faulty link; the same names for all models
     std::unordered_map<std::uint64_t, std::size_t> index;  // of kinds_; looked up, never iterated
     Sums last_sums{.n_decoding = -1};
+    std::uint64_t last_key = 0;
     std::size_t last_kind = 0;
   };
 

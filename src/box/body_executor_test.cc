@@ -138,6 +138,25 @@ TEST(BodyExecutor, FaultsLongPastAreForgotten) {
   EXPECT_EQ(body.faults().size(), 2u) << "one that has no end is not past";
 }
 
+TEST(BodyExecutor, FaultsDoNotMakeItPriceKnownStepsAnew) {
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
+  TwinExecutor twin(model);
+  BodyExecutor body(twin, model, BodyOptions{});
+  Step step;
+  StepItem item;
+  item.seq = 1;
+  item.n_past = 100;
+  item.n_new = step.n_tokens = 1;
+  item.decodes = item.samples = true;
+  step.items = {item};
+  TimePoint now{};
+  for (int i = 0; i < 50; ++i) {
+    body.inject({now, now + Duration(1'000'000), with({.memory = 0.5})});
+    now = body.run(step, now).end;
+  }
+  EXPECT_EQ(body.n_kinds(), 1u) << "what is held of steps would grow with every fault";
+}
+
 TEST(BodyExecutor, AMachineWithoutABodyAndALinkFaultOfOneBoxAreRefused) {
   SimulateOptions options;
   options.workload = {.requests = 1, .seed = 1};

@@ -15,14 +15,29 @@ constexpr double kTimeMax = 1e12;          // s: far beyond any clock, far below
 
 std::int64_t floor_to(std::int64_t at, std::int64_t step) { return at - ((at % step) + step) % step; }
 
-double value_at(const std::vector<double>& values, std::size_t i) { return i < values.size() ? values[i] : kUnknown; }
-
 }  // namespace
+
+void HistoryRing::add_series() { columns_.emplace_back(at_.size(), kUnknown); }
+
+void HistoryRing::push(std::int64_t at) {
+  if (size_ == at_.size()) pop_front();
+  at_[slot(size_)] = at;
+  for (std::vector<double>& column : columns_) column[slot(size_)] = kUnknown;
+  ++size_;
+}
+
+void HistoryRing::pop_front() {
+  first_ = slot(1);
+  --size_;
+}
 
 std::size_t History::index_of(std::string_view name) {
   const auto at = std::ranges::find(names_, name);
   if (at != names_.end()) return static_cast<std::size_t>(at - names_.begin());
-  if (names_.size() < kHistorySeriesMax) names_.emplace_back(name);
+  if (names_.size() < kHistorySeriesMax) {
+    names_.emplace_back(name);
+    for (Level& level : levels_) level.rows.add_series();
+  }
   return names_.size() - (names_.back() == name ? 1 : 0);
 }
 
@@ -43,37 +58,36 @@ void History::take(std::size_t level, std::int64_t at, const std::vector<double>
   const auto [span_s, kept_s] = kHistorySpans[level];
   Level& l = levels_[level];
   const std::int64_t begin = floor_to(at, span_s);
-  if (!l.rows.empty() && begin < l.rows.back().at - kClockWasSet) {
-    while (!l.rows.empty() && l.rows.back().at >= begin) l.rows.pop_back();
+  if (!l.rows.empty() && begin < l.rows.last_at() - kClockWasSet) {
+    while (!l.rows.empty() && l.rows.last_at() >= begin) l.rows.pop_back();
     l.sums.clear();
     l.counts.clear();
   }
-  if (l.rows.empty() || begin > l.rows.back().at) {
+  if (l.rows.empty() || begin > l.rows.last_at()) {
     if (level > 0 && !l.rows.empty()) hand_on(level);
-    l.rows.push_back({begin, {}});
+    l.rows.push(begin);
     l.sums.clear();
     l.counts.clear();
-    while (l.rows.front().at <= begin - kept_s) l.rows.pop_front();
+    while (l.rows.at(0) <= begin - kept_s) l.rows.pop_front();
   }
   const std::size_t n = std::max(values.size(), l.sums.size());
   l.sums.resize(n, 0.0);
   l.counts.resize(n, 0);
-  Row& row = l.rows.back();
-  row.values.resize(std::max(n, row.values.size()), kUnknown);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) continue;
     l.sums[i] += values[i];
-    row.values[i] = l.sums[i] / static_cast<double>(++l.counts[i]);
+    l.rows.value(l.rows.size() - 1, i) = l.sums[i] / static_cast<double>(++l.counts[i]);
   }
   if (level == 0) hand_on(level);  // at once: the process may be killed before the second is over
 }
 
 void History::hand_on(std::size_t level) const {
   if (!keep_) return;
-  const Row& row = levels_[level].rows.back();
-  HistoryRow out{.span_s = kHistorySpans[level].span_s, .at_unix = row.at, .values = {}};
-  for (std::size_t i = 0; i < row.values.size(); ++i) {
-    if (!std::isnan(row.values[i])) out.values.emplace_back(names_[i], row.values[i]);
+  const HistoryRing& rows = levels_[level].rows;
+  HistoryRow out{.span_s = kHistorySpans[level].span_s, .at_unix = rows.last_at(), .values = {}};
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const double value = rows.value(rows.size() - 1, i);
+    if (!std::isnan(value)) out.values.emplace_back(names_[i], value);
   }
   keep_(std::move(out));
 }
@@ -84,22 +98,23 @@ void History::restore(std::vector<HistoryRow> rows) {
                                                 kHistorySpans.begin());
     if (level == kHistorySpans.size()) continue;
     Level& l = levels_[level];
-    if (!l.rows.empty() && l.rows.back().at >= row.at_unix) continue;
-    Row kept{row.at_unix, {}};
+    if (!l.rows.empty() && l.rows.last_at() >= row.at_unix) continue;
+    l.rows.push(row.at_unix);
     for (const auto& [name, value] : row.values) {
       const std::size_t i = index_of(name);
-      if (i >= names_.size()) continue;
-      if (kept.values.size() <= i) kept.values.resize(i + 1, kUnknown);
-      kept.values[i] = value;
+      if (i < names_.size()) l.rows.value(l.rows.size() - 1, i) = value;
     }
-    l.rows.push_back(std::move(kept));
   }
+  const HistoryRing& finest = levels_[0].rows;
+  std::vector<double> values(names_.size());
   for (std::size_t level = 1; level < levels_.size(); ++level) {
     const Level& l = levels_[level];
     const std::int64_t from =
-        l.rows.empty() ? std::numeric_limits<std::int64_t>::min() : l.rows.back().at + kHistorySpans[level].span_s;
-    for (const Row& row : levels_[0].rows) {
-      if (row.at >= from) take(level, row.at, row.values);
+        l.rows.empty() ? std::numeric_limits<std::int64_t>::min() : l.rows.last_at() + kHistorySpans[level].span_s;
+    for (std::size_t row = 0; row < finest.size(); ++row) {
+      if (finest.at(row) < from) continue;
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = finest.value(row, i);
+      take(level, finest.at(row), values);
     }
   }
 }
@@ -122,9 +137,10 @@ HistoryColumns History::query(double now_unix, std::int64_t seconds) const {
     for (auto& column : out.values) column.push_back(kUnknown);
   };
   std::vector<std::int64_t> counts(names_.size());
-  for (const Row& row : levels_[level].rows) {
-    if (row.at <= now - seconds || row.at > now) continue;
-    const std::int64_t at = floor_to(row.at, step);
+  const HistoryRing& rows = levels_[level].rows;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (rows.at(row) <= now - seconds || rows.at(row) > now) continue;
+    const std::int64_t at = floor_to(rows.at(row), step);
     if (out.at_unix.empty() || out.at_unix.back() != at) {
       if (!out.at_unix.empty() && at - out.at_unix.back() > std::max(kGap, 2 * step))
         add_row(out.at_unix.back() + step);
@@ -132,7 +148,7 @@ HistoryColumns History::query(double now_unix, std::int64_t seconds) const {
       std::ranges::fill(counts, 0);
     }
     for (std::size_t i = 0; i < names_.size(); ++i) {
-      const double value = value_at(row.values, i);
+      const double value = rows.value(row, i);
       if (std::isnan(value)) continue;
       double& mean = out.values[i].back();
       mean = counts[i] == 0 ? value : mean + (value - mean) / static_cast<double>(counts[i] + 1);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <span>
 #include <string>
@@ -24,6 +24,7 @@ struct HistoryRow {
 struct HistorySpan {
   int span_s;
   std::int64_t kept_s;
+  constexpr std::int64_t rows() const { return kept_s / span_s; }
 };
 inline constexpr std::array<HistorySpan, 3> kHistorySpans = {HistorySpan{1, 3600}, HistorySpan{10, 6 * 3600},
                                                              HistorySpan{60, 24 * 3600}};
@@ -35,6 +36,31 @@ struct HistoryColumns {
   std::vector<std::int64_t> at_unix;
   std::vector<std::string> names;
   std::vector<std::vector<double>> values;  // values[name][row]
+};
+
+// Rows by time, of which the oldest makes room. All its memory is taken when a series is added.
+class HistoryRing {
+ public:
+  explicit HistoryRing(std::int64_t rows_max) : at_(static_cast<std::size_t>(rows_max)) {}
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  // Requires i < size().
+  std::int64_t at(std::size_t i) const { return at_[slot(i)]; }
+  double& value(std::size_t i, std::size_t series) { return columns_[series][slot(i)]; }
+  double value(std::size_t i, std::size_t series) const { return columns_[series][slot(i)]; }
+  std::int64_t last_at() const { return at(size_ - 1); }
+
+  void add_series();          // unknown in every row
+  void push(std::int64_t at);  // a row of nothing
+  void pop_front();
+  void pop_back() { --size_; }
+
+ private:
+  std::size_t slot(std::size_t i) const { return (first_ + i) % at_.size(); }
+
+  std::vector<std::int64_t> at_;
+  std::vector<std::vector<double>> columns_;
+  std::size_t first_ = 0, size_ = 0;
 };
 
 class History {
@@ -53,14 +79,10 @@ class History {
   HistoryColumns query(double now_unix, std::int64_t seconds) const;
 
  private:
-  struct Row {
-    std::int64_t at;
-    std::vector<double> values;  // by the index of its name; what is missing at the end is unknown
-  };
   struct Level {
-    std::deque<Row> rows;  // the last one may be unfinished
-    std::vector<double> sums;
-    std::vector<std::int64_t> counts;  // of the last row
+    HistoryRing rows;  // the last one may be unfinished
+    std::vector<double> sums{};
+    std::vector<std::int64_t> counts{};  // of the last row
   };
 
   std::size_t index_of(std::string_view name);
@@ -69,7 +91,9 @@ class History {
 
   std::function<void(HistoryRow)> keep_;
   std::vector<std::string> names_;
-  std::array<Level, kHistorySpans.size()> levels_;
+  std::array<Level, kHistorySpans.size()> levels_ = {Level{HistoryRing(kHistorySpans[0].rows())},
+                                                     Level{HistoryRing(kHistorySpans[1].rows())},
+                                                     Level{HistoryRing(kHistorySpans[2].rows())}};
 };
 
 }  // namespace tinderbox
