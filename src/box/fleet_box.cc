@@ -25,7 +25,7 @@ FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fr
       observers_([&] {
         if (body) {
           body->on_window = tell_body(std::move(body->on_window), watches);
-          outages_.emplace(inbox_, body_.emplace(executor_, model, *std::move(body)));
+          outages_.emplace(inbox_, body_.emplace(executor_, model, *std::move(body)), scheduler_);
         }
         return observers(source, recording, watches);
       }()),

@@ -9,7 +9,7 @@ std::vector<Command> Outages::take(TimePoint now) {
   const auto outage = box_.outage(now);
   if (!outage || now < outage->begin) return inner_.take(now);
   std::vector<Command> lost;
-  for (const SeqId seq : live_) lost.emplace_back(Cancel{seq});
+  for (const SeqId seq : scheduler_.live()) lost.emplace_back(Cancel{seq});
   n_lost_ += static_cast<std::int64_t>(lost.size());
   return lost;
 }
@@ -18,7 +18,7 @@ TimePoint Outages::next() const {
   const auto outage = box_.outage(now_);
   if (!outage) return inner_.next();
   if (now_ < outage->begin) return std::min(inner_.next(), outage->begin);
-  return live_.empty() ? outage->end : TimePoint::min();
+  return scheduler_.idle() ? outage->end : TimePoint::min();
 }
 
 bool Outages::wait(Clock& clock) {
@@ -32,14 +32,6 @@ bool Outages::wait(Clock& clock) {
   if (!inner_.pause(clock, outage->end)) return false;
   now_ = outage->end;
   return true;
-}
-
-void Outages::on_admission(const Request& request, Admission admission, TimePoint) {
-  if (admission == Admission::Accepted) live_.insert(request.id);
-}
-
-void Outages::on_token(const TokenEvent& event, TimePoint) {
-  if (event.finish != FinishReason::None) live_.erase(event.seq);
 }
 
 }  // namespace tinderbox

@@ -2,7 +2,6 @@
 // begins is lost (cancelled), what comes meanwhile waits for its end, and may wait for ever.
 #pragma once
 
-#include <set>
 #include <vector>
 
 #include "box/body_executor.h"
@@ -12,15 +11,14 @@ namespace tinderbox {
 
 class Outages final : public Arrivals, public Observer {
  public:
-  // Both must outlive this. Put it among the loop's observers.
-  Outages(Arrivals& inner, const BodyExecutor& box) : inner_(inner), box_(box) {}
+  // All must outlive this; scheduler: whose requests these are. Put it among the loop's observers.
+  Outages(Arrivals& inner, const BodyExecutor& box, const Scheduler& scheduler)
+      : inner_(inner), box_(box), scheduler_(scheduler) {}
 
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
   bool wait(Clock& clock) override;
 
-  void on_admission(const Request& request, Admission admission, TimePoint now) override;
-  void on_token(const TokenEvent& event, TimePoint now) override;
   void on_step(const Step&, TimePoint, const StepResult& result, const Scheduler&) override {
     now_ = result.end;
   }
@@ -33,7 +31,7 @@ class Outages final : public Arrivals, public Observer {
  private:
   Arrivals& inner_;
   const BodyExecutor& box_;
-  std::set<SeqId> live_;
+  const Scheduler& scheduler_;
   TimePoint now_{};
   std::int64_t n_lost_ = 0;
 };

@@ -106,7 +106,9 @@ void ServingBox::load_first() {
 
 void ServingBox::seat_loop(Seat& seat) {
   CHECK(seat.loaded.executor != nullptr);
-  if (body_ != nullptr && !seat.outages) seat.observers.add(seat.outages.emplace(seat.inbox, *body_));
+  if (body_ != nullptr && !seat.outages) {
+    seat.observers.add(seat.outages.emplace(seat.inbox, *body_, seat.scheduler));
+  }
   Arrivals& arrivals = seat.outages ? static_cast<Arrivals&>(*seat.outages) : seat.inbox;
   seat.loop.emplace(seat.scheduler, *seat.loaded.executor, arrivals, clock_, seat.observers);
   seat.loop->resume(now_);

@@ -290,7 +290,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
       ObserverList list(std::move(observers));
       return run_loop(scheduler, executor, arrivals, clock, list);
     }
-    Outages outages(arrivals, *body);
+    Outages outages(arrivals, *body, scheduler);
     observers.push_back(&outages);
     ObserverList list(std::move(observers));
     run_loop(scheduler, *body, outages, clock, list);

@@ -70,9 +70,10 @@ Sequence* DecodeGroup::pop_ended() {
 std::int64_t DecodeGroup::blocks_needed(std::int64_t n_steps) const {
   if (!grows_) return 0;
   const auto n = static_cast<std::int64_t>(takers_.size());
-  std::int64_t blocks = n_steps / n * n_;
-  for (std::int64_t i = step_; i < step_ + n_steps % n; ++i) {
-    blocks += takers_[static_cast<std::size_t>(i % n)];
+  std::int64_t blocks = n_steps / n * n_, phase = step_ % n;
+  for (std::int64_t left = n_steps % n; left > 0; --left) {
+    blocks += takers_[static_cast<std::size_t>(phase)];
+    if (++phase == n) phase = 0;
   }
   return blocks;
 }
@@ -93,13 +94,16 @@ std::int64_t DecodeGroup::blocks_needed_sum(std::int64_t n_steps) const {
 }
 
 std::int64_t DecodeGroup::steps_within(std::int64_t n_blocks, std::int64_t n_steps_max) const {
-  if (blocks_needed(n_steps_max) <= n_blocks) return n_steps_max;
-  std::int64_t fits = 0, too_many = n_steps_max;
-  while (too_many - fits > 1) {
-    const std::int64_t n_steps = fits + (too_many - fits) / 2;
-    (blocks_needed(n_steps) <= n_blocks ? fits : too_many) = n_steps;
+  if (!grows_ || n_ == 0) return n_steps_max;
+  const auto n = static_cast<std::int64_t>(takers_.size());
+  // Whole rounds, in each of which every member takes one, and of the round that is too much its beginning.
+  std::int64_t fits = n_blocks / n_ * n, left = n_blocks % n_;
+  for (std::int64_t phase = step_ % n; fits < n_steps_max; ++fits) {
+    left -= takers_[static_cast<std::size_t>(phase)];
+    if (left < 0) break;
+    if (++phase == n) phase = 0;
   }
-  return fits;
+  return std::min(fits, n_steps_max);
 }
 
 void DecodeGroup::move_members(const std::function<Sequence*(const Sequence*)>& moved) {

@@ -124,6 +124,14 @@ void Scheduler::expire(TimePoint now) {
   }
 }
 
+std::vector<SeqId> Scheduler::live() const {
+  std::vector<SeqId> ids;
+  for (const Sequence* s : running_) ids.push_back(s->request.id);
+  waiting_.for_each([&](const Sequence& s) { ids.push_back(s.request.id); });
+  std::ranges::sort(ids);
+  return ids;
+}
+
 std::vector<TokenEvent> Scheduler::take_cancelled() { return std::exchange(cancelled_, {}); }
 
 void Scheduler::take_cancelled(std::vector<TokenEvent>& events) {

@@ -103,6 +103,8 @@ class Scheduler {
   void complete_run(const StepRun& run, std::vector<TokenEvent>& events);
 
   bool idle() const { return running_.empty() && waiting_.empty(); }
+  // Who runs or waits, by id. Requires that no step is open.
+  std::vector<SeqId> live() const;
   const Policy& policy() const { return policy_; }
   std::int32_t n_running() const { return static_cast<std::int32_t>(running_.size()); }
   std::int32_t n_waiting() const { return static_cast<std::int32_t>(waiting_.size()); }

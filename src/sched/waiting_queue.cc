@@ -6,6 +6,11 @@
 #include "base/check.h"
 
 namespace tinderbox {
+namespace {
+
+constexpr std::size_t kLanesKept = 32;  // empty ones among them: the next of the same will come
+
+}  // namespace
 
 void WaitingQueue::push(Sequence& s) {
   std::deque<Sequence*>& lane = lanes_[lane_of(s)];
@@ -25,7 +30,7 @@ void WaitingQueue::erase(Sequence& s) {
   CHECK(it != queue.end() && *it == &s);
   queue.erase(it);
   --n_;
-  if (queue.empty() && lanes_.size() > 1) lanes_.erase(lane);
+  if (queue.empty() && lanes_.size() > kLanesKept) lanes_.erase(lane);
 }
 
 Sequence& WaitingQueue::first(const Service& service, std::int64_t step) const {

@@ -41,7 +41,7 @@ class WaitingQueue {
 
   bool fair_;
   std::int64_t n_ = 0;
-  std::map<Lane, std::deque<Sequence*>> lanes_;  // by submission; none empty but a single one
+  std::map<Lane, std::deque<Sequence*>> lanes_;  // by submission; a few may be empty
 };
 
 }  // namespace tinderbox

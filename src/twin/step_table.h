@@ -7,8 +7,9 @@
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "base/clock.h"
 #include "twin/step_model.h"
@@ -52,7 +53,7 @@ class StepTable {
 
   const StepModel& model_;
   std::vector<std::vector<double>> decode_;            // [sequences][knot of past]; negative: not yet asked
-  std::unordered_map<std::uint64_t, double> prompts_;  // seconds; looked up, never iterated
+  boost::unordered_flat_map<std::uint64_t, double> prompts_;  // seconds; looked up, never iterated
   std::vector<Segment> segments_;
 };
 

@@ -75,14 +75,22 @@ ThermalNetwork::Modes& ThermalNetwork::modes_of(double flow) {
     CHECK(modes.decay[at(k)] > 0);  // every node is cooled
     for (Eigen::Index i = 0; i < n; ++i) {
       const double v = solver.eigenvectors()(i, k);
-      modes.in[at(k)][at(i)] = v * root[i];
-      modes.drive[at(k)][at(i)] = v / root[i];
-      modes.out[at(i)][at(k)] = v / root[i];
+      modes.in[at(i)][at(k)] = v * root[i];
+      modes.drive[at(i)][at(k)] = v / root[i];
+      modes.out[at(k)][at(i)] = v / root[i];
       modes.leaving[at(k)] += to_room[at(i)] * v / root[i];
     }
   }
   return modes;
 }
+
+namespace {
+
+// Of all places there are, which are few, and whose number is known when this is compiled.
+using All = Eigen::Array<double, kHeatNodesMax, 1>;
+Eigen::Map<const All> all_of(const NodeValues& values) { return Eigen::Map<const All>(values.data()); }
+
+}  // namespace
 
 double ThermalNetwork::advance(double flow, NodeValues& rise, const NodeValues& watts,
                                double seconds) {
@@ -92,24 +100,20 @@ double ThermalNetwork::advance(double flow, NodeValues& rise, const NodeValues& 
     for (std::size_t k = 0; k < n_; ++k) m.factor[k] = std::exp(-m.decay[k] * seconds);
     m.seconds = seconds;
   }
-  Row z{};
+  All begin = All::Zero(), drive = All::Zero(), sum = All::Zero();
+  for (std::size_t i = 0; i < n_; ++i) {
+    begin += all_of(m.in[i]) * rise[i];
+    drive += all_of(m.drive[i]) * watts[i];
+  }
   double left = 0;
   for (std::size_t k = 0; k < n_; ++k) {
-    double begin = 0, drive = 0;
-    for (std::size_t i = 0; i < n_; ++i) {
-      begin += m.in[k][i] * rise[i];
-      drive += m.drive[k][i] * watts[i];
-    }
-    const double end = drive / m.decay[k];
-    const double away = begin - end;
-    z[k] = end + away * m.factor[k];
+    const auto row = static_cast<Eigen::Index>(k);
+    const double end = drive[row] / m.decay[k];
+    const double away = begin[row] - end;
     left += m.leaving[k] * (end * seconds + away * (1 - m.factor[k]) / m.decay[k]);
+    sum += all_of(m.out[k]) * (end + away * m.factor[k]);
   }
-  for (std::size_t i = 0; i < n_; ++i) {
-    double sum = 0;
-    for (std::size_t k = 0; k < n_; ++k) sum += m.out[i][k] * z[k];
-    rise[i] = sum;
-  }
+  Eigen::Map<All>(rise.data()) = sum;
   return left;
 }
 

@@ -43,7 +43,7 @@ class ThermalNetwork {
   // z = V' sqrt(C) rise obeys dz/dt = V' P / sqrt(C) - decay z.
   struct Modes {
     Row decay{};                  // 1/s
-    Matrix in{}, drive{}, out{};  // rise to z, watts to z, z to rise
+    Matrix in{}, drive{}, out{};  // rise to z, watts to z, z to rise; [from][to]
     Row leaving{};                // W to the room for each z
     double seconds = -1;          // that `factor` is for
     Row factor{};                 // exp(-decay seconds)
