@@ -108,9 +108,12 @@ for (const n of quick ? [1, 64] : [1, 64, 256, 1000]) {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(question) })).json();
   const real = await load(server, ['pace', n, tokens]);
   await server.stop();
-  // The same in virtual time.
-  const twin = JSON.parse(spawnSync(binary, ['simulate', '--model', MODEL, ...machine, '--users', n, '--requests', n, '--sequences', 1024,
-    '--body', '--prompt', reply.usage.prompt_tokens, '--gen', tokens, '--json'].map(String), { encoding: 'utf8' }).stdout);
+  // The same requests at the same moments, in virtual time.
+  const trace = join(work, 'pace.csv');
+  const at = (s) => `2026-01-01 00:00:${String(Math.floor(s)).padStart(2, '0')}.${(s % 1).toFixed(7).slice(2)}`;
+  writeFileSync(trace, ['TIMESTAMP,ContextTokens,GeneratedTokens', ...real.sent_s.map((s) => `${at(s)},${reply.usage.prompt_tokens},${tokens}`)].join('\n') + '\n');
+  const twin = JSON.parse(spawnSync(binary, ['simulate', '--model', MODEL, ...machine, '--trace', trace, '--sequences', 1024,
+    '--body', '--json'].map(String), { encoding: 'utf8' }).stdout);
   const off = (real.mean_tpot_s / twin.tpot_s.mean - 1) * 100;
   row(`pace of ${n} stream${n > 1 ? 's' : ''}: mean time between tokens; the 99th percentile`,
     `${(real.mean_tpot_s * 1e3).toFixed(3)} ms, the twin's ${off < 0 ? '−' : '+'} ${Math.abs(off).toFixed(2)} %; ` +
