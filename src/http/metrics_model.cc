@@ -167,7 +167,7 @@ void ModelMetrics::finished(const Live& l, FinishReason reason, TimePoint now) {
   s.n_prompt.Observe(l.n_prompt);
   s.n_generated.Observe(static_cast<double>(l.n_generated));
   s.params_max.Observe(l.n_gen_max);
-  s.params_n.Observe(1);
+  if (l.n_answers > 0) s.params_n.Observe(l.n_answers);
   s.e2e.Observe(seconds(now - l.arrival));
   (reason == FinishReason::Stop     ? s.stop
    : reason == FinishReason::Length ? s.length
@@ -188,6 +188,7 @@ void ModelMetrics::on_admission(const Request& request, Admission admission, Tim
     l.arrival = request.arrival;
     l.n_prompt = request.n_prompt;
     l.n_gen_max = request.n_gen_max;
+    l.n_answers = request.n_answers;
     live_[request.id] = l;
   } else {
     series_->refused.Increment();

@@ -33,7 +33,7 @@ class ModelMetrics final : public Observer {
   struct Live {
     TimePoint arrival{}, first_step{}, first_token{}, last_token{};
     bool stepped = false;
-    std::int32_t n_prompt = 0, n_gen_max = 0;
+    std::int32_t n_prompt = 0, n_gen_max = 0, n_answers = 1;
     std::int64_t n_generated = 0;
   };
 

@@ -87,8 +87,9 @@ TEST(Metrics, RefusalsAreCounted) {
 }
 
 // One request of three prompt and two generated tokens, in steps of 10 ms.
-void serve_one(Scheduler& scheduler, Observer& model, SeqId id) {
+void serve_one(Scheduler& scheduler, Observer& model, SeqId id, std::int32_t n_answers = 1) {
   Request request;
+  request.n_answers = n_answers;
   request.id = id;
   request.n_prompt = 3;
   request.n_gen_max = 2;
@@ -109,6 +110,17 @@ std::size_t count_of(const std::string& text, const std::string& part) {
   std::size_t n = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
   return n;
+}
+
+TEST(Metrics, AnswersToOneQuestionAreOneQuestion) {
+  Scheduler scheduler({}, KvPool(8, 16));
+  Metrics metrics({});
+  Observer& model = metrics.of_model("m", scheduler);
+  serve_one(scheduler, model, 1, 3);
+  for (const SeqId id : {2, 3}) serve_one(scheduler, model, id, 0);
+  EXPECT_EQ(metric(metrics.text(), "vllm:request_params_n_sum{"), 3);
+  EXPECT_EQ(metric(metrics.text(), "vllm:request_params_n_count{"), 1);
+  EXPECT_EQ(metric(metrics.text(), "vllm:request_success_total{engine=\"0\",finished_reason=\"length\""), 3);
 }
 
 TEST(Metrics, ModelsShareFamiliesAndKeepTheirOwnCounts) {

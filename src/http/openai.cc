@@ -179,6 +179,7 @@ Request OpenAiApi::work_of(const ModelDoor& door, const CompletionRequest& reque
   work.n_gen_max = static_cast<std::int32_t>(std::min(wanted, room));
   work.end_tokens = door.codec->end_tokens();
   work.sampling = request.sampling;
+  work.n_answers = k == 0 ? request.n : 0;
   work.key = caller.key;
   work.priority = caller.priority;
   if (!request.has_seed) {

@@ -42,6 +42,7 @@ struct Request {
   // Scheduler::reserve() has set aside. After a preemption they are computed here.
   std::int32_t n_imported = 0;
   bool stays = false;  // unless it was cut short, its KV stays until it is released
+  std::int32_t n_answers = 1;  // that its prompt was asked for; 0: another request for the same counts them
 };
 
 struct Cancel {
