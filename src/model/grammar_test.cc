@@ -135,7 +135,7 @@ TEST(JsonSchema, AcceptsAndRefuses) {
 TEST(JsonSchema, WhatCannotBeEnforcedIsRefusedByName) {
   for (const char* schema :
        {R"({"type":"string","pattern":"\\b"})", R"({"not":{}})", R"({"type":"string","format":"email"})",
-        R"({"type":"number","minimum":0.5})", R"({"$ref":"http://x"})", R"({"$ref":"#/nowhere"})",
+        R"({"$ref":"http://x"})", R"({"$ref":"#/nowhere"})",
         R"({"type":"thing"})", R"({"type":5})", "[]", "5", "{", R"({"type":"object","required":["x"]})",
         R"({"$ref":"#"})", R"({"type":"array","minItems":-1})", R"({"enum":[]})",
         R"({"type":"string","minLength":1000000})"}) {

@@ -51,7 +51,10 @@ TEST(JsonNumbersLaw, ExactlyThoseWithinTheBounds) {
       if (low && high && *low > *high) continue;
       Grammar integers, numbers;
       integers.finish(add_json_integers(integers, low, high));
-      numbers.finish(add_json_numbers(numbers, low, high));
+      const auto bound = [](Bound x) {
+        return x ? std::optional(number_bound(static_cast<double>(*x))) : std::nullopt;
+      };
+      numbers.finish(add_json_numbers(numbers, bound(low), bound(high)));
       for (int n = -1205; n <= 1205; n += n > -130 && n < 130 ? 1 : 7) {
         ASSERT_EQ(accepts(integers, format("{}", n)), within(n, low, high)) << n;
         for (const char* more : {"", ".0", ".00", ".5", ".25"}) {
@@ -69,6 +72,53 @@ TEST(JsonNumbersLaw, ExactlyThoseWithinTheBounds) {
       }
     }
   }
+}
+
+// All numbers of up to three digits after the point around bounds that have some, open and closed.
+TEST(JsonNumbersLaw, BoundsMayHaveFractionsAndBeOpen) {
+  using Edge = std::optional<std::pair<double, bool>>;
+  std::vector<Edge> edges = {std::nullopt};
+  for (const double x : {-12.0, -1.25, -1.2, -0.05, 0.0, 0.05, 0.3, 0.35, 1.0, 1.205, 2.0, 10.5}) {
+    for (const bool open : {false, true}) edges.push_back(std::pair{x, open});
+  }
+  std::vector<std::string> texts;
+  for (int n = -1300; n <= 1300; n += n > -320 && n < 320 ? 1 : 5) {
+    const std::string sign = n < 0 ? "-" : "";
+    const int size = std::abs(n);
+    texts.push_back(format("{}{}.{:02}", sign, size / 100, size % 100));
+    texts.push_back(format("{}{}.{:02}5", sign, size / 100, size % 100));
+    if (n % 10 == 0) texts.push_back(format("{}{}.{}", sign, size / 100, size % 100 / 10));
+    if (n % 100 == 0) texts.push_back(format("{}{}", sign, size / 100));
+  }
+  for (const Edge& low : edges) {
+    for (const Edge& high : edges) {
+      if (low && high && (low->first > high->first || (low->first == high->first && (low->second || high->second)))) {
+        continue;
+      }
+      const auto bound = [](const Edge& e) {
+        return e ? std::optional(number_bound(e->first, e->second)) : std::nullopt;
+      };
+      Grammar numbers;
+      numbers.finish(add_json_numbers(numbers, bound(low), bound(high)));
+      for (const std::string& text : texts) {
+        const double x = std::stod(text);
+        const bool in = (!low || x > low->first || (x == low->first && !low->second)) &&
+                        (!high || x < high->first || (x == high->first && !high->second));
+        ASSERT_EQ(accepts(numbers, text), in)
+            << text << " from " << (low ? low->first : -1e9) << " to " << (high ? high->first : 1e9);
+      }
+    }
+  }
+}
+
+TEST(JsonNumbers, ABoundIsItsShortestDecimalNumber) {
+  EXPECT_EQ(number_bound(-1e15).whole, 1'000'000'000'000'000u);
+  EXPECT_TRUE(number_bound(-0.5).negative);
+  EXPECT_EQ(number_bound(-0.5).fraction, "5");
+  EXPECT_EQ(number_bound(1e-7).fraction, "0000001");
+  EXPECT_EQ(number_bound(2.0).fraction, "");
+  EXPECT_TRUE(number_bound(-0.0).is_zero());
+  EXPECT_EQ(number_bound(5e-324).fraction.size(), 324u);
 }
 
 TEST(JsonNumbers, TheWidestBounds) {
@@ -185,9 +235,8 @@ TEST(JsonSchema, WhatStandsTogetherHoldsTogether) {
   EXPECT_FALSE(accepts(beside, R"("xy")"));
   for (const char* schema :
        {R"({"allOf":[{"type":"string"},{"type":"integer"}]})",
-        R"({"type":"string","pattern":"a","maxLength":3})", R"({"type":"number","minimum":0.5})",
-        R"({"type":"number","exclusiveMinimum":0})", R"({"type":"integer","multipleOf":3})",
-        R"({"type":"integer","minimum":2,"maximum":1})"}) {
+        R"({"type":"string","pattern":"a","maxLength":3})", R"({"type":"integer","multipleOf":3})",
+        R"({"type":"integer","minimum":2,"maximum":1})", R"({"type":"number","minimum":0.5,"exclusiveMaximum":0.5})"}) {
     EXPECT_THROW(of_schema(schema), Error) << schema;
   }
   const Grammar some = of_schema(R"({"type":["integer","null"],"enum":[1,"1",null,1.5],"title":"t"})");
@@ -196,6 +245,9 @@ TEST(JsonSchema, WhatStandsTogetherHoldsTogether) {
   EXPECT_THROW(of_schema(R"({"enum":["a"],"maxLength":1})"), Error);
   EXPECT_THROW(of_schema(R"({"type":"string","enum":[1]})"), Error);
   EXPECT_THROW(of_schema(R"({"type":"string","format":"date","maxLength":3})"), Error);
+  const Grammar share = of_schema(R"({"type":"number","exclusiveMinimum":0,"minimum":-1,"maximum":0.95})");
+  for (const char* yes : {"0.1", "0.95", "0.0001"}) EXPECT_TRUE(accepts(share, yes)) << yes;
+  for (const char* no : {"0", "0.0", "-0.5", "0.951", "1"}) EXPECT_FALSE(accepts(share, no)) << no;
   const Grammar bounds = of_schema(R"({"type":"integer","exclusiveMinimum":0,"maximum":12.5})");
   for (const char* yes : {"1", "12"}) EXPECT_TRUE(accepts(bounds, yes));
   for (const char* no : {"0", "13", "-1"}) EXPECT_FALSE(accepts(bounds, no));

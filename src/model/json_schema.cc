@@ -184,28 +184,41 @@ Rule Builder::string_of(const Json& schema, const std::string& where) {
   return one_of({text("\"") + ref(rest)});
 }
 
-// Bounds that are integers; exclusive ones only of integers, which have a next one.
+// The tighter of two bounds on one side.
+void tighten(std::optional<std::pair<double, bool>>& bound, double x, bool open, bool is_low) {
+  if (!bound || (is_low ? x > bound->first : x < bound->first)) bound = {x, open};
+  else if (x == bound->first) bound->second |= open;
+}
+
 Rule Builder::number_of(bool integers, const Json& schema, const std::string& where) {
-  std::optional<std::int64_t> low, high;
-  for (const auto& [key, bound, step] :
-       {std::tuple{"minimum", &low, 0}, std::tuple{"maximum", &high, 0}, std::tuple{"exclusiveMinimum", &low, 1},
-        std::tuple{"exclusiveMaximum", &high, -1}}) {
+  std::optional<std::pair<double, bool>> low, high;  // and whether it is itself left out
+  for (const auto& [key, bound, open] :
+       {std::tuple{"minimum", &low, false}, std::tuple{"maximum", &high, false},
+        std::tuple{"exclusiveMinimum", &low, true}, std::tuple{"exclusiveMaximum", &high, true}}) {
     if (!schema.contains(key)) continue;
     const Json& value = schema[key];
     constexpr double kMost = 1e15;  // exact in JSON's doubles
     if (!value.is_number() || std::abs(value.get<double>()) > kMost) {
       throw_invalid(format("{}: {} must be a number up to 1e15", where, key));
     }
-    const double x = value.get<double>(), rounded = std::abs(step) == 1 ? (step > 0 ? std::floor(x) : std::ceil(x))
-                                                    : bound == &low     ? std::ceil(x)
-                                                                        : std::floor(x);
-    if (!integers && (rounded != x || step != 0)) unsupported(where, format("{} {} of a number", key, value.dump()));
-    const std::int64_t n = static_cast<std::int64_t>(rounded) + step;
-    *bound = !*bound ? n : bound == &low ? std::max(**bound, n) : std::min(**bound, n);
+    tighten(*bound, value.get<double>(), open, bound == &low);
   }
   if (!low && !high) return integers ? integer() : number();
-  if (low && high && *low > *high) throw_invalid(format("{}: no number is within these bounds", where));
-  return integers ? add_json_integers(g_, low, high) : add_json_numbers(g_, low, high);
+  const auto empty = [&] { throw_invalid(format("{}: no number is within these bounds", where)); };
+  if (!integers) {
+    if (low && high && (low->first > high->first || (low->first == high->first && (low->second || high->second)))) {
+      empty();
+    }
+    std::optional<NumberBound> from, to;
+    if (low) from = number_bound(low->first, low->second);
+    if (high) to = number_bound(high->first, high->second);
+    return add_json_numbers(g_, from, to);
+  }
+  std::optional<std::int64_t> from, to;  // an integer has a next one
+  if (low) from = static_cast<std::int64_t>(low->second ? std::floor(low->first) + 1 : std::ceil(low->first));
+  if (high) to = static_cast<std::int64_t>(high->second ? std::ceil(high->first) - 1 : std::floor(high->first));
+  if (from && to && *from > *to) empty();
+  return add_json_integers(g_, from, to);
 }
 
 Rule Builder::typed(const std::string& type, const Json& schema, const std::string& where,
