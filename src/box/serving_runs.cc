@@ -85,10 +85,10 @@ void serve(ServedRun& served, Questioner& questioner, const LeftOutNumbers& fits
 
 std::span<const ServingFigure> serving_figures() { return kFigures; }
 
-std::optional<double> ServedRun::error(const ServingFigure& figure) const {
+std::optional<double> ServedRun::error(const ServingFigure& figure, Fit fit) const {
   const auto measured = run.values.find(std::string(figure.column));
   if (measured == run.values.end() || !refused.empty()) return std::nullopt;
-  return figure.of(unseen ? *unseen : report) / measured->second - 1;
+  return figure.of(unseen && fit == Fit::WithoutSource ? *unseen : report) / measured->second - 1;
 }
 
 std::vector<ServingRun> read_serving_runs(const Csv& csv, const std::string& requests_folder,

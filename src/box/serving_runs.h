@@ -41,8 +41,10 @@ struct ServedRun {
   double load = 0;                 // share of saturation; 0: not known, as of a client that keeps requests back
   std::string refused{};           // why it was not simulated
 
-  // Simulated over measured - 1, by the fit that has not seen the source; nothing if a side is missing.
-  std::optional<double> error(const ServingFigure& figure) const;
+  // Simulated over measured - 1, by the fit that has not seen the source or as the stack is; nothing if a side is
+  // missing.
+  enum class Fit { WithoutSource, Shipped };
+  std::optional<double> error(const ServingFigure& figure, Fit fit = Fit::WithoutSource) const;
 };
 
 // fits: of stacks, by source left out.

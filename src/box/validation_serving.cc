@@ -22,21 +22,23 @@ const ServingFigure& figure_named(std::string_view name) {
 }
 
 using RunFilter = std::function<bool(const ServedRun&)>;
+using RunFit = ServedRun::Fit;
 
 // "9.1 %", or "-" where there is none.
-std::string median_error(const std::vector<ServedRun>& runs, const RunFilter& of, std::string_view figure) {
+std::string median_error(const std::vector<ServedRun>& runs, const RunFilter& of, std::string_view figure, RunFit fit) {
   std::vector<double> errors;
   for (const ServedRun& run : runs) {
     if (!of(run)) continue;
-    if (const auto error = run.error(figure_named(figure))) errors.push_back(std::abs(*error));
+    if (const auto error = run.error(figure_named(figure), fit)) errors.push_back(std::abs(*error));
   }
   return errors.empty() ? "-" : percent(quantile(std::move(errors), 0.5));
 }
 
-std::string row_of(const std::string& name, const std::vector<ServedRun>& runs, const RunFilter& of) {
+std::string row_of(const std::string& name, const std::vector<ServedRun>& runs, const RunFilter& of,
+                   RunFit fit = RunFit::WithoutSource) {
   const auto n = std::ranges::count_if(runs, [&](const ServedRun& run) { return of(run) && run.refused.empty(); });
   std::vector<std::string> cells = {name, format("{}", n)};
-  for (const std::string_view figure : kFigureNames) cells.push_back(median_error(runs, of, figure));
+  for (const std::string_view figure : kFigureNames) cells.push_back(median_error(runs, of, figure, fit));
   return markdown_row(cells);
 }
 
@@ -46,18 +48,18 @@ std::string header_of(const std::string& what) {
   return markdown_header(cells, 1);
 }
 
-std::string by_load(const std::vector<ServedRun>& runs) {
+std::string by_load(const std::vector<ServedRun>& runs, RunFit fit) {
   std::string out = header_of("load");
   const auto plain = [](const ServedRun& run) { return run.run.measured.spec.empty() && run.run.note.empty(); };
   out += row_of("below 80 % of saturation", runs,
-                [&](const ServedRun& r) { return plain(r) && r.load > 0 && r.load < kLight; });
+                [&](const ServedRun& r) { return plain(r) && r.load > 0 && r.load < kLight; }, fit);
   out += row_of("from 80 % to saturation", runs,
-                [&](const ServedRun& r) { return plain(r) && r.load >= kLight && r.load < 1; });
-  out += row_of("above saturation", runs, [&](const ServedRun& r) { return plain(r) && r.load >= 1; });
+                [&](const ServedRun& r) { return plain(r) && r.load >= kLight && r.load < 1; }, fit);
+  out += row_of("above saturation", runs, [&](const ServedRun& r) { return plain(r) && r.load >= 1; }, fit);
   out += row_of("so many kept under way by the client", runs,
-                [&](const ServedRun& r) { return plain(r) && r.load == 0; });
-  out += row_of("with speculation", runs, [](const ServedRun& r) { return !r.run.measured.spec.empty(); });
-  out += row_of("answers shorter than asked for", runs, [](const ServedRun& r) { return !r.run.note.empty(); });
+                [&](const ServedRun& r) { return plain(r) && r.load == 0; }, fit);
+  out += row_of("with speculation", runs, [](const ServedRun& r) { return !r.run.measured.spec.empty(); }, fit);
+  out += row_of("answers shorter than asked for", runs, [](const ServedRun& r) { return !r.run.note.empty(); }, fit);
   return out + "\n";
 }
 
@@ -109,7 +111,10 @@ std::string serving_markdown(const std::vector<ServedRun>& runs, const std::stri
       "settings. Median of absolute errors over runs, by the fit that has not seen the run's source. "
       "Every run: [serving-runs.csv]({}).\n\n",
       runs.size(), csv_link);
-  out += by_load(runs);
+  out += by_load(runs, RunFit::WithoutSource);
+  out += "By the stacks as they ship, whose fit has seen figures that most of these sources published, also of these "
+         "runs:\n\n";
+  out += by_load(runs, RunFit::Shipped);
   for (const PlotFile& plot : serving_plots(runs)) {
     out += format("![{}: simulated over measured]({}/{})\n", plot.name.substr(0, plot.name.find('.')), plot_folder,
                   plot.name);
