@@ -63,10 +63,12 @@ class Tower {
 
 class Run {
  public:
-  Run(const BodyFacts& facts, const SoakOptions& options)
-      : options_(options), boxes_(facts, options) {}
+  Run(const BodyFacts& facts, const SoakOptions& options, Duration whole)
+      : options_(options), whole_(whole), boxes_(facts, options), recorder_(options.every, whole) {
+    recorder_.begin(boxes_.last());
+  }
 
-  void phase(const SoakPhase& phase, const SoakProgress& progress, Duration whole) {
+  void phase(const SoakPhase& phase, const SoakProgress& progress) {
     boxes_.each([&](Body& box) {
       if (phase.smi) {
         box.set_logged(*phase.smi, phase.load.link_up);
@@ -78,35 +80,14 @@ class Run {
     while (now_ < end) {
       apply_faults();
       const TimePoint next =
-          std::min({end, now_ + kWatch, next_sample_, next_change(options_.faults, now_)});
+          std::min({end, now_ + kWatch, recorder_.next_sample(), next_change(options_.faults, now_)});
       boxes_.advance(next - now_);
       now_ = next;
-      watch();
-      if (now_ == next_sample_) {
-        report_.samples.push_back(sample_of(boxes_.last()));
-        next_sample_ += options_.every;
-        if (progress) progress(to_seconds(now_ - TimePoint{}) / to_seconds(whole));
-      }
+      if (recorder_.see(boxes_.last()) && progress) progress(to_seconds(now_ - TimePoint{}) / to_seconds(whole_));
     }
   }
 
-  SoakReport finish(double adapter_share) {
-    const BodyState& state = boxes_.last().state();
-    report_.total = now_ - TimePoint{};
-    report_.joules = state.joules_in;
-    report_.wall_joules = report_.joules / adapter_share;
-    report_.work = state.work;
-    report_.limited = state.limited;
-    report_.tripped = state.tripped;
-    return std::move(report_);
-  }
-
-  void begin() {
-    report_.samples.push_back(sample_of(boxes_.last()));
-    report_.gpu_max = report_.samples.back().sensors.gpu_temperature;
-    report_.zone_max = boxes_.last().hottest_zone();
-    next_sample_ = TimePoint(options_.every);
-  }
+  SoakReport finish() { return recorder_.finish(boxes_.last()); }
 
  private:
   void apply_faults() {
@@ -114,36 +95,65 @@ class Run {
     boxes_.each([&](Body& box) { box.set_handicap(handicap); });
     for (const FaultEvent& event : options_.faults) {
       if (event.begin == now_)
-        report_.events.push_back({now_, format("fault {} begins", event.fault.name)});
+        recorder_.tell({now_, format("fault {} begins", event.fault.name)});
       if (event.end == now_)
-        report_.events.push_back({now_, format("fault {} ends", event.fault.name)});
+        recorder_.tell({now_, format("fault {} ends", event.fault.name)});
     }
   }
 
-  void watch() {
-    const Body& box = boxes_.last();
-    report_.gpu_max = std::max(report_.gpu_max, box.temperature(box.facts().gpu));
-    report_.zone_max = std::max(report_.zone_max, box.hottest_zone());
-    if (box.state().limit == limit_) return;
-    limit_ = box.state().limit;
-    TimePoint& told = told_[static_cast<std::size_t>(limit_)];
-    if (limit_ == ClockLimit::None || limit_ == ClockLimit::Idle) return;  // nothing holds it
-    if (told != TimePoint{} && now_ - told < kQuiet) return;
-    told = now_;
-    report_.events.push_back(
-        {now_, box.state().tripped ? "critical temperature: the box goes off"
-                                   : format("clock limited by: {}", clock_limit_name(limit_))});
-  }
-
   const SoakOptions& options_;
+  Duration whole_;
   Tower boxes_;
-  SoakReport report_;
-  TimePoint now_{}, next_sample_{};
-  ClockLimit limit_ = ClockLimit::Idle;
-  std::array<TimePoint, kClockLimits> told_{};
+  SoakRecorder recorder_;
+  TimePoint now_{};
 };
 
 }  // namespace
+
+SoakRecorder::SoakRecorder(Duration every, Duration whole) : every_(every), next_sample_(every) {
+  if (whole <= Duration(0)) throw_invalid("soak: expected more than no time at all");
+  if (every <= Duration(0) || static_cast<std::size_t>(whole / every) > kSamplesMax) {
+    throw_invalid(format("soak: expected a time between samples that gives at most {} of them", kSamplesMax));
+  }
+}
+
+void SoakRecorder::begin(const Body& body) {
+  report_.samples.push_back(sample_of(body));
+  report_.gpu_max = report_.samples.back().sensors.gpu_temperature;
+  report_.zone_max = body.hottest_zone();
+}
+
+bool SoakRecorder::see(const Body& body) {
+  const TimePoint now = body.state().time;
+  report_.gpu_max = std::max(report_.gpu_max, body.temperature(body.facts().gpu));
+  report_.zone_max = std::max(report_.zone_max, body.hottest_zone());
+  if (body.state().limit != limit_) {
+    limit_ = body.state().limit;
+    TimePoint& told = told_[static_cast<std::size_t>(limit_)];
+    const bool holds = limit_ != ClockLimit::None && limit_ != ClockLimit::Idle;
+    if (holds && (told == TimePoint{} || now - told >= kQuiet)) {
+      told = now;
+      report_.events.push_back({now, body.state().tripped ? "critical temperature: the box goes off"
+                                                          : format("clock limited by: {}", clock_limit_name(limit_))});
+    }
+  }
+  if (now < next_sample_) return false;
+  report_.samples.push_back(sample_of(body));
+  while (next_sample_ <= now) next_sample_ += every_;
+  return true;
+}
+
+SoakReport SoakRecorder::finish(const Body& body) {
+  const BodyState& state = body.state();
+  report_.total = state.time - TimePoint{};
+  report_.joules = state.joules_in;
+  report_.wall_joules = report_.joules / body.facts().adapter_share;
+  report_.work = state.work;
+  report_.limited = state.limited;
+  report_.tripped = state.tripped;
+  std::ranges::stable_sort(report_.events, {}, &SoakEvent::time);
+  return std::move(report_);
+}
 
 SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases,
                 const SoakOptions& options, const SoakProgress& progress) {
@@ -152,16 +162,9 @@ SoakReport soak(const BodyFacts& body, const std::vector<SoakPhase>& phases,
     CHECK(phase.lasts >= Duration(0));
     whole += phase.lasts;
   }
-  if (whole <= Duration(0)) throw_invalid("soak: expected more than no time at all");
-  if (options.every <= Duration(0) ||
-      static_cast<std::size_t>(whole / options.every) > kSamplesMax) {
-    throw_invalid(
-        format("soak: expected a time between samples that gives at most {} of them", kSamplesMax));
-  }
-  Run run(body, options);
-  run.begin();
-  for (const SoakPhase& phase : phases) run.phase(phase, progress, whole);
-  return run.finish(body.adapter_share);
+  Run run(body, options, whole);
+  for (const SoakPhase& phase : phases) run.phase(phase, progress);
+  return run.finish();
 }
 
 Sustained sustained(const BodyFacts& facts, const PhaseLoads& phases,

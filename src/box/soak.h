@@ -2,9 +2,11 @@
 // then sustains.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "box/time_chart.h"
@@ -56,6 +58,26 @@ struct SoakReport {
   std::array<double, kClockLimits> limited{};  // s
   bool tripped = false;
   Celsius gpu_max, zone_max;
+};
+
+// Makes a report out of looks at a body as its time goes on.
+class SoakRecorder {
+ public:
+  // Throws Error::Invalid if a sample every so long makes too many of them in `whole`, or there is no time at all.
+  SoakRecorder(Duration every, Duration whole);
+  void begin(const Body& body);  // at rest
+  // true: a sample was due, and taken.
+  bool see(const Body& body);
+  void tell(SoakEvent event) { report_.events.push_back(std::move(event)); }
+  TimePoint next_sample() const { return next_sample_; }
+  SoakReport finish(const Body& body);
+
+ private:
+  Duration every_;
+  SoakReport report_;
+  TimePoint next_sample_{};
+  ClockLimit limit_ = ClockLimit::Idle;
+  std::array<TimePoint, kClockLimits> told_{};
 };
 
 // Called with the share done.

@@ -39,6 +39,11 @@ void add_soak(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--log", o.log,
                    "Instead of a model: a CSV log with t_s, gpu_power_w, gpu_temp_c")
       ->check(CLI::ExistingFile);
+  verb->add_option("--trace", o.trace,
+                   "Of a model, instead of --concurrency: requests of this file as they came (as for `simulate`)")
+      ->check(CLI::ExistingFile);
+  verb->add_option("--rate", o.rate, "Of a model, instead of --concurrency: so many requests a second, at random")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--minutes", o.minutes, "How long")
       ->check(CLI::Range(1e-3, 1e6))
       ->capture_default_str();

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include <nlohmann/json.hpp>
 
@@ -8,7 +10,9 @@
 #include "base/mapped_file.h"
 #include "base/text.h"
 #include "box/soak.h"
+#include "box/soak_traffic.h"
 #include "box/telemetry.h"
+#include "box/trace.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -33,14 +37,54 @@ struct Plan {
   std::vector<SoakPhase> phases;
   std::optional<Prediction> prediction{};
   std::int64_t boxes = 1;
+  std::unique_ptr<StepModel> model{};       // of traffic
+  std::optional<WorkloadOptions> traffic{};  // in place of phases
 };
 
 Duration minutes_of(double minutes) { return to_duration(Seconds(60 * minutes)); }
+
+WorkloadOptions traffic_of(const SoakOptionsCli& o) {
+  WorkloadOptions workload{.prompt = o.prompt, .gen = o.gen, .seed = o.seed};
+  if (o.rate) {
+    workload.rate = *o.rate;
+    // More of them than come in that time, so that the last ones are left out.
+    const double n = *o.rate * 60 * o.minutes;
+    workload.requests = static_cast<std::int64_t>(std::min(n + 10 * std::sqrt(n) + 10, 1.0 * kRequestsMax));
+    return workload;
+  }
+  Trace trace = load_trace(o.trace, {});
+  for (const std::string& note : trace.notes) log("tinderbox: " + note);
+  if (trace.n_skipped > 0) log(format("tinderbox: {}: {} of {} rows skipped", o.trace, trace.n_skipped, trace.n_rows));
+  workload.trace = std::make_shared<const Trace>(std::move(trace));
+  return workload;
+}
+
+void plan_traffic(const Context& context, const SoakOptionsCli& o, Plan& plan) {
+  if (o.twin.model.empty()) throw_invalid("soak: --trace and --rate are of a model's requests; name one with --model");
+  if (!o.trace.empty() && o.rate) throw_invalid("soak: expected one of --trace, --rate; got both");
+  if (o.load_minutes || o.stack_height != 1 || o.concurrency != 1) {
+    throw_invalid("soak: --load-minutes, --stack-height and --concurrency are of a load, not of --trace or --rate; "
+                  "leave them out");
+  }
+  plan.model = std::make_unique<StepModel>(make_twin(context, o.twin));
+  const TwinModel& twin = plan.model->twin();
+  plan.machine = twin.machine;
+  plan.boxes = twin.parallel.boxes();
+  plan.traffic = traffic_of(o);
+  plan.what = format("{} in {} by {}, {}", twin.model.id, twin.weights.name, twin.stack.name,
+                     o.rate ? format("{:g} requests/s of {} + {} tokens", *o.rate, o.prompt, o.gen)
+                            : format("the requests of {}", std::filesystem::path(o.trace).filename().string()));
+  plan.phases.push_back({.lasts = minutes_of(o.minutes)});
+}
 
 Plan plan_of(const Context& context, const SoakOptionsCli& o) {
   const int given = !o.twin.model.empty() + o.watts.has_value() + !o.log.empty();
   if (given > 1) throw_invalid("soak: expected one of --model, --watts, --log; got several");
   Plan plan{.machine = find_machine(context, o.twin.machine), .what = "idle", .phases = {}};
+  if (!o.trace.empty() || o.rate) {
+    plan_traffic(context, o, plan);
+    return plan;
+  }
   const Duration total = minutes_of(o.minutes);
   const Duration loaded = o.load_minutes ? std::min(total, minutes_of(*o.load_minutes)) : total;
   if (!o.log.empty()) {
@@ -76,7 +120,14 @@ Plan plan_of(const Context& context, const SoakOptionsCli& o) {
   return plan;
 }
 
-double tokens_of(const SoakOptionsCli& o, const Plan& plan, double work) {
+// What came of it.
+struct Outcome {
+  SoakReport soak;
+  std::optional<TrafficSoak> traffic{};  // less its report of the body
+};
+
+double tokens_of(const SoakOptionsCli& o, const Plan& plan, const Outcome& outcome, double work) {
+  if (outcome.traffic) return static_cast<double>(outcome.traffic->traffic.output_tokens);
   if (!plan.prediction) return 0;
   return work / plan.prediction->total.value() * static_cast<double>(o.gen * o.concurrency);
 }
@@ -153,7 +204,15 @@ std::string sample_table(const SoakReport& report) {
   return table.str();
 }
 
-std::string report_text(const SoakOptionsCli& o, const Plan& plan, const SoakReport& report) {
+std::string traffic_text(const TrafficSoak& of) {
+  const Report& r = of.traffic;
+  return format("{} requests came, {} finished{}; TTFT p50 {}, p99 {}; TPOT p50 {}, p99 {}\n", r.submitted, r.finished,
+                of.unanswered > 0 ? format(", {} were under way at the end", of.unanswered) : "", human(r.ttft.p50),
+                human(r.ttft.p99), human(r.tpot.p50), human(r.tpot.p99));
+}
+
+std::string report_text(const SoakOptionsCli& o, const Plan& plan, const Outcome& outcome) {
+  const SoakReport& report = outcome.soak;
   std::string out = format(
       "{}: {}\n{} in a room of {:g} °C{}{}\n\n", plan.machine.name, plan.what,
       human(to_seconds(report.total)), surroundings_of(o.surroundings).room.degrees(),
@@ -166,7 +225,8 @@ std::string report_text(const SoakOptionsCli& o, const Plan& plan, const SoakRep
       "the wall (mean {:.1f} W)\n",
       report.gpu_max.degrees(), report.zone_max.degrees(), report.joules / 3600,
       report.wall_joules / 3600, report.wall_joules / to_seconds(report.total).value());
-  if (const double tokens = tokens_of(o, plan, loaded_work(report)); tokens > 0) {
+  if (outcome.traffic) out += traffic_text(*outcome.traffic);
+  if (const double tokens = tokens_of(o, plan, outcome, loaded_work(report)); tokens > 0) {
     out += format("{} output tokens, {:.3g} J a token at the wall{}\n", human_number(tokens),
                   report.wall_joules * static_cast<double>(plan.boxes) / tokens,
                   plan.boxes > 1 ? format(" of {} boxes", plan.boxes) : "");
@@ -222,22 +282,40 @@ std::optional<BodyOptions> body_options_of(const BodyOptionsCli& o, const Machin
   return out;
 }
 
+namespace {
+
+Outcome run_plan(const SoakOptionsCli& options, const Plan& plan, const BodyFacts& body) {
+  Duration total{};
+  for (const SoakPhase& phase : plan.phases) total += phase.lasts;
+  const Duration every =
+      to_duration(Seconds(options.every_s.value_or(std::max(1.0, to_seconds(total).value() / kSamples))));
+  Progress progress("soak");
+  const auto told = [&](double share) { progress.at(static_cast<std::int64_t>(1000 * share), 1000); };
+  const std::vector<FaultEvent> faults = plan_faults(options.faults, plan.machine, total, options.seed);
+  if (!plan.traffic) {
+    return {.soak = soak(body, plan.phases,
+                         {.surroundings = surroundings_of(options.surroundings),
+                          .clock_cap = clock_cap_of(options.surroundings),
+                          .every = every,
+                          .faults = faults,
+                          .stack_height = options.stack_height},
+                         told)};
+  }
+  SimulateOptions simulation{.workload = *plan.traffic};
+  simulation.body = BodyOptions{.surroundings = surroundings_of(options.surroundings),
+                                .clock_cap = clock_cap_of(options.surroundings),
+                                .faults = faults};
+  TrafficSoak traffic = soak_traffic(*plan.model, simulation, total, every, told);
+  return {.soak = std::move(traffic.soak), .traffic = std::move(traffic)};
+}
+
+}  // namespace
+
 int cmd_soak(const Context& context, const SoakOptionsCli& options) {
   const Plan plan = plan_of(context, options);
   const BodyFacts& body = body_of(plan.machine);
-  Duration total{};
-  for (const SoakPhase& phase : plan.phases) total += phase.lasts;
-  const double every =
-      options.every_s.value_or(std::max(1.0, to_seconds(total).value() / kSamples));
-  Progress progress("soak");
-  const SoakReport report =
-      soak(body, plan.phases,
-           {.surroundings = surroundings_of(options.surroundings),
-            .clock_cap = clock_cap_of(options.surroundings),
-            .every = to_duration(Seconds(every)),
-            .faults = plan_faults(options.faults, plan.machine, total, options.seed),
-            .stack_height = options.stack_height},
-           [&](double share) { progress.at(static_cast<std::int64_t>(1000 * share), 1000); });
+  const Outcome outcome = run_plan(options, plan, body);
+  const SoakReport& report = outcome.soak;
   if (!options.csv.empty()) write_file(options.csv, soak_csv(body, report));
   if (!options.svg.empty()) {
     const std::string room =
@@ -249,10 +327,14 @@ int cmd_soak(const Context& context, const SoakOptionsCli& options) {
   if (options.json) {
     Json out = {{"machine", plan.machine.id}, {"load", plan.what}};
     out.update(to_json(body, report));
-    if (plan.prediction) out["output_tokens"] = tokens_of(options, plan, loaded_work(report));
+    if (plan.prediction) out["output_tokens"] = tokens_of(options, plan, outcome, loaded_work(report));
+    if (outcome.traffic) {
+      out["traffic"] = report_json(outcome.traffic->traffic);
+      out["unanswered"] = outcome.traffic->unanswered;
+    }
     print_json(out);
   } else {
-    print(report_text(options, plan, report));
+    print(report_text(options, plan, outcome));
   }
   return report.tripped ? 1 : 0;
 }

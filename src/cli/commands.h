@@ -76,8 +76,8 @@ struct SoakOptionsCli {
   TwinOptions twin;
   SurroundingsOptions surroundings;
   std::int64_t prompt = 2048, gen = 512, concurrency = 1;
-  std::optional<double> watts, load_minutes, every_s;
-  std::string log, csv, svg;
+  std::optional<double> watts, load_minutes, every_s, rate;
+  std::string log, trace, csv, svg;
   double minutes = 60;
   int stack_height = 1;
   std::vector<std::string> faults;

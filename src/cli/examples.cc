@@ -62,6 +62,8 @@ constexpr std::array kAll = std::to_array<Example>({
      "--model qwen3.6-27b --weights bf16 --stack vllm --concurrency 8 --minutes 120 --ambient 30C "
      "--svg soak.svg",
      "two hours of heat", true},
+    {"soak", "--model llama-3.1-8b --weights fp8 --stack vllm --rate 2 --minutes 60 --ambient 35C",
+     "an hour of requests as they come, in a warm room"},
     {"soak", "--watts 100 --minutes 60 --stack-height 3", "the topmost of three stacked boxes"},
     {"faults", "--machine dgx-spark", "names for --fault, with signatures and sources"},
     {"validate", "--by stack,test", "errors and coverage of every published row"},

@@ -128,6 +128,19 @@ await check('soak warms a box, charts it and is reproducible', () => {
   assert.equal(run('soak', '--log', csv, '--json').code, 0);
 });
 
+await check('soak serves a trace, or requests at a rate', () => {
+  const trace = join(data, 'traces/azure-llm-2023-conv-200.csv');
+  const served = ['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--stack', 'vllm', '--minutes', '10'];
+  const a = run(...served, '--trace', trace);
+  assert.equal(a.code, 0, a.stderr);
+  for (const word of ['azure-llm-2023-conv-200.csv', 'requests came', 'TTFT p50', 'J a token']) assert.ok(a.stdout.includes(word), a.stdout);
+  assert.equal(a.stdout, run(...served, '--trace', trace).stdout);
+  const json = JSON.parse(run(...served, '--rate', '1', '--prompt', '300', '--gen', '50', '--json').stdout);
+  assert.ok(Math.abs(json.traffic.submitted - 600) < 100, json.traffic.submitted);
+  assert.equal(json.traffic.finished + json.unanswered, json.traffic.submitted);
+  assert.ok(json.gpu_max_c > json.samples[0].nodes_c.gpu + 2 && json.samples.length === 301, json.samples.length);
+});
+
 await check('a box without a fan goes off (exit 1)', () => {
   const r = run('soak', '--watts', '90', '--fault', 'fan-failure@10min', '--ambient', '35C');
   assert.equal(r.code, 1, r.stdout + r.stderr);
@@ -225,6 +238,9 @@ await check('wrong usage', () => {
   refuses(['soak', '--ambient', '25'], 'ambient', 'unit');
   refuses(['soak', '--watts', '-3'], '--watts');
   refuses(['soak', '--watts', '30', '--model', 'gpt-oss-20b'], 'several');
+  refuses(['soak', '--rate', '1'], '--model');
+  refuses(['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '1', '--stack-height', '2'], '--stack-height');
+  refuses(['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '1', '--trace', join(data, 'traces/azure-llm-2023-conv-200.csv')], 'one of');
   refuses(['soak', '--fault', 'slow-memoy@1min'], "did you mean 'slow-memory'");
   refuses(['soak', '--fault', 'slow-memory@90min'], 'slow-memory@90min', 'end of the run');
   refuses(['soak', '--clock-cap', '5MHz'], 'clock cap');
