@@ -160,9 +160,9 @@ TEST(Metrics, AModelThatGivesWayIsNotInMemory) {
 // What is read is shown as it is told, label by label in its order, and no longer than it is told.
 TEST(Metrics, ReadingsKeepTheirKindAndOrder) {
   Metrics metrics({});
-  std::vector<Reading> now = {{"x_total", "help", {{"z", "1"}, {"a", "\"2\""}}, 3, Reading::Kind::Counter},
+  std::vector<GaugeReading> now = {{"x_total", "help", {{"z", "1"}, {"a", "\"2\""}}, 3, GaugeReading::Kind::Counter},
                               {"y", "help", {}, 1.5},
-                              {"x_total", "help", {{"z", "2"}}, 4, Reading::Kind::Counter}};
+                              {"x_total", "help", {{"z", "2"}}, 4, GaugeReading::Kind::Counter}};
   metrics.read_from([&] { return now; });
   const std::string text = metrics.text();
   EXPECT_NE(text.find("# HELP x_total help\n# TYPE x_total counter\nx_total{z=\"1\",a=\"\\\"2\\\"\"} 3\n"
