@@ -49,9 +49,10 @@ ThermalNetwork::Matrix ThermalNetwork::conductances(double flow, Row& to_room) c
 }
 
 ThermalNetwork::Modes& ThermalNetwork::modes_of(double flow) {
-  const auto found = modes_.find(flow);
-  if (found != modes_.end()) return found->second;
-  if (modes_.size() >= kModesMax) modes_.clear();
+  std::map<double, Modes>& all = modes_.all;
+  const auto found = all.find(flow);
+  if (found != all.end()) return found->second;
+  if (all.size() >= kModesMax) all.clear();
   const auto n = static_cast<Eigen::Index>(n_);
   const auto at = [](Eigen::Index i) { return static_cast<std::size_t>(i); };
   Row to_room{};
@@ -69,7 +70,7 @@ ThermalNetwork::Modes& ThermalNetwork::modes_of(double flow) {
   a = root.cwiseInverse().asDiagonal() * a * root.cwiseInverse().asDiagonal();
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(a);
   CHECK(solver.info() == Eigen::Success);
-  Modes& modes = modes_[flow];
+  Modes& modes = all[flow];
   for (Eigen::Index k = 0; k < n; ++k) {
     modes.decay[at(k)] = solver.eigenvalues()[k];
     CHECK(modes.decay[at(k)] > 0);  // every node is cooled

@@ -48,6 +48,16 @@ class ThermalNetwork {
     double seconds = -1;          // that `factor` is for
     Row factor{};                 // exp(-decay seconds)
   };
+  // By flow. Not copied with the network: it is large, and whoever gets a copy to look at needs none of it.
+  struct ModesOf {
+    std::map<double, Modes> all;
+    ModesOf() = default;
+    ModesOf(const ModesOf&) {}
+    ModesOf& operator=(const ModesOf& other) {
+      if (this != &other) all.clear();
+      return *this;
+    }
+  };
   Modes& modes_of(double flow);
   Matrix conductances(double flow, Row& to_room) const;
 
@@ -55,7 +65,7 @@ class ThermalNetwork {
   Row capacity_{}, film_{}, room_{};
   Matrix paths_{};
   double air_rate_ = 0;  // W/K carried by the full flow
-  std::map<double, Modes> modes_;
+  ModesOf modes_;
 };
 
 }  // namespace tinderbox
