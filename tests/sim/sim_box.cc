@@ -341,7 +341,7 @@ Outcomes run_box(Workshop& workshop, const Plan& plan, Bug bug, bool at_once, Lo
   LeakyObserver leak(scheduler, saboteur);
   std::vector<Observer*> watching = {&to_laws, &to_metrics, &books, &to_mailbox, &leak};
   std::optional<Outages> outages;
-  if (answerer.body()) watching.push_back(&outages.emplace(door, *answerer.body()));
+  if (answerer.body()) watching.push_back(&outages.emplace(door, *answerer.body(), scheduler));
   ObserverList observers(std::move(watching));
   Loop loop(scheduler, executor, outages ? static_cast<Arrivals&>(*outages) : door, clock,
             observers);
@@ -367,7 +367,7 @@ void replay(Workshop& workshop, const Plan& plan, const Trace& trace, bool step_
   StepLog steps(log);
   std::vector<Observer*> watching = {&steps};
   std::optional<Outages> outages;
-  if (answerer.body()) watching.push_back(&outages.emplace(arrivals, *answerer.body()));
+  if (answerer.body()) watching.push_back(&outages.emplace(arrivals, *answerer.body(), scheduler));
   ObserverList observers(std::move(watching));
   Loop loop(scheduler, answerer.executor(), outages ? static_cast<Arrivals&>(*outages) : arrivals,
             clock, observers);
