@@ -20,7 +20,8 @@ constexpr int kTokens = 131'072, kAnswerMax = 256;
 std::shared_ptr<const SortedVocabulary> vocabulary() {
   std::vector<std::string> pieces = {""};
   for (int byte = 0; byte < 256; ++byte) pieces.emplace_back(1, static_cast<char>(byte));
-  for (const char* piece : {"{\"", "\":", "\",\"", "\":\"", "\"}", "},{\"", "[{\"", "true", "false", "null", "\",", " \""}) {
+  for (const char* piece :
+       {"{\"", "\":", "\",\"", "\":\"", "\"}", "},{\"", "[{\"", "true", "false", "null", "\",", " \""}) {
     pieces.emplace_back(piece);
   }
   Random random(7, Stream::Test, 0);
@@ -43,7 +44,8 @@ std::shared_ptr<const Grammar> grammar_of(const std::string& schema) {
 
 // Schemas that hold themselves within choices: many ways to read what is there so far.
 std::string nested_choices() {
-  return R"({"$defs":{"node":{"anyOf":[{"type":"integer"},{"type":"string"},{"type":"array","items":{"$ref":"#/$defs/node"}},
+  return R"({"$defs":{"node":{"anyOf":[{"type":"integer"},{"type":"string"},
+    {"type":"array","items":{"$ref":"#/$defs/node"}},
     {"type":"object","properties":{"left":{"$ref":"#/$defs/node"},"right":{"$ref":"#/$defs/node"}},
      "required":["left","right"],"additionalProperties":false},
     {"type":"object","properties":{"left":{"type":"number"},"name":{"type":"string"}},"required":["left"],

@@ -57,7 +57,8 @@ std::vector<GaugeReading> dcgm_readings(const Machine& machine, const GpuLabels&
                    {"device", "nvidia0"}, {"modelName", gpu.name}, {"Hostname", gpu.hostname}};
   if (!gpu.driver.empty()) labels.emplace_back("DCGM_FI_DRIVER_VERSION", gpu.driver);
   std::vector<GaugeReading> out;
-  const auto add = [&](const char* name, const char* help, double value, GaugeReading::Kind kind = GaugeReading::Kind::Gauge) {
+  const auto add = [&](const char* name, const char* help, double value,
+                       GaugeReading::Kind kind = GaugeReading::Kind::Gauge) {
     out.push_back({name, help, labels, value, kind});
   };
   // Rounded as the driver rounds: whole degrees, percents, MHz and mJ; power in mW.

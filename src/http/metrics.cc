@@ -21,7 +21,8 @@ using prometheus::MetricType;
 // Past the registry, so that labels keep their order and what is read no more is shown no more.
 // highest: of each counter so far. Prometheus takes one that falls for one that began anew; and what is computed for a
 // moment between two windows of a body may be a little more than what the next window then says.
-std::vector<MetricFamily> families_of(const std::vector<GaugeReading>& readings, std::map<std::string, double>& highest) {
+std::vector<MetricFamily> families_of(const std::vector<GaugeReading>& readings,
+                                      std::map<std::string, double>& highest) {
   std::vector<MetricFamily> families;
   for (const GaugeReading& r : readings) {
     auto family = std::ranges::find(families, r.name, &MetricFamily::name);
