@@ -52,7 +52,7 @@ GpuLabels gpu_labels(const Machine& machine, const std::string& hostname) {
 }
 
 std::vector<GaugeReading> dcgm_readings(const Machine& machine, const GpuLabels& gpu, const Sensors* s,
-                                   const MemoryOwners* memory) {
+                                        const MemoryOwners* memory) {
   Labels labels = {{"gpu", "0"},          {"UUID", gpu.uuid},      {"pci_bus_id", gpu.bus},
                    {"device", "nvidia0"}, {"modelName", gpu.name}, {"Hostname", gpu.hostname}};
   if (!gpu.driver.empty()) labels.emplace_back("DCGM_FI_DRIVER_VERSION", gpu.driver);

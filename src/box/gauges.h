@@ -32,7 +32,7 @@ using MemoryOwners = std::vector<std::pair<std::string, Bytes>>;
 // By dcgm-exporter's names, units as in the helps; what a real one of this machine leaves out is left out. sensors,
 // memory: null where the twin knows none.
 std::vector<GaugeReading> dcgm_readings(const Machine& machine, const GpuLabels& labels, const Sensors* sensors,
-                                   const MemoryOwners* memory);
+                                        const MemoryOwners* memory);
 // tinderbox_*: rails, temperatures, fan, clock and what limits it, energies.
 std::vector<GaugeReading> body_readings(const Sensors& sensors);
 std::vector<GaugeReading> memory_readings(const MemoryOwners& memory);

@@ -42,12 +42,7 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o, std::shared_ptr<const T
   set_lengths(o.gen, "--gen", workload.gen, workload.gens);
   workload.trace = std::move(given);
   if (o.trace.empty() || workload.trace) return workload;
-  Trace trace = load_trace(o.trace, {.strict = o.strict, .speed = o.speed});
-  for (const std::string& note : trace.notes) log("tinderbox: " + note);
-  if (trace.n_skipped > 0) {
-    log(format("tinderbox: {}: {} of {} rows skipped", o.trace, trace.n_skipped, trace.n_rows));
-  }
-  workload.trace = std::make_shared<const Trace>(std::move(trace));
+  workload.trace = read_trace(o.trace, {.strict = o.strict, .speed = o.speed});
   return workload;
 }
 
@@ -55,6 +50,13 @@ WorkloadOptions workload_of(const SimulateOptionsCli& o, std::shared_ptr<const T
 constexpr double kFaultSeconds = 30 * 86'400.0;
 
 }  // namespace
+
+std::shared_ptr<const Trace> read_trace(const std::string& path, const TraceOptions& options) {
+  Trace trace = load_trace(path, options);
+  for (const std::string& note : trace.notes) log("tinderbox: " + note);
+  if (trace.n_skipped > 0) log(format("tinderbox: {}: {} of {} rows skipped", path, trace.n_skipped, trace.n_rows));
+  return std::make_shared<const Trace>(std::move(trace));
+}
 
 SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options,
                               std::shared_ptr<const Trace> trace) {

@@ -12,7 +12,6 @@
 #include "box/soak.h"
 #include "box/soak_traffic.h"
 #include "box/telemetry.h"
-#include "box/trace.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -48,14 +47,15 @@ WorkloadOptions traffic_of(const SoakOptionsCli& o) {
   if (o.rate) {
     workload.rate = *o.rate;
     // More of them than come in that time, so that the last ones are left out.
-    const double n = *o.rate * 60 * o.minutes;
-    workload.requests = static_cast<std::int64_t>(std::min(n + 10 * std::sqrt(n) + 10, 1.0 * kRequestsMax));
+    const double mean = *o.rate * 60 * o.minutes, n = mean + 10 * std::sqrt(mean) + 10;
+    if (n > static_cast<double>(kRequestsMax)) {
+      throw_invalid(format("soak: {:g} requests/s for {:g} minutes are more than {} requests; choose less of one",
+                           *o.rate, o.minutes, kRequestsMax));
+    }
+    workload.requests = static_cast<std::int64_t>(n);
     return workload;
   }
-  Trace trace = load_trace(o.trace, {});
-  for (const std::string& note : trace.notes) log("tinderbox: " + note);
-  if (trace.n_skipped > 0) log(format("tinderbox: {}: {} of {} rows skipped", o.trace, trace.n_skipped, trace.n_rows));
-  workload.trace = std::make_shared<const Trace>(std::move(trace));
+  workload.trace = read_trace(o.trace, {});
   return workload;
 }
 
@@ -123,11 +123,12 @@ Plan plan_of(const Context& context, const SoakOptionsCli& o) {
 // What came of it.
 struct Outcome {
   SoakReport soak;
-  std::optional<TrafficSoak> traffic{};  // less its report of the body
+  std::optional<Report> traffic{};
+  std::int64_t unanswered = 0;  // of the traffic
 };
 
 double tokens_of(const SoakOptionsCli& o, const Plan& plan, const Outcome& outcome, double work) {
-  if (outcome.traffic) return static_cast<double>(outcome.traffic->traffic.output_tokens);
+  if (outcome.traffic) return static_cast<double>(outcome.traffic->output_tokens);
   if (!plan.prediction) return 0;
   return work / plan.prediction->total.value() * static_cast<double>(o.gen * o.concurrency);
 }
@@ -204,10 +205,9 @@ std::string sample_table(const SoakReport& report) {
   return table.str();
 }
 
-std::string traffic_text(const TrafficSoak& of) {
-  const Report& r = of.traffic;
+std::string traffic_text(const Report& r, std::int64_t unanswered) {
   return format("{} requests came, {} finished{}; TTFT p50 {}, p99 {}; TPOT p50 {}, p99 {}\n", r.submitted, r.finished,
-                of.unanswered > 0 ? format(", {} were under way at the end", of.unanswered) : "", human(r.ttft.p50),
+                unanswered > 0 ? format(", {} were under way at the end", unanswered) : "", human(r.ttft.p50),
                 human(r.ttft.p99), human(r.tpot.p50), human(r.tpot.p99));
 }
 
@@ -225,7 +225,7 @@ std::string report_text(const SoakOptionsCli& o, const Plan& plan, const Outcome
       "the wall (mean {:.1f} W)\n",
       report.gpu_max.degrees(), report.zone_max.degrees(), report.joules / 3600,
       report.wall_joules / 3600, report.wall_joules / to_seconds(report.total).value());
-  if (outcome.traffic) out += traffic_text(*outcome.traffic);
+  if (outcome.traffic) out += traffic_text(*outcome.traffic, outcome.unanswered);
   if (const double tokens = tokens_of(o, plan, outcome, loaded_work(report)); tokens > 0) {
     out += format("{} output tokens, {:.3g} J a token at the wall{}\n", human_number(tokens),
                   report.wall_joules * static_cast<double>(plan.boxes) / tokens,
@@ -306,7 +306,7 @@ Outcome run_plan(const SoakOptionsCli& options, const Plan& plan, const BodyFact
                                 .clock_cap = clock_cap_of(options.surroundings),
                                 .faults = faults};
   TrafficSoak traffic = soak_traffic(*plan.model, simulation, total, every, told);
-  return {.soak = std::move(traffic.soak), .traffic = std::move(traffic)};
+  return {.soak = std::move(traffic.soak), .traffic = traffic.traffic, .unanswered = traffic.unanswered};
 }
 
 }  // namespace
@@ -329,8 +329,8 @@ int cmd_soak(const Context& context, const SoakOptionsCli& options) {
     out.update(to_json(body, report));
     if (plan.prediction) out["output_tokens"] = tokens_of(options, plan, outcome, loaded_work(report));
     if (outcome.traffic) {
-      out["traffic"] = report_json(outcome.traffic->traffic);
-      out["unanswered"] = outcome.traffic->unanswered;
+      out["traffic"] = report_json(*outcome.traffic);
+      out["unanswered"] = outcome.unanswered;
     }
     print_json(out);
   } else {

@@ -120,6 +120,8 @@ struct SimulateOptionsCli {
 // --disaggregate and what belongs to it. decode: filled if another machine generates.
 std::optional<Disaggregation> disaggregation_of(const Context& context, const SimulateOptionsCli& options,
                                                 std::optional<StepModel>& decode);
+// Says what was skipped, and why. Throws as load_trace() does.
+std::shared_ptr<const Trace> read_trace(const std::string& path, const TraceOptions& options);
 // Reads the trace, if there is one and it is not given.
 SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& options,
                               std::shared_ptr<const Trace> trace = {});

@@ -161,8 +161,8 @@ TEST(Metrics, AModelThatGivesWayIsNotInMemory) {
 TEST(Metrics, ReadingsKeepTheirKindAndOrder) {
   Metrics metrics({});
   std::vector<GaugeReading> now = {{"x_total", "help", {{"z", "1"}, {"a", "\"2\""}}, 3, GaugeReading::Kind::Counter},
-                              {"y", "help", {}, 1.5},
-                              {"x_total", "help", {{"z", "2"}}, 4, GaugeReading::Kind::Counter}};
+                                   {"y", "help", {}, 1.5},
+                                   {"x_total", "help", {{"z", "2"}}, 4, GaugeReading::Kind::Counter}};
   metrics.read_from([&] { return now; });
   const std::string text = metrics.text();
   EXPECT_NE(text.find("# HELP x_total help\n# TYPE x_total counter\nx_total{z=\"1\",a=\"\\\"2\\\"\"} 3\n"

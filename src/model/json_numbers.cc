@@ -191,7 +191,7 @@ Rule add_json_numbers(Grammar& grammar, const std::optional<NumberBound>& low, c
   Numbers numbers(grammar);
   const Rule rule = grammar.add();
   const NumberBound zero;
-  const bool low_is_below = !low || (low->negative && !low->is_zero());
+  const bool low_is_below = !low || low->negative;
   const bool high_is_below = high && (high->negative || high->is_zero());
   if (low_is_below) {
     numbers.add_fractions(rule, Grammar::literal("-"), high_is_below ? *high : zero, low ? &*low : nullptr);

@@ -14,7 +14,7 @@ Grammar::Rule add_json_integers(Grammar& grammar, std::optional<std::int64_t> lo
 
 // A decimal number as digits, and whether it is itself beyond the bound.
 struct NumberBound {
-  bool negative = false;
+  bool negative = false;  // below zero
   std::uint64_t whole = 0;
   std::string fraction = {};  // without zeros at the end
   bool open = false;

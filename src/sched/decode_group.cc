@@ -94,6 +94,7 @@ std::int64_t DecodeGroup::blocks_needed_sum(std::int64_t n_steps) const {
 }
 
 std::int64_t DecodeGroup::steps_within(std::int64_t n_blocks, std::int64_t n_steps_max) const {
+  CHECK(n_blocks >= 0);
   if (!grows_ || n_ == 0) return n_steps_max;
   const auto n = static_cast<std::int64_t>(takers_.size());
   // Whole rounds, in each of which every member takes one, and of the round that is too much its beginning.

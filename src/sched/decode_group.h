@@ -71,7 +71,7 @@ class DecodeGroup {
   std::int64_t blocks_needed(std::int64_t n_steps) const;
   // The sum of blocks_needed(1) ... blocks_needed(n_steps).
   std::int64_t blocks_needed_sum(std::int64_t n_steps) const;
-  // Steps, at most n_steps_max, for which n_blocks suffice.
+  // Steps, at most n_steps_max, for which n_blocks suffice. Requires n_blocks >= 0.
   std::int64_t steps_within(std::int64_t n_blocks, std::int64_t n_steps_max) const;
   // Tokens that s has sampled since it joined; 0 unless it is a member.
   std::int32_t lag(const Sequence& s) const {

@@ -18,6 +18,10 @@ constexpr double kAirCapacity = 1;  // J/K
 // Flows that differ by less need no eigenvectors of their own; a controller has far fewer.
 constexpr std::size_t kModesMax = 1024;
 
+// Of all places there are, which are few, and whose number is known when this is compiled.
+using All = Eigen::Array<double, kHeatNodesMax, 1>;
+Eigen::Map<const All> all_of(const NodeValues& values) { return Eigen::Map<const All>(values.data()); }
+
 }  // namespace
 
 ThermalNetwork::ThermalNetwork(const BodyFacts& body) : n_(body.nodes.size() + 1) {
@@ -84,14 +88,6 @@ ThermalNetwork::Modes& ThermalNetwork::modes_of(double flow) {
   }
   return modes;
 }
-
-namespace {
-
-// Of all places there are, which are few, and whose number is known when this is compiled.
-using All = Eigen::Array<double, kHeatNodesMax, 1>;
-Eigen::Map<const All> all_of(const NodeValues& values) { return Eigen::Map<const All>(values.data()); }
-
-}  // namespace
 
 double ThermalNetwork::advance(double flow, NodeValues& rise, const NodeValues& watts,
                                double seconds) {

@@ -239,6 +239,7 @@ await check('wrong usage', () => {
   refuses(['soak', '--watts', '-3'], '--watts');
   refuses(['soak', '--watts', '30', '--model', 'gpt-oss-20b'], 'several');
   refuses(['soak', '--rate', '1'], '--model');
+  refuses(['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '1e6', '--minutes', '1e6'], 'requests/s', '100000000');
   refuses(['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '1', '--stack-height', '2'], '--stack-height');
   refuses(['soak', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--rate', '1', '--trace', join(data, 'traces/azure-llm-2023-conv-200.csv')], 'one of');
   refuses(['soak', '--fault', 'slow-memoy@1min'], "did you mean 'slow-memory'");
