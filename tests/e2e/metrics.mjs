@@ -232,10 +232,11 @@ await check('smi answers for the box as nvidia-smi on a GB10 does', async () => 
   }
 });
 
-// In a terminal of `script`'s. What it wrote, after `act`.
+// In a terminal of `script`'s. What it wrote, after `act`. Ctrl-C goes to the shell too, and a plain one (dash) dies of
+// it at once; the trap lets it tell how `args` ended.
 async function inTerminal(args, act, env = {}) {
   const quoted = [binary, ...args].map((a) => `'${a}'`).join(' ');
-  const child = spawn('script', ['-qefc', `stty rows 40 cols 100; ${quoted}; echo "ended $?"; stty -a`, '/dev/null'],
+  const child = spawn('script', ['-qefc', `trap : INT; stty rows 40 cols 100; ${quoted}; echo "ended $?"; stty -a`, '/dev/null'],
     { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: '', ...env } });
   let out = '';
   child.stdout.on('data', (d) => (out += d));
