@@ -1,5 +1,5 @@
-// Activations as the quantised kernels read them. Plain data only: the AVX2 translation unit
-// includes it.
+// Activations as the quantised kernels read them. Plain data only: the AVX2
+// and AVX-512 translation units include it.
 #pragma once
 
 #include <cstdint>
@@ -34,5 +34,10 @@ inline constexpr int kTileTokens = 4;
 // its bits do not depend on n.
 using PanelKernel = void (*)(const std::uint8_t* panel, std::int64_t k, const void* const* x, int n,
                              float* out);
+
+// The same for two quantised panels at once and n <= kPairTokens tokens: out (n, rows of both).
+inline constexpr int kPairTokens = 8;
+using PairKernel = void (*)(const std::uint8_t* first, const std::uint8_t* second, std::int64_t k,
+                            const void* const* x, int n, float* out);
 
 }  // namespace tinderbox

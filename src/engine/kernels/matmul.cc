@@ -1,5 +1,6 @@
 #include "engine/kernels/matmul.h"
 
+#define HWY_WANT_AVX3_DL  // the target that has VNNI
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/kernels/matmul.cc"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
@@ -10,6 +11,7 @@
 
 #include "base/check.h"
 #include "engine/kernels/panel_avx2.h"
+#include "engine/kernels/panel_avx512.h"
 #include "engine/kernels/panel_float.h"
 #include "engine/kernels/panel_portable.h"
 
@@ -18,10 +20,12 @@ namespace tinderbox {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Whether the chosen target includes AVX2, FMA and F16C. Asked through the dispatch table, because
-// asking the processor again is slow (cpuid leaves a virtual machine).
-bool HasAvx2() {
-  return HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL;
+// Which tier of intrinsics the chosen target has: 1 AVX2, FMA and F16C; 2 AVX-512 with VNNI, too.
+// Asked through the dispatch table, because asking the processor again is slow (cpuid leaves a
+// virtual machine).
+int Tier() {
+  if (HWY_TARGET == HWY_AVX3_DL) return 2;
+  return HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 ? 1 : 0;
 }
 
 }  // namespace
@@ -32,17 +36,19 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tinderbox {
 
-HWY_EXPORT(HasAvx2);
+HWY_EXPORT(Tier);
 
 namespace {
 
 // Activations that stay in the second-level cache while all panels pass over them.
 constexpr std::size_t kChunkBytes = std::size_t{48} << 10;
+constexpr int kTileFloats =
+    std::max(kTileTokens * kPanelRowsMax, kPairTokens * 2 * kQuantPanelRows);
 
 PanelKernel panel_kernel(DType dtype) {
   if (!panel_format(dtype).quantised) return float_panel_kernel(dtype);
-#if defined(TINDERBOX_AVX2_TIER)
-  if (HWY_DYNAMIC_DISPATCH(HasAvx2)()) {
+#if defined(TINDERBOX_X86_TIERS)
+  if (HWY_DYNAMIC_DISPATCH(Tier)() >= 1) {
     switch (dtype) {
       case DType::Q8_0:
         return avx2::panel_q8_0;
@@ -62,19 +68,51 @@ PanelKernel panel_kernel(DType dtype) {
   return portable::panel_kernel(dtype);
 }
 
-// Adds the bias and stores n rows of one panel; tile is (n, rows of a panel).
-void store_tile(const MatMul& op, std::int64_t panel, std::size_t first, int n, const float* tile) {
-  const int rows = op.weights->layout().rows;
-  const std::int64_t column = panel * rows;
-  const auto width = static_cast<int>(std::min<std::int64_t>(rows, op.weights->rows() - column));
+// Null where there is none.
+PairKernel pair_kernel([[maybe_unused]] DType dtype) {
+#if defined(TINDERBOX_X86_TIERS)
+  if (HWY_DYNAMIC_DISPATCH(Tier)() >= 2) {
+    switch (dtype) {
+      case DType::Q8_0:
+        return avx512::pair_q8_0;
+      case DType::Q4_0:
+        return avx512::pair_q4_0;
+      case DType::Q4_1:
+        return avx512::pair_q4_1;
+      case DType::Q4_K:
+        return avx512::pair_q4_k;
+      case DType::Q6_K:
+        return avx512::pair_q6_k;
+      default:
+        break;
+    }
+  }
+#endif
+  return nullptr;
+}
+
+// Adds the bias and stores n rows from column `column` on; tile is (n, width of it), where the
+// weights may end earlier.
+void store_tile(const MatMul& op, std::int64_t column, int tile_width, std::size_t first, int n,
+                const float* tile) {
+  const auto width =
+      static_cast<int>(std::min<std::int64_t>(tile_width, op.weights->rows() - column));
   for (int t = 0; t < n; ++t) {
     float* out = op.out[first + static_cast<std::size_t>(t)] + column;
-    const float* from = tile + t * rows;
+    const float* from = tile + t * tile_width;
     if (op.bias == nullptr) {
       std::memcpy(out, from, static_cast<std::size_t>(width) * sizeof(float));
     } else {
       for (int i = 0; i < width; ++i) out[i] = from[i] + op.bias[column + i];
     }
+  }
+}
+
+// Calls kernel(t, n) for the tokens of [first, last), `most` at a time.
+template <typename Kernel>
+void each_tile(std::size_t first, std::size_t last, int most, Kernel kernel) {
+  for (std::size_t t = first; t < last; t += static_cast<std::size_t>(most)) {
+    kernel(t, static_cast<int>(std::min(static_cast<std::size_t>(most), last - t)));
   }
 }
 
@@ -87,8 +125,8 @@ std::size_t prepared_row_bytes(bool quantised, std::int64_t k) {
 
 void quantise(const float* x, std::int64_t k, ActBlock* out) {
   DCHECK(k % 32 == 0);
-#if defined(TINDERBOX_AVX2_TIER)
-  if (HWY_DYNAMIC_DISPATCH(HasAvx2)()) return avx2::quantise(x, k / 32, out);
+#if defined(TINDERBOX_X86_TIERS)
+  if (HWY_DYNAMIC_DISPATCH(Tier)() >= 1) return avx2::quantise(x, k / 32, out);
 #endif
   portable::quantise(x, k / 32, out);
 }
@@ -96,17 +134,26 @@ void quantise(const float* x, std::int64_t k, ActBlock* out) {
 void matmul_panels(const MatMul& op, std::int64_t begin, std::int64_t end) {
   const PackedMatrix& w = *op.weights;
   const PanelKernel kernel = panel_kernel(w.dtype());
+  const PairKernel pair = pair_kernel(w.dtype());
+  const int rows = w.layout().rows;
   const std::size_t row_bytes = prepared_row_bytes(w.layout().quantised, w.cols());
-  const std::size_t chunk = std::max<std::size_t>(4, kChunkBytes / row_bytes / 4) * kTileTokens;
-  float tile[kTileTokens * kPanelRowsMax];
+  const std::size_t chunk =
+      std::max<std::size_t>(1, kChunkBytes / row_bytes / kPairTokens) * kPairTokens;
+  float tile[kTileFloats];
   for (std::size_t first = 0; first < op.x.size(); first += chunk) {
     const std::size_t last = std::min(op.x.size(), first + chunk);
-    for (std::int64_t p = begin; p < end; ++p) {
-      for (std::size_t t = first; t < last; t += kTileTokens) {
-        const int n = static_cast<int>(std::min<std::size_t>(kTileTokens, last - t));
+    std::int64_t p = begin;
+    for (; pair != nullptr && p + 2 <= end; p += 2) {
+      each_tile(first, last, kPairTokens, [&](std::size_t t, int n) {
+        pair(w.panel(op.matrix, p), w.panel(op.matrix, p + 1), w.cols(), &op.x[t], n, tile);
+        store_tile(op, p * rows, 2 * rows, t, n, tile);
+      });
+    }
+    for (; p < end; ++p) {
+      each_tile(first, last, kTileTokens, [&](std::size_t t, int n) {
         kernel(w.panel(op.matrix, p), w.cols(), &op.x[t], n, tile);
-        store_tile(op, p, t, n, tile);
-      }
+        store_tile(op, p * rows, rows, t, n, tile);
+      });
     }
   }
 }

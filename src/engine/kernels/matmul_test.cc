@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#define HWY_WANT_AVX3_DL  // as matmul.cc
 #include <gtest/gtest.h>
 #include <hwy/highway.h>
 
@@ -51,7 +52,9 @@ struct Problem {
     }
   }
 
-  std::vector<float> run(std::span<const float> x, std::int64_t matrix = 0) const {
+  // panels: how many a call computes.
+  std::vector<float> run(std::span<const float> x, std::int64_t matrix = 0,
+                         std::int64_t panels = 1 << 20) const {
     const std::size_t k = static_cast<std::size_t>(cols), n = x.size() / k,
                       m = static_cast<std::size_t>(rows);
     std::vector<ActBlock> blocks(x.size() / 32 + 1);
@@ -65,8 +68,11 @@ struct Problem {
       quantise(&x[t * k], cols, &blocks[t * k / 32]);
       rows_in[t] = &blocks[t * k / 32];
     }
-    matmul_panels({&packed, matrix, &bias[static_cast<std::size_t>(matrix) * m], rows_in, rows_out},
-                  0, packed.n_panels());
+    const MatMul op{&packed, matrix, &bias[static_cast<std::size_t>(matrix) * m], rows_in,
+                    rows_out};
+    for (std::int64_t p = 0; p < packed.n_panels(); p += panels) {
+      matmul_panels(op, p, std::min(packed.n_panels(), p + panels));
+    }
     return out;
   }
 };
@@ -141,7 +147,7 @@ TEST(MatMul, ExtremeCodesDoNotOverflow) {
     for (const DType dtype : test::kFormats) {
       if (dtype_info(dtype).block_elements == 1) continue;
       for (const int fill : {0, 0x80, 0x7f, 0xff}) {
-        Problem p(dtype, 8, 512, random);
+        Problem p(dtype, 24, 512, random);
         std::fill(p.data.begin(), p.data.end(), static_cast<std::byte>(fill));
         const auto block = static_cast<std::size_t>(dtype_info(dtype).block_bytes);
         for (std::size_t at = 0; at < p.data.size(); at += block) {
@@ -171,6 +177,29 @@ TEST(MatMul, SameBitsForAnyBatch) {
             << dtype_info(dtype).name << " token " << t;
       }
     }
+  });
+}
+
+// What threads and wider kernels rest on: one panel at a time, or two, or all; AVX2 or AVX-512.
+TEST(MatMul, SameBitsForAnyDivisionAndTier) {
+  std::vector<std::vector<float>> of_avx2;
+  each_target([&] {
+    Random random(9, Stream::Test);
+    const std::int64_t target = hwy::SupportedTargets() & -hwy::SupportedTargets();
+    const bool avx2_or_more = target == HWY_AVX2 || target == HWY_AVX3 || target == HWY_AVX3_DL;
+    std::vector<std::vector<float>> outs;
+    for (const DType dtype : test::kFormats) {
+      if (dtype_info(dtype).block_elements == 1) continue;
+      const Problem p(dtype, 75, 768, random);
+      for (std::size_t n = 1; n <= 17; ++n) {
+        const std::vector<float> x = test::random_floats(768 * n, 1.0, random);
+        outs.push_back(p.run(x));
+        for (const std::int64_t panels : {1, 2, 3}) ASSERT_EQ(p.run(x, 0, panels), outs.back());
+      }
+    }
+    if (!avx2_or_more) return;
+    if (of_avx2.empty()) of_avx2 = outs;
+    ASSERT_EQ(outs, of_avx2);
   });
 }
 
