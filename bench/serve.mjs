@@ -102,16 +102,11 @@ row('program, stripped', `${(statSync(stripped).size / 1e6).toFixed(1)} MB`, 'â‰
 for (const n of quick ? [1, 64] : [1, 64, 256, 1000]) {
   const tokens = n === 1 ? 256 : 128;
   const machine = ['--weights', 'nvfp4', '--stack', 'vllm'];
-  const server = await start('--weightless', MODEL, ...machine, '--as', 'dgx-spark', '--sequences', '1024');
-  const question = { model: MODEL, messages: [{ role: 'user', content: 'Hello.' }], max_tokens: 1 };
-  const reply = await (await fetch(`http://127.0.0.1:${server.port}/v1/chat/completions`, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(question) })).json();
+  const trace = join(work, `pace-${n}.csv`);
+  const server = await start('--weightless', MODEL, ...machine, '--as', 'dgx-spark', '--sequences', '1024', '--requests-out', trace);
   const real = await load(server, ['pace', n, tokens]);
   await server.stop();
-  // The same requests at the same moments, in virtual time.
-  const trace = join(work, 'pace.csv');
-  const at = (s) => `2026-01-01 00:00:${String(Math.floor(s)).padStart(2, '0')}.${(s % 1).toFixed(7).slice(2)}`;
-  writeFileSync(trace, ['TIMESTAMP,ContextTokens,GeneratedTokens', ...real.sent_s.map((s) => `${at(s)},${reply.usage.prompt_tokens},${tokens}`)].join('\n') + '\n');
+  // The same requests as they came to the box, in virtual time.
   const twin = JSON.parse(spawnSync(binary, ['simulate', '--model', MODEL, ...machine, '--trace', trace, '--sequences', 1024,
     '--body', '--json'].map(String), { encoding: 'utf8' }).stdout);
   const off = (real.mean_tpot_s / twin.tpot_s.mean - 1) * 100;

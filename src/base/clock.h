@@ -34,6 +34,8 @@ class Clock {
   virtual TimePoint now() const = 0;
   // Returns when now() >= t; at once if t has passed.
   virtual void wait_until(TimePoint t) = 0;
+  // Whether time passes by waiting only, though this computer's passes as well.
+  virtual bool leaps() const { return false; }
 };
 
 // Monotonic time of this computer, zero at construction. Sleeps, then spins the last stretch, because a sleep
@@ -53,6 +55,7 @@ class LeapingClock final : public Clock {
  public:
   TimePoint now() const override { return wall_.now() + Duration(ahead_.load()); }
   void wait_until(TimePoint t) override;  // one thread; now() any
+  bool leaps() const override { return true; }
 
  private:
   WallClock wall_;

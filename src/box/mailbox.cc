@@ -6,9 +6,9 @@
 namespace tinderbox {
 namespace {
 
-// Commands waiting for one step to end. Far above what the scheduler's queue takes; it bounds
+// Letters waiting for one step to end. Far above what the scheduler's queue takes; it bounds
 // memory if a step is long.
-constexpr std::size_t kCommandsMax = 1 << 16;
+constexpr std::size_t kLettersMax = 1 << 16;
 
 }  // namespace
 
@@ -106,16 +106,23 @@ bool Mailbox::closed() const {
   return closed_;
 }
 
+TimePoint Mailbox::due() const {
+  const std::lock_guard lock(mutex_);
+  return letters_.empty() ? TimePoint::max() : letters_.front().due;
+}
+
 SeqId Mailbox::submit(Request request, std::shared_ptr<TokenStream> stream) {
   SeqId id = 0;
   bool refused = false;
   {
     const std::lock_guard lock(mutex_);
     id = next_id_++;
-    refused = closed_ || commands_.size() >= kCommandsMax;
+    refused = closed_ || letters_.size() >= kLettersMax;
     if (!refused) {
       request.id = id;
-      commands_.emplace_back(std::move(request));
+      const TimePoint due = due_now();
+      if (request.arrival == TimePoint{}) request.arrival = due;
+      letters_.push_back({due, std::move(request)});
       streams_.emplace(id, stream);
     }
   }
@@ -131,7 +138,7 @@ void Mailbox::cancel(SeqId seq) {
   {
     const std::lock_guard lock(mutex_);
     if (!streams_.contains(seq)) return;  // over, or never accepted
-    commands_.emplace_back(Cancel{seq});
+    letters_.push_back({due_now(), Cancel{seq}});
   }
   arrived();
 }
@@ -148,7 +155,9 @@ std::vector<Command> Mailbox::take(TimePoint now) {
   std::vector<Command> commands;
   {
     const std::lock_guard lock(mutex_);
-    commands.swap(commands_);
+    const auto late = std::ranges::find_if(letters_, [&](const Letter& letter) { return letter.due > now; });
+    for (auto letter = letters_.begin(); letter != late; ++letter) commands.push_back(std::move(letter->command));
+    letters_.erase(letters_.begin(), late);
   }
   for (Command& command : commands) {
     Request* request = std::get_if<Request>(&command);
@@ -159,8 +168,8 @@ std::vector<Command> Mailbox::take(TimePoint now) {
 
 bool Mailbox::wait(Clock&) {
   std::unique_lock lock(mutex_);
-  arrived_.wait(lock, [&] { return !commands_.empty() || closed_; });
-  return !commands_.empty();
+  arrived_.wait(lock, [&] { return !letters_.empty() || closed_; });
+  return !letters_.empty();
 }
 
 bool Mailbox::pause(Clock& clock, TimePoint until) {

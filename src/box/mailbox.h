@@ -109,11 +109,14 @@ class Errands {
 
 class Mailbox final : public Arrivals, public Observer {
  public:
-  // bell: rung when there is something to take, for a thread that has several mailboxes; it must outlive this.
-  explicit Mailbox(Bell* bell = nullptr) : bell_(bell) {}
-  // Any thread. Assigns request.id and returns it. A request without an arrival arrives when the
-  // loop takes it. After close(), and while the loop is far behind, it is refused through the
-  // stream as QueueFull.
+  // bell: rung when there is something to take, for a thread that has several mailboxes. clock: of the box; what comes
+  // is taken request_time later (HTTP and tokenising of the machine that is modelled), and requests arrive then. Both
+  // must outlive this.
+  explicit Mailbox(Bell* bell = nullptr, const Clock* clock = nullptr, Duration request_time = {})
+      : bell_(bell), clock_(clock), request_time_(request_time) {}
+  // Any thread. Assigns request.id and returns it. A request without an arrival arrives when the clock says so, or,
+  // without a clock, when the loop takes it. After close(), and while the loop is far behind, it is refused through
+  // the stream as QueueFull.
   SeqId submit(Request request, std::shared_ptr<TokenStream> stream);
   // Any thread; nothing happens if the sequence is over. Its stream still gets its Finished event.
   void cancel(SeqId seq);
@@ -122,7 +125,8 @@ class Mailbox final : public Arrivals, public Observer {
 
   // Box thread.
   std::vector<Command> take(TimePoint now) override;
-  bool closed() const;  // no more will come than what take() has now
+  bool closed() const;    // no more will come than what take() has by now or due()
+  TimePoint due() const;  // when there is next something to take; TimePoint::max(): not before somebody rings
   bool wait(Clock& clock) override;
   bool pause(Clock& clock, TimePoint until) override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -134,11 +138,19 @@ class Mailbox final : public Arrivals, public Observer {
   std::shared_ptr<TokenStream> stream_of(SeqId seq, bool last);
 
   void arrived();
+  TimePoint due_now() const { return clock_ == nullptr ? TimePoint{} : clock_->now() + request_time_; }
+
+  struct Letter {
+    TimePoint due;
+    Command command;
+  };
 
   Bell* bell_;
+  const Clock* clock_;
+  Duration request_time_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
-  std::vector<Command> commands_;
+  std::vector<Letter> letters_;  // by when they are due
   std::unordered_map<SeqId, std::shared_ptr<TokenStream>> streams_;
   std::unordered_map<SeqId, std::shared_ptr<const TokenDetail>> details_;  // box thread: of this step's tokens
   SeqId next_id_ = 1;

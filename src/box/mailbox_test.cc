@@ -107,6 +107,29 @@ TEST(Mailbox, AnArrivalIsWhenTheLoopTakesItUnlessSaid) {
   EXPECT_EQ(std::get<Request>(commands[1]).arrival, earlier);
 }
 
+TEST(Mailbox, WhatComesIsDueAfterTheTimeThatARequestTakes) {
+  VirtualClock clock;
+  Mailbox mailbox(nullptr, &clock, Duration(10));
+  EXPECT_EQ(mailbox.due(), TimePoint::max());
+  clock.wait_until(TimePoint(Duration(5)));
+  const SeqId first = mailbox.submit(sized(1, 1), std::make_shared<TokenStream>());
+  clock.wait_until(TimePoint(Duration(7)));
+  mailbox.cancel(first);
+  mailbox.submit(sized(2, 1), std::make_shared<TokenStream>());
+  EXPECT_EQ(mailbox.due(), TimePoint(Duration(15)));
+  EXPECT_TRUE(mailbox.take(TimePoint(Duration(14))).empty());
+  mailbox.close();
+  const auto commands = mailbox.take(TimePoint(Duration(16)));
+  ASSERT_EQ(commands.size(), 1u);
+  EXPECT_EQ(std::get<Request>(commands[0]).arrival, TimePoint(Duration(15)));
+  EXPECT_EQ(mailbox.due(), TimePoint(Duration(17)));
+  const auto late = mailbox.take(TimePoint(Duration(40)));
+  ASSERT_EQ(late.size(), 2u);
+  EXPECT_EQ(std::get<Cancel>(late[0]).id, first);
+  EXPECT_EQ(std::get<Request>(late[1]).arrival, TimePoint(Duration(17)));
+  EXPECT_EQ(mailbox.due(), TimePoint::max());
+}
+
 // Many clients at once, some of whom leave early. Under ThreadSanitizer this is the test of the
 // locks.
 TEST(Mailbox, ManyThreadsEachGetTheirOwnAnswer) {

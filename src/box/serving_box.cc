@@ -56,11 +56,11 @@ class ServingBox::Watch final : public Observer {
   Duration busy_{}, lateness_{};
 };
 
-ServingBox::Seat::Seat(ServedMember&& member, Bell& bell, std::size_t requests_max)
+ServingBox::Seat::Seat(ServedMember&& member, Bell& bell, const Clock& clock, std::size_t requests_max)
     : id(std::move(member.id)),
       scheduler(std::move(member.scheduler)),
       load(std::move(member.load)),
-      mailbox(&bell),
+      mailbox(&bell, &clock, member.request_time),
       watch(std::make_unique<Watch>(requests_max)),
       observers([&] {
         std::vector<Observer*> list = {watch.get()};
@@ -91,7 +91,7 @@ ServingBox::ServingBox(std::vector<ServedMember> members, Options options, Clock
       pool_(options.bytes, memory_of(members), options.keep_alive),
       now_(clock.now()) {
   CHECK(!members.empty());
-  for (ServedMember& member : members) seats_.emplace_back(std::move(member), bell_, options_.requests_max);
+  for (ServedMember& member : members) seats_.emplace_back(std::move(member), bell_, clock_, options_.requests_max);
 }
 
 ServingBox::~ServingBox() = default;
@@ -132,8 +132,13 @@ void ServingBox::run() {
     // Whoever waits for the end of an outage is not waited for when the box closes.
     const bool waits = std::ranges::any_of(
         seats_, [&](const Seat& s) { return (s.works && s.loop->next() <= now_) || !s.waiting.empty(); });
-    if (closed && !waits) return;
-    bell_.wait(clock_, next());
+    const TimePoint mail = mail_due();
+    if (closed && !waits && mail == TimePoint::max()) return;
+    if (clock_.leaps() && mail < next()) {
+      clock_.wait_until(mail);
+    } else {
+      bell_.wait(clock_, std::min(mail, next()));
+    }
     now_ = std::max(now_, clock_.now());
   }
 }
@@ -296,6 +301,12 @@ TimePoint ServingBox::next() const {
   // A load that takes longer than it should rings.
   const TimePoint pool = pool_.next();
   return pool > now_ ? std::min(next, pool) : next;
+}
+
+TimePoint ServingBox::mail_due() const {
+  TimePoint due = TimePoint::max();
+  for (const Seat& seat : seats_) due = std::min(due, seat.mailbox.due());
+  return due;
 }
 
 BoxStatus ServingBox::status() {

@@ -36,6 +36,7 @@ struct ServedMember {
   ModelPool::Model memory{};
   // Called on a thread of its own when the model is to be there. Throws Error.
   std::function<LoadedExecutor()> load;
+  Duration request_time{};       // what a request takes before the scheduler hears of it (HTTP, tokenising)
   Observer* observer = nullptr;  // told before whoever asked is; may be null; must outlive the box
 };
 
@@ -116,7 +117,7 @@ class ServingBox {
   };
   class Watch;  // counts a model's requests and time
   struct Seat {
-    explicit Seat(ServedMember&& member, Bell& bell, std::size_t requests_max);
+    Seat(ServedMember&& member, Bell& bell, const Clock& clock, std::size_t requests_max);
     ~Seat();
     std::string id;
     Scheduler scheduler;
@@ -152,6 +153,7 @@ class ServingBox {
   std::optional<std::size_t> choose() const;
   void work(std::size_t i);
   TimePoint next() const;
+  TimePoint mail_due() const;
 
   Clock& clock_;
   Options options_;

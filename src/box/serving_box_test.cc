@@ -81,6 +81,31 @@ std::vector<ServedMember> two(std::int64_t each) {
   return members;
 }
 
+// Whoever asks waits for the modelled machine to read the request, in its time, even if the box closes at once.
+TEST(ServingBox, ARequestTakesItsTimeBeforeTheFirstStep) {
+  constexpr Duration kReading = std::chrono::milliseconds(40);
+  const auto first_token = [&](Clock& clock) {
+    std::vector<ServedMember> members;
+    members.push_back(member("a", 10));
+    members[0].request_time = kReading;
+    ServingBox box(std::move(members), {.bytes = 10}, clock);
+    box.load_first();
+    const TimePoint asked_at = clock.now();
+    Asked asked = ask(box, 0, 2);
+    box.close();
+    box.run();
+    const std::vector<StreamEvent> events = asked.all();
+    EXPECT_EQ(events.size(), 2u);
+    return events.front().at - asked_at;
+  };
+  WallClock wall;
+  EXPECT_GE(first_token(wall), kReading + std::chrono::milliseconds(1));
+  LeapingClock leaping;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_GE(first_token(leaping), kReading + std::chrono::milliseconds(1));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, kReading);
+}
+
 // Where both fit, and where each has to give way to the other, everybody gets the same answer.
 TEST(ServingBox, EverybodyIsAnsweredWhateverIsThere) {
   for (const std::int64_t bytes : {20, 10}) {

@@ -217,6 +217,9 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   verb->add_option("--port-file", o.port_file, "Write the port to this file once listening");
+  verb->add_option("--requests-out", o.requests_out,
+                   "Write a CSV with a row for each answered request here, by the box's clock and without contents; "
+                   "simulate, soak and capacity take it as a --trace");
   verb->add_option("--name", o.name, "Model name in the API (default: from the file)");
   verb->add_option("--sequences", o.sequences_max,
                    "Sequences in a batch (default: 8, or the stack's)")

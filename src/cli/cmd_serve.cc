@@ -17,6 +17,7 @@
 #include "cli/output.h"
 #include "cli/serve_gate.h"
 #include "cli/serve_models.h"
+#include "cli/serve_requests.h"
 #include "cli/serve_ticker.h"
 #include "cli/service.h"
 #include "cli/what_if.h"
@@ -183,13 +184,18 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
   for (const int each : {SIGPIPE, SIGXFSZ}) std::signal(each, SIG_IGN);
 
   Metrics metrics({.version = TINDERBOX_VERSION, .as = models->models[0].info.as});
+  std::optional<ServedRequests> served;
+  if (!options.requests_out.empty()) served.emplace(options.requests_out);
   ServingBox box(members_of(*models, {}),
                  {.bytes = models->bytes,
                   .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},
                  *models->clock);
   for (std::size_t i = 0; i < box.size(); ++i) {
     const ServedModel& info = models->models[i].info;
-    box.observe(i, metrics.of_model(info.id, box.scheduler(i), {.weightless = info.weightless}));
+    const Duration request_time = models->models[i].request_time;
+    box.observe(i, metrics.of_model(info.id, box.scheduler(i),
+                                    {.weightless = info.weightless, .request_time = request_time}));
+    if (served) box.observe(i, served->of_model(info.id, request_time));
   }
   if (models->body) box.embody(*models->body);
   const Roster roster = roster_of(*models, box);

@@ -26,6 +26,8 @@ constexpr std::array kAll = std::to_array<Example>({
      "for tests of clients: as fast as this computer can"},
     {"serve", "MODEL.gguf --as dgx-spark --ambient 35C --fault fan-failure@10min",
      "a hot room, and a fan that stops"},
+    {"serve", "MODEL.gguf --as dgx-spark --requests-out served.csv",
+     "what was asked, as a --trace for simulate, capacity and soak"},
     {"top", "--url http://spark-1:8080", "another box"},
     {"keys", "add ann --requests-per-min 60 --priority 1", "prints the key, once"},
     {"keys", "list", "who may use the box, and what they used"},

@@ -211,6 +211,7 @@ void pace(ServeModels& all, const ServeOptions& options) {
       m.twin = std::make_unique<TwinExecutor>(*m.step_model, Placeholders{.n_ids = m.step_model->twin().model.n_vocab});
     }
     m.timing = m.twin.get();
+    m.request_time = to_duration(Seconds(m.step_model->twin().stack.price.request_time));
     if (!body) continue;
     if (!all.body) {
       all.body = std::make_unique<BodyExecutor>(*m.twin, *m.step_model, *body);
@@ -277,6 +278,7 @@ std::vector<ServedMember> members_of(ServeModels& models, const std::vector<Obse
                         .scheduler = Scheduler(m.limits, *m.kv, m.policy, m.file ? secret_key() : SipKey{}),
                         .memory = m.memory,
                         .load = {},
+                        .request_time = m.request_time,
                         .observer = observers.empty() ? nullptr : observers[i]};
     if (!m.file) {
       member.load = [&m] { return LoadedExecutor{.owner = {}, .executor = m.timing}; };

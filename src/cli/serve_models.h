@@ -27,6 +27,7 @@ struct ServeModel {
   std::shared_ptr<const StepModel> step_model;  // with a machine
   std::shared_ptr<LoadedModel> file;            // with weights; its engine is not there until it is loaded
   std::unique_ptr<TwinExecutor> twin;
+  Duration request_time{};     // of that machine and stack, before the scheduler hears of a request
   Executor* timing = nullptr;  // the twin, or the body that it works on
   std::string description;
 };

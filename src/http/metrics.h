@@ -26,6 +26,7 @@ struct MetricsOptions {
 struct ModelLabels {
   bool weightless = false;
   std::string kv_format = "auto";  // vLLM's cache_dtype
+  Duration request_time{};         // before the scheduler hears of a request; part of TTFT and E2E
 };
 
 class Metrics {

@@ -125,6 +125,7 @@ struct ModelMetrics::Series {
 ModelMetrics::ModelMetrics(prometheus::Registry& registry, const std::string& name, const Scheduler& scheduler,
                            const ModelLabels& labels)
     : name_(name),
+      request_time_(labels.request_time),
       scheduler_(scheduler),
       series_(std::make_unique<Series>(Maker{registry, name_}, scheduler.limits().context_max)) {
   series_->loaded.Set(1);
@@ -168,7 +169,7 @@ void ModelMetrics::finished(const Live& l, FinishReason reason, TimePoint now) {
   s.n_generated.Observe(static_cast<double>(l.n_generated));
   s.params_max.Observe(l.n_gen_max);
   if (l.n_answers > 0) s.params_n.Observe(l.n_answers);
-  s.e2e.Observe(seconds(now - l.arrival));
+  s.e2e.Observe(seconds(now - l.arrival + request_time_));
   (reason == FinishReason::Stop     ? s.stop
    : reason == FinishReason::Length ? s.length
                                     : s.abort)
@@ -226,7 +227,7 @@ void ModelMetrics::on_token(const TokenEvent& event, TimePoint now) {
     if (++l.n_generated == 1) {
       l.first_token = now;
       s.prompt_tokens.Increment(l.n_prompt);
-      s.ttft.Observe(seconds(now - l.arrival));
+      s.ttft.Observe(seconds(now - l.arrival + request_time_));
     } else {
       s.itl.Observe(seconds(now - l.last_token));
     }

@@ -42,6 +42,7 @@ class ModelMetrics final : public Observer {
   void finished(const Live& live, FinishReason reason, TimePoint now);
 
   const std::string name_;
+  const Duration request_time_;
   const Scheduler& scheduler_;
   SchedulerCounters counted_{};  // of this scheduler, already in the counters
   std::unique_ptr<Series> series_;

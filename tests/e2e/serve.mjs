@@ -1,8 +1,12 @@
 // node serve.mjs BINARY MODEL.gguf: the serving modes (paced, weightless), start-up failures, and a clean stop.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { check, finish, serve, tinderbox } from './harness.mjs';
 
 const [binary, model] = process.argv.slice(2);
+const folder = mkdtempSync(join(tmpdir(), 'tinderbox-serve-'));
 const question = [{ role: 'user', content: 'Why is the sky blue?' }];
 
 async function chat(url, body) {
@@ -86,6 +90,7 @@ await check('--weightless streams marked placeholder text at the pace that predi
     const entry = await modelId(server.url);
     assert.equal(entry.tinderbox.weightless, true);
     const n = 48;
+    const begin = performance.now();
     const response = await fetch(`${server.url}/v1/chat/completions`, {
       method: 'POST',
       body: JSON.stringify({ model: entry.id, messages: question, stream: true, max_tokens: n, stream_options: { include_usage: true } }),
@@ -111,13 +116,57 @@ await check('--weightless streams marked placeholder text at the pace that predi
     }
     assert.ok(text.startsWith('[weightless placeholder text]'), text.slice(0, 80));
     assert.equal(usage.completion_tokens, n);
-    const predicted = JSON.parse(tinderbox(binary, ['predict', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--prompt', '16', '--gen', `${n}`, '--json']).stdout);
+    const predicted = JSON.parse(tinderbox(binary, ['predict', '--model', 'llama-3.1-8b', '--weights', 'fp8', '--prompt', `${usage.prompt_tokens}`, '--gen', `${n}`, '--json']).stdout);
     // A lower bound only: a busy computer may be later, never earlier, than the modelled machine.
     const measured = (times.at(-1) - times[0]) / 1000 / (times.length - 1);
     assert.ok(measured > 0.9 * predicted.tpot_s, `${measured} s a token, predicted ${predicted.tpot_s}`);
+    const first = (times[0] - begin) / 1000;
+    assert.ok(first > 0.9 * predicted.ttft_s, `${first} s to the first token, predicted ${predicted.ttft_s}`);
   } finally {
     assert.equal(await server.stop(), 0);
   }
+});
+
+await check('what a box served takes the same times when its list of requests is simulated', async () => {
+  const served = join(folder, 'served.csv');
+  const simulated = join(folder, 'simulated.csv');
+  // A machine without a body, so that neither depends on how warm it is.
+  const machine = ['--weights', 'fp8', '--machine', 'rtx-4090', '--stack', 'vllm'];
+  const server = await serve(binary, ['--weightless', 'llama-3.1-8b', ...machine, '--requests-out', served]);
+  const answers = [];
+  let code;
+  try {
+    for (let i = 0; i < 30; ++i) {
+      const text = 'word '.repeat(30 * (i % 7) + 1);
+      answers.push(chat(server.url, { model: 'llama-3.1-8b', max_tokens: 20 + i, messages: [{ role: 'user', content: text }] }));
+      await new Promise((resolve) => setTimeout(resolve, 7 * (i % 5)));
+    }
+    await Promise.all(answers);
+  } finally {
+    code = await server.stop();
+  }
+  assert.equal(code, 0);
+  const usage = (await Promise.all(answers)).map((a) => a.usage);
+  const run = tinderbox(binary, ['simulate', '--model', 'llama-3.1-8b', ...machine, '--trace', served, '--requests-out', simulated]);
+  assert.equal(run.code, 0, run.stderr);
+  const rows = (path) => {
+    const [head, ...lines] = readFileSync(path, 'utf8').trim().split('\n').map((l) => l.split(','));
+    return lines.map((l) => Object.fromEntries(l.map((cell, i) => [head[i], cell]))).sort((a, b) => a.arrival_s - b.arrival_s);
+  };
+  const [was, is] = [rows(served), rows(simulated)];
+  const sum = (values) => values.reduce((a, b) => a + Number(b), 0);
+  assert.equal(was.length, 30);
+  assert.deepEqual(was.map((r) => r.output_tokens), is.map((r) => r.output_tokens));
+  assert.equal(sum(was.map((r) => r.prompt_tokens)), sum(usage.map((u) => u.prompt_tokens)));
+  assert.ok(was.every((r) => r.model === 'llama-3.1-8b'));
+  // Only when this computer woke, the first time, is not the model's; that may move a request to another step.
+  for (const time of ['queue_s', 'ttft_s', 'e2e_s']) {
+    const off = was.map((r, i) => Math.abs(r[time] - is[i][time])).sort((a, b) => a - b);
+    assert.ok(off[15] < 2e-3, `${time}: half of them are ${off[15]} s off or more`);
+  }
+  const nowhere = tinderbox(binary, ['serve', '--weightless', 'llama-3.1-8b', '--requests-out', '/nowhere/r.csv']);
+  assert.equal(nowhere.code, 2);
+  assert.match(nowhere.stderr, /--requests-out: \/nowhere\/r.csv cannot be written/);
 });
 
 await check('--no-pace answers at once what takes the modelled machine minutes, and tells its times', async () => {
