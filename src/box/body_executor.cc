@@ -19,8 +19,7 @@ constexpr std::int64_t kPastBlock = 4;  // that steps in a run share
 
 const BodyFacts& facts_of(const Machine& machine) {
   if (machine.body) return *machine.body;
-  throw_unsupported(format(
-      "the file of {} has no [body]: its power, heat and faults are not modelled", machine.name));
+  throw_unsupported(format("the file of {} has no [body]: its power, heat and faults are not modelled", machine.name));
 }
 
 // Powers of a ratio; 0 has a step of its own.
@@ -102,8 +101,7 @@ void BodyExecutor::inject(FaultEvent event) {
     choose_link(TimePoint(window_ * window_length_));
     for (Seat& seat : seats_) {
       seat.index.clear();
-      seat.last_sums = {.n_decoding = -1};
-      seat.last_key = 0;
+      seat.forget_last();
     }
   }
   find_outages();
@@ -134,15 +132,30 @@ void BodyExecutor::prepare_links(Seat& seat) {
   for (const FaultEvent& event : options_.faults) {
     if (event.fault.link.empty() || seat.links.contains(event.fault.link)) continue;
     if (seat.model.twin().parallel.boxes() == 1) {
-      throw_invalid(
-          format("fault '{}' is one of the link between boxes, and there is one box; ask for more "
-                 "with --nodes",
-                 event.fault.name));
+      throw_invalid(format("fault '{}' is one of the link between boxes, and there is one box; ask for "
+                           "more with --nodes", event.fault.name));
     }
     TwinModel twin = seat.model.twin();
     twin.link = event.fault.link;
     seat.links.emplace(event.fault.link, StepModel(std::move(twin)));
   }
+}
+
+// Where a kind may be put: beyond kinds_max in the place of one that did not run in this window, if there is one.
+std::size_t BodyExecutor::place_for_kind() {
+  if (kinds_.size() >= options_.kinds_max) {
+    for (std::size_t n = 0; n < kinds_.size(); ++n) {
+      hand_ = (hand_ + 1) % kinds_.size();
+      Kind& old = kinds_[hand_];
+      if (old.busy > Duration(0)) continue;
+      const auto found = old.seat->index.find(old.key);
+      if (found != old.seat->index.end() && found->second == hand_) old.seat->index.erase(found);
+      if (old.seat->last_kind == hand_) old.seat->forget_last();
+      return hand_;
+    }
+  }
+  kinds_.emplace_back();
+  return kinds_.size() - 1;
 }
 
 // The first of its kind is priced, explained, for what it draws.
@@ -156,9 +169,10 @@ BodyExecutor::Kind& BodyExecutor::kind_of(Seat& seat, const Sums& sums) {
   }
   if (key == seat.last_key) return kinds_[seat.last_kind];  // as most steps are like the one before
   seat.last_key = key;
-  const auto [found, is_new] = seat.index.try_emplace(key, kinds_.size());
-  seat.last_kind = found->second;
-  if (!is_new) return kinds_[seat.last_kind];
+  if (const auto found = seat.index.find(key); found != seat.index.end()) {
+    seat.last_kind = found->second;
+    return kinds_[seat.last_kind];
+  }
   segments_.assign(static_cast<std::size_t>(kSequences.rounded(sums.n_decoding)),
                    Segment{.n_past = static_cast<std::int32_t>(kPast.rounded(sums.past)),
                            .n_new = 1,
@@ -170,13 +184,20 @@ BodyExecutor::Kind& BodyExecutor::kind_of(Seat& seat, const Sums& sums) {
          .samples = sums.samples});
   }
   Kind kind;
+  kind.seat = &seat;
+  kind.key = key;
   kind.load = load_of(seat.model, seat.model.price(segments_, true));
   const Seconds healthy = time_of_step(seat.model, segments_);
   for (const auto& [name, model] : seat.links) {
     kind.link_speed.push_back(healthy / time_of_step(model, segments_));
   }
-  kinds_.push_back(std::move(kind));
-  return kinds_.back();
+  const std::size_t place = place_for_kind();
+  kinds_[place] = std::move(kind);
+  seat.index[key] = place;
+  seat.last_sums = sums;
+  seat.last_key = key;
+  seat.last_kind = place;
+  return kinds_[place];
 }
 
 Duration BodyExecutor::scaled(Kind& kind, Duration step) {
@@ -224,8 +245,7 @@ void BodyExecutor::apply_faults() {
       const TimePoint at = begins ? event.begin : event.end;
       // Within the window that is over, or at the very beginning.
       if (at > now || at <= now - window_length_ || sums_.events.size() >= kEventsMax) continue;
-      sums_.events.push_back(
-          {at, format("fault {} {}", event.fault.name, begins ? "begins" : "ends")});
+      sums_.events.push_back({at, format("fault {} {}", event.fault.name, begins ? "begins" : "ends")});
     }
   }
 }
@@ -263,8 +283,7 @@ void BodyExecutor::close_window() {
   if (state.tripped && !tripped_) {
     tripped_ = now;
     sums_.events.push_back({now, "critical temperature: the box goes off"});
-  } else if (state.limit != told_ && state.limit == ClockLimit::Heat &&
-             sums_.events.size() < kEventsMax) {
+  } else if (state.limit != told_ && state.limit == ClockLimit::Heat && sums_.events.size() < kEventsMax) {
     sums_.events.push_back({now, "clock limited by: heat"});
   }
   if (worked > 0) told_ = state.limit;

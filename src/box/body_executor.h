@@ -32,6 +32,8 @@ struct BodyOptions {
   std::optional<Hertz> clock_cap = {};
   std::vector<FaultEvent> faults = {};
   std::function<void(const Body&)> on_window = {};  // told after every window, on the box thread
+  // Of steps that are held, so that they need not be priced again; no result depends on it.
+  std::size_t kinds_max = 1024;
 };
 
 // What its sensors read at `now`, if it has done nothing since it was told of.
@@ -99,9 +101,12 @@ class BodyExecutor final : public Executor {
 
  private:
   // Steps that draw alike, as the first of them: a size is rounded to a few per octave.
+  struct Seat;
   struct Kind {
+    Seat* seat = nullptr;  // whose, and what it looks it up by
+    std::uint64_t key = 0;
     Load load{};
-    std::vector<double> link_speed;  // under each link fault, over the healthy link
+    std::vector<double> link_speed{};  // under each link fault, over the healthy link
     Duration busy{};                 // in this window
     std::int64_t window = -1;        // that `speed` holds in
     double speed = 1;
@@ -121,6 +126,11 @@ class BodyExecutor final : public Executor {
       body.run_of(*this, steps, start, until, times);
     }
 
+    void forget_last() {
+      last_sums = {.n_decoding = -1};
+      last_key = 0;
+    }
+
     BodyExecutor& body;
     Executor& inner;
     const StepModel& model;
@@ -137,6 +147,7 @@ class BodyExecutor final : public Executor {
   void find_outages();
   void choose_link(TimePoint now);
   Kind& kind_of(Seat& seat, const Sums& sums);
+  std::size_t place_for_kind();
   Duration scaled(Kind& kind, Duration step);
   void work(Kind& kind, TimePoint from, TimePoint to);
   void pass(TimePoint now);
@@ -150,6 +161,7 @@ class BodyExecutor final : public Executor {
   Duration window_length_;
   std::int64_t window_ = 0;
   std::vector<Kind> kinds_;
+  std::size_t hand_ = 0;           // of the clock by which kinds give way
   std::vector<std::size_t> used_;  // in this window, in the order of first use
   // In this window.
   Hertz clock_;

@@ -157,6 +157,37 @@ TEST(BodyExecutor, FaultsDoNotMakeItPriceKnownStepsAnew) {
   EXPECT_EQ(body.n_kinds(), 1u) << "what is held of steps would grow with every fault";
 }
 
+// A box that serves for months meets more kinds of steps than it may hold: those at rest give way, and nothing but
+// memory depends on which are held.
+TEST(BodyExecutor, KindsGiveWayWithoutATrace) {
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
+  TwinExecutor twin(model);
+  BodyExecutor all(twin, model, BodyOptions{}), few(twin, model, BodyOptions{.kinds_max = 5});
+  Random random(1, Stream::Test);
+  TimePoint now{};
+  for (int i = 0; i < 2000; ++i) {
+    Step step;
+    for (std::int64_t n = random.range(1, 6); n > 0; --n) {
+      StepItem item;
+      item.seq = static_cast<SeqId>(n);
+      item.n_past = static_cast<std::int32_t>(random.range(1, 4000));
+      item.n_new = 1;
+      item.decodes = item.samples = true;
+      step.items.push_back(item);
+      ++step.n_tokens;
+    }
+    const TimePoint end = all.run(step, now).end;
+    ASSERT_EQ(few.run(step, now).end, end);
+    now = end + Duration(random.range(0, 3) * 100'000'000);
+  }
+  EXPECT_GT(all.n_kinds(), 20u);
+  // No more than ran in a window beside those.
+  EXPECT_LT(few.n_kinds(), 20u);
+  const BodyReport a = all.report(now), b = few.report(now);
+  EXPECT_EQ(a.joules, b.joules);
+  EXPECT_EQ(a.gpu_max, b.gpu_max);
+}
+
 TEST(BodyExecutor, AMachineWithoutABodyAndALinkFaultOfOneBoxAreRefused) {
   SimulateOptions options;
   options.workload = {.requests = 1, .seed = 1};

@@ -39,14 +39,24 @@ TEST(Soak, SamplesFromRestToTheEnd) {
 }
 
 TEST(Soak, WarmerRoomsThinnerAirAndStacksAreHotter) {
-  const auto hot = [](Surroundings s, int stack) {
-    return last_gpu(soak(spark_body(), {{.lasts = hours(1), .load = gemm_load()}},
-                         {.surroundings = s, .every = minutes(1), .stack_height = stack}));
+  const auto end = [](const Load& load, Surroundings s, int stack) {
+    return soak(spark_body(), {{.lasts = hours(1), .load = load}},
+                {.surroundings = s, .every = minutes(1), .stack_height = stack});
+  };
+  const auto hot = [&](Surroundings s, int stack) {
+    return last_gpu(end(mixed(PhaseLoads{.prefill = gemm_load(),
+                                         .decode = decode_load(),
+                                         .prefill_share = 0.3,
+                                         .decode_share = 0.7}),
+                        s, stack));
   };
   const Celsius at_25 = hot({.room = Celsius(25)}, 1);
   EXPECT_GT(hot({.room = Celsius(35)}, 1), at_25 + Kelvins(3));
   EXPECT_GT(hot({.room = Celsius(25), .altitude = 3000}, 1), at_25 + Kelvins(1));
   EXPECT_GT(hot({.room = Celsius(25)}, 3), at_25 + Kelvins(0.5));
+  // Where heat limits it, the box is slower instead.
+  const SoakReport cool = end(gemm_load(), {.room = Celsius(25)}, 1), warm = end(gemm_load(), {.room = Celsius(35)}, 1);
+  EXPECT_LT(warm.samples.back().speed, cool.samples.back().speed);
 }
 
 TEST(Soak, AFaultBeginsAndEndsWhereItIsPlanned) {

@@ -170,6 +170,17 @@ ServerOptions server_options(const ServeOptions& options, const Service& service
           .trace_key = secret_key()};
 }
 
+// What each model's traffic is told to: /metrics, and the file of --requests-out, if there is one.
+void observe_models(ServingBox& box, const ServeModels& models, Metrics& metrics, ServedRequests* served) {
+  for (std::size_t i = 0; i < box.size(); ++i) {
+    const ServedModel& info = models.models[i].info;
+    const Duration request_time = models.models[i].request_time;
+    box.observe(i, metrics.of_model(info.id, box.scheduler(i),
+                                    {.weightless = info.weightless, .request_time = request_time}));
+    if (served != nullptr) box.observe(i, served->of_model(info.id, request_time));
+  }
+}
+
 }  // namespace
 
 int cmd_serve(const Context& context, const ServeOptions& given) {
@@ -190,13 +201,7 @@ int cmd_serve(const Context& context, const ServeOptions& given) {
                  {.bytes = models->bytes,
                   .keep_alive = options.keep_alive ? to_duration(Seconds(*options.keep_alive)) : Duration::max()},
                  *models->clock);
-  for (std::size_t i = 0; i < box.size(); ++i) {
-    const ServedModel& info = models->models[i].info;
-    const Duration request_time = models->models[i].request_time;
-    box.observe(i, metrics.of_model(info.id, box.scheduler(i),
-                                    {.weightless = info.weightless, .request_time = request_time}));
-    if (served) box.observe(i, served->of_model(info.id, request_time));
-  }
+  observe_models(box, *models, metrics, served ? &*served : nullptr);
   if (models->body) box.embody(*models->body);
   const Roster roster = roster_of(*models, box);
   OpenAiApi api(roster, {.version = TINDERBOX_VERSION, .now_unix = now_unix});

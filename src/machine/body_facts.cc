@@ -176,17 +176,22 @@ void read_power(SourcedFile& file, BodyFacts& body) {
   body.smi_high = file.share("body.interval.smi_high_ratio", 1, 1e3);
   body.smi_waits = file.watts("body.log.waits_power");
   body.smi_works = file.watts("body.log.works_power");
+  body.smi_decodes = file.watts("body.log.decodes_power");
+  body.smi_computes = file.watts("body.log.computes_power");
   body.working_bytes = file.bytes_per_second("body.log.working_bandwidth");
+  body.computing_bytes = file.bytes_per_second("body.log.computing_bandwidth");
   body.room_prior = Celsius(file.number("body.log.room_temperature", Measure::Temperature));
   body.room_spread =
       Kelvins(file.number("body.log.room_difference", Measure::TemperatureDifference));
   if (body.room_spread <= Kelvins(0)) {
     throw_invalid(format("{}: expected more than 0 K", file.where("body.log.room_difference")));
   }
-  if (body.smi_works <= body.smi_waits) {
-    throw_invalid(
-        format("{}: expected more than body.log.waits_power", file.where("body.log.works_power")));
-  }
+  const auto above = [&](const char* key, Watts value, const char* other, Watts least) {
+    if (value <= least) throw_invalid(format("{}: expected more than {}", file.where(key), other));
+  };
+  above("body.log.works_power", body.smi_works, "body.log.waits_power", body.smi_waits);
+  above("body.log.decodes_power", body.smi_decodes, "body.log.works_power", body.smi_works);
+  above("body.log.computes_power", body.smi_computes, "body.log.decodes_power", body.smi_decodes);
   body.link_up = file.watts("power.network_link");
   body.smi_ratio = file.share("power.gpu_rail_to_smi_ratio", 1, 10);
   body.module_limit = file.watts("power.module_limit");

@@ -87,10 +87,11 @@ struct BodyFacts {
   // Nine of ten means that nvidia-smi showed lie between these times what is predicted, of models
   // that the fit has not seen.
   double smi_low = 1, smi_high = 1;
-  // Of a log that has only nvidia-smi's watts: below, the GPU waits; above, it works, and this is
-  // what it then reads and writes a second.
-  Watts smi_waits, smi_works;
-  BytesPerSecond working_bytes;
+  // Of a log that has only nvidia-smi's watts: below smi_waits the GPU waits; from smi_works to
+  // smi_decodes memory binds it, and working_bytes are what it reads and writes a second; at
+  // smi_computes arithmetic does.
+  Watts smi_waits, smi_works, smi_decodes, smi_computes;
+  BytesPerSecond working_bytes, computing_bytes;
   Celsius room_prior;   // of a log that does not state its room
   Kelvins room_spread;  // standard deviation
   Seconds loop;         // of the power limit

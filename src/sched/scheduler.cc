@@ -89,6 +89,7 @@ Admission Scheduler::submit(Request request) {
   if (policy_.fair && !waiting_.empty() && !waiting_.any_of(s.request.key)) {
     service_.lift(s.request.key, waiting_.least_served(service_, group_.step()), group_.step());
   }
+  if (policy_.fair) service_.forget_idle([&](std::uint64_t key) { return waiting_.any_of(key); });
   waiting_.push(s);
   return Admission::Accepted;
 }

@@ -17,8 +17,10 @@ double speed_ratio(const Load& load, Hertz clock, double memory) {
 Load load_of_smi(const BodyFacts& body, Watts smi) {
   const double works =
       std::clamp((smi - body.smi_waits) / (body.smi_works - body.smi_waits), 0.0, 1.0);
+  const double computes =
+      std::clamp((smi - body.smi_decodes) / (body.smi_computes - body.smi_decodes), 0.0, 1.0);
   Load load;
-  load.memory_bytes = works * body.working_bytes.value();
+  load.memory_bytes = works * std::lerp(body.working_bytes.value(), body.computing_bytes.value(), computes);
   load.cpu_p_busy = works * body.host_share;
   load.gpu_busy = works;
   load.awake = smi > body.idle[index_of(Rail::Gpu)] + body.awake * 0.5;

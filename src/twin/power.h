@@ -35,7 +35,9 @@ struct Load {
 double speed_ratio(const Load& load, Hertz clock, double memory = 1);
 
 // The load that usually draws what nvidia-smi shows: between the readings of a GPU that waits and
-// of one that works (`smi_waits`, `smi_works`) host and memory set in, in proportion.
+// of one that works (`smi_waits`, `smi_works`) host and memory set in, in proportion; between those
+// of one that memory binds and one that arithmetic does (`smi_decodes`, `smi_computes`) it needs
+// memory less and less.
 Load load_of_smi(const BodyFacts& body, Watts smi);
 
 using Rails = std::array<Watts, kRails>;

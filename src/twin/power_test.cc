@@ -54,7 +54,19 @@ TEST(Power, ALoggedWattIsALoadThatGrowsWithIt) {
   EXPECT_EQ(load_of_smi(body, Watts(5)).memory_bytes, 0);
   EXPECT_FALSE(load_of_smi(body, Watts(4)).awake);
   EXPECT_TRUE(load_of_smi(body, Watts(40)).awake);
-  EXPECT_EQ(load_of_smi(body, Watts(90)).memory_bytes, body.working_bytes.value());
+  EXPECT_EQ(load_of_smi(body, body.smi_works).memory_bytes, body.working_bytes.value());
+  EXPECT_EQ(load_of_smi(body, body.smi_decodes).memory_bytes, body.working_bytes.value());
+  EXPECT_EQ(load_of_smi(body, body.smi_computes + Watts(5)).memory_bytes, body.computing_bytes.value());
+}
+
+// A box is held to its module's limit: whatever nvidia-smi shows of the GPU, there was as much for the rest.
+TEST(Power, ALoggedLoadIsWithinTheModulesLimit) {
+  const BodyFacts& body = spark_body();
+  for (double smi = 5; smi <= 90; smi += 1) {
+    Rails out = rails(body, load_of_smi(body, Watts(smi)), Hertz(2.4e9), 1, Celsius(80));
+    out[index_of(Rail::Gpu)] = rail_of_smi(body, Watts(smi));
+    EXPECT_LE(module_power(out).value(), 1.02 * body.module_limit.value()) << smi;
+  }
 }
 
 }  // namespace

@@ -190,25 +190,31 @@ KeyRange Visible(const AttentionTask& task, const Query& query, std::int64_t til
   return {clip(lowest - tile), clip(query.position + 1 - tile)};
 }
 
+// Whether queries [i, i + n) all see the whole tile.
+bool SeeAll(const AttentionTask& task, std::size_t i, std::size_t n, std::int64_t tile) {
+  if (i + n > task.queries.size()) return false;
+  return std::ranges::all_of(task.queries.subspan(i, n), [&](const Query& query) {
+    const KeyRange r = Visible(task, query, tile);
+    return r.begin == 0 && r.end == kKeyTile;
+  });
+}
+
 void VisitTile(const AttentionTask& task, const Scratch& s, std::int64_t tile) {
-  constexpr std::size_t kTogether = 4;
+  // As many sums at once as hide the latency of a multiply-add.
+  constexpr std::size_t kFew = 4, kMany = std::max(4, 8 / kVectors);
   std::size_t i = 0;
   while (i < task.queries.size()) {
-    if (i + kTogether <= task.queries.size()) {
-      bool whole = true;
-      for (std::size_t j = i; j < i + kTogether; ++j) {
-        const KeyRange r = Visible(task, task.queries[j], tile);
-        whole = whole && r.begin == 0 && r.end == kKeyTile;
-      }
-      if (whole) {
-        Attend<kTogether>(task, s, i, 0, kKeyTile);
-        i += kTogether;
-        continue;
-      }
+    if (kMany > kFew && SeeAll(task, i, kMany, tile)) {
+      Attend<kMany>(task, s, i, 0, kKeyTile);
+      i += kMany;
+    } else if (SeeAll(task, i, kFew, tile)) {
+      Attend<kFew>(task, s, i, 0, kKeyTile);
+      i += kFew;
+    } else {
+      const KeyRange r = Visible(task, task.queries[i], tile);
+      if (r.begin < r.end) Attend<1>(task, s, i, r.begin, r.end);
+      ++i;
     }
-    const KeyRange r = Visible(task, task.queries[i], tile);
-    if (r.begin < r.end) Attend<1>(task, s, i, r.begin, r.end);
-    ++i;
   }
 }
 

@@ -100,7 +100,9 @@ void store_tile(const MatMul& op, std::int64_t column, int tile_width, std::size
   for (int t = 0; t < n; ++t) {
     float* out = op.out[first + static_cast<std::size_t>(t)] + column;
     const float* from = tile + t * tile_width;
-    if (op.bias == nullptr) {
+    if (op.bias == nullptr && width == 2 * kQuantPanelRows) {
+      std::memcpy(out, from, 2 * kQuantPanelRows * sizeof(float));  // without a call
+    } else if (op.bias == nullptr) {
       std::memcpy(out, from, static_cast<std::size_t>(width) * sizeof(float));
     } else {
       for (int i = 0; i < width; ++i) out[i] = from[i] + op.bias[column + i];
