@@ -269,6 +269,9 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
     throw_invalid("--disaggregate: --perfetto, --svg, --in-flight and --keys are of boxes that do both; "
                   "leave them out");
   }
+  if (options.exact_max != kExactMax && (options.disaggregation || options.boxes != 1)) {
+    throw_invalid("--exact is of one box; leave it out, or --boxes and --disaggregate");
+  }
   if (options.disaggregation) return simulate_roles(model, scheduler, options, progress);
   if (options.boxes != 1) return simulate_fleet(model, scheduler, options, progress);
   StepTable table(model);
@@ -282,7 +285,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   }
   VirtualClock clock;
   Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
-                    options.on_finished, workload.keys);
+                    options.on_finished, workload.keys, options.exact_max);
   ProgressMeter meter(progress, n_requests(workload));
   const auto run = [&](Arrivals& arrivals, std::vector<Observer*> observers) {
     observers.insert(observers.end(), watches.begin(), watches.end());

@@ -45,6 +45,7 @@ struct SimulateOptions {
   std::int64_t faulty_boxes = std::numeric_limits<std::int64_t>::max();  // faults befall the first so many
   std::optional<Disaggregation> disaggregation = {};
   int n_threads = 0;      // of many boxes: 0: all processors; the result is the same
+  std::int64_t exact_max = kExactMax;  // of one box: samples up to which percentiles are exact
   bool by_steps = false;  // one step after the other, for tests: the result is the same
 };
 

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/quantile.h"
 #include "box/serving_policy.h"
 #include "box/twin_executor.h"
 #include "model/config.h"
@@ -52,6 +53,25 @@ TEST(Simulate, EveryRequestFinishesWithEveryToken) {
   EXPECT_EQ(r.report.itl.n, 200 * 39);
   EXPECT_LE(r.report.kv_blocks_peak, 250);
   EXPECT_GT(r.report.preemptions, 0) << "the pool is tight on purpose";
+}
+
+// As many samples as are asked for are kept; of more, a percentile is within the error that is stated.
+TEST(Simulate, PercentilesAreExactForAsManySamplesAsAskedFor) {
+  SimulateOptions options = {.workload = {.requests = 12'000, .rate = 3, .prompt = 300, .gen = 4, .seed = 3}};
+  std::vector<double> ttft;
+  options.on_finished = [&](const RequestTimes& t) { ttft.push_back(to_seconds(t.ttft).value()); };
+  const Report rough = simulate(testing::fp8_twin(), options).report;
+  std::ranges::sort(ttft);
+  const double p99 = quantile(ttft, 0.99);
+  ttft.clear();
+  options.exact_max = 12'000;
+  const Report exact = simulate(testing::fp8_twin(), options).report;
+  EXPECT_NEAR(exact.ttft.p99.value(), p99, 1e-12);
+  EXPECT_NE(rough.ttft.p99.value(), exact.ttft.p99.value());
+  EXPECT_NEAR(rough.ttft.p99.value(), p99, kDurationError * p99);
+  EXPECT_EQ(rough.ttft.mean.value(), exact.ttft.mean.value());
+  options.boxes = 2;
+  EXPECT_THROW(simulate(testing::fp8_twin(), options), Error);
 }
 
 // Alone, a request waits for nothing but its own prompt.

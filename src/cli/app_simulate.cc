@@ -157,6 +157,9 @@ void add_simulate(CLI::App& app, Arguments& a, const Context& context) {
   SimulateOptionsCli& o = a.simulate;
   add_simulation(*verb, o);
   verb->add_option("--requests-out", o.requests_out, "Write a CSV with a row for each request here");
+  verb->add_option("--exact", o.exact, "Samples up to which percentiles are exact; of more, within 0.4 %")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}))
+      ->capture_default_str();
   verb->add_option("--perfetto", o.perfetto,
                    "Write every run of steps and every request's way here, as a trace that ui.perfetto.dev opens "
                    "(JSON, about 2 kB a request, cut at 500 MB)");

@@ -76,6 +76,7 @@ SimulateOptions simulation_of(const StepModel& model, const SimulateOptionsCli& 
   simulation.routing = parse_router(options.router, "--router");
   if (options.faulty_boxes) simulation.faulty_boxes = *options.faulty_boxes;
   simulation.n_threads = options.threads;
+  simulation.exact_max = options.exact;
   return simulation;
 }
 

@@ -72,6 +72,7 @@ int cmd_simulate_pool(const Context& context, const SimulateOptionsCli& options)
   if (!options.disaggregate.empty()) {
     throw_invalid("--disaggregate: several models in one memory do both themselves; leave it out, or name one model");
   }
+  if (options.exact != kExactMax) throw_invalid("--exact is of one model; leave it out, or name one");
   SimulationOutputs outputs(options, first);
   outputs.attach(simulation);
   Progress progress("requests simulated");

@@ -112,6 +112,7 @@ struct SimulateOptionsCli {
   std::optional<std::int64_t> faulty_boxes;
   std::string disaggregate, decode_machine, kv_bandwidth;  // "1:2"; empty: every box does both
   bool strict = false, json = false;
+  std::int64_t exact = kExactMax;
   // Of several models ("a,b" as --model, --weights, --stack, --kv) in one memory.
   std::string mix, load_rate;     // "2,1"; "3 GB/s"
   std::vector<std::string> pins;  // of the models
