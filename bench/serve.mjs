@@ -20,10 +20,23 @@ const median = (x) => [...x].sort((a, b) => a - b)[Math.floor(x.length / 2)];
 const count = (x) => Math.round(x).toLocaleString('en');
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// Where time is what is measured, server and client keep out of each other's way: who is woken by a packet is otherwise
+// put on the sender's core, before or after it, as it comes.
+const last = availableParallelism() - 1;
+const cores = last > 0 ? { server: ['taskset', '-c', `0-${last - 1}`], client: ['taskset', '-c', `${last}`] } : { server: [], client: [] };
+const spawnOn = (core, [command, ...args], options) => {
+  const [program, ...rest] = [...core, command, ...args];
+  return spawn(program, rest, options);
+};
+
 // A server, once it says that it is ready: how long that took, and how to end it.
 async function start(...args) {
+  return startOn([], ...args);
+}
+
+async function startOn(core, ...args) {
   const begin = performance.now();
-  const child = spawn(binary, ['serve', '--port', '0', '--state', 'none', '--log', 'none', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawnOn(core, [binary, 'serve', '--port', '0', '--state', 'none', '--log', 'none', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   const port = await new Promise((resolve, reject) => {
     child.on('exit', () => reject(new Error(`the server ended: ${said}`)));
@@ -43,10 +56,10 @@ async function start(...args) {
   };
 }
 
-function load(server, args, words = 1) {
+function load(server, args, words = 1, core = []) {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, MODEL, WORDS: `${words}` };
-    const child = spawn(loader, [`${server.port}`, ...args.map(String)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawnOn(core, [loader, `${server.port}`, ...args.map(String)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     let out = '';
     child.stdout.on('data', (data) => { out += data; });
     child.on('exit', (code) => (code === 0 ? resolve(JSON.parse(out)) : reject(new Error(`serve_load ended with ${code}`))));
@@ -103,8 +116,8 @@ for (const n of quick ? [1, 64] : [1, 64, 256, 1000]) {
   const tokens = n === 1 ? 256 : 128;
   const machine = ['--weights', 'nvfp4', '--stack', 'vllm'];
   const trace = join(work, `pace-${n}.csv`);
-  const server = await start('--weightless', MODEL, ...machine, '--as', 'dgx-spark', '--sequences', '1024', '--requests-out', trace);
-  const real = await load(server, ['pace', n, tokens]);
+  const server = await startOn(cores.server, '--weightless', MODEL, ...machine, '--as', 'dgx-spark', '--sequences', '1024', '--requests-out', trace);
+  const real = await load(server, ['pace', n, tokens], 1, cores.client);
   await server.stop();
   // The same requests as they came to the box, in virtual time.
   const twin = JSON.parse(spawnSync(binary, ['simulate', '--model', MODEL, ...machine, '--trace', trace, '--sequences', 1024,
@@ -118,7 +131,7 @@ for (const n of quick ? [1, 64] : [1, 64, 256, 1000]) {
 
 rmSync(work, { recursive: true });
 const table = [
-  `Measured by \`./dev bench serve --write\` on ${availableParallelism()} cores of ${cpus()[0].model.trim()}, client included.`, '',
+  `Measured by \`./dev bench serve --write\` on ${availableParallelism()} cores of ${cpus()[0].model.trim()}, client included; for pace, server and client on cores of their own.`, '',
   '| what | Tinderbox | target | llm-d-inference-sim |', '|---|---:|---:|---:|', ...rows.map((r) => `| ${r.join(' | ')} |`)].join('\n');
 console.log(table);
 if (flags.includes('--write')) {
