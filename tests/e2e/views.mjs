@@ -62,14 +62,15 @@ await check('it says what is modelled for which machine', async () => {
   const says = await page.getAttribute('.plan', 'aria-label');
   assert.match(says, /GPU \d+ °C/);
   assert.equal(await page.locator('.rails tbody tr').count(), Object.keys(sensors.rails_w).length);
-  const rotors = await page.evaluate(() =>
-    document
-      .querySelector('.rotor')
-      .getAnimations()
-      .map((a) => [a.playState, a.playbackRate]),
+  // From the first state on; the animation begins before it.
+  await page.waitForFunction(
+    (fan) => {
+      const [turns] = document.querySelector('.rotor').getAnimations();
+      return turns?.playState === 'running' && Math.abs(turns.playbackRate - 1.4 * fan) < 0.3;
+    },
+    sensors.fan_ratio,
+    { timeout: 10_000 },
   );
-  assert.equal(rotors[0][0], 'running');
-  assert.ok(Math.abs(rotors[0][1] - 1.4 * sensors.fan_ratio) < 0.3, `fans turn at ${rotors[0][1]}`);
   await close(page);
 });
 
