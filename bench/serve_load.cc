@@ -7,7 +7,7 @@
 //   hold IDLE STREAMS SECONDS
 //     IDLE connections at rest beside STREAMS open streams, for SECONDS
 //   pace STREAMS TOKENS
-//     STREAMS streams of TOKENS tokens, sent at once: when each was sent, and how their tokens came
+//     STREAMS streams of TOKENS tokens, sent at once: how their tokens came
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -248,25 +248,20 @@ void pace(Load& load, int n_streams, int n_tokens) {
       [](Client& client) { client.at.push_back(now_s()); });
   // The last piece holds the end; the head comes with the first one, or alone before it.
   std::vector<double> gaps, means, firsts;
-  std::string sent;
-  const double begin = load.clients().front()->sent;
   for (const auto& client : load.clients()) {
     const std::vector<double>& at = client->at;
     if (static_cast<int>(at.size()) < n_tokens / 2) die("too few pieces: they came together");
     for (std::size_t i = 2; i < at.size(); ++i) gaps.push_back(at[i] - at[i - 1]);
     firsts.push_back(at[0] - client->sent);
-    std::array<char, 32> offset{};
-    std::snprintf(offset.data(), offset.size(), "%s%.7f", sent.empty() ? "" : ",", client->sent - begin);
-    sent += offset.data();
     means.push_back((at.back() - at[0]) / (n_tokens - 1));
   }
   double sum = 0;
   for (const double m : means) sum += m;
   std::printf(
-      R"({"streams":%d,"mean_tpot_s":%.7f,"gap_p50_s":%.7f,"gap_p99_s":%.7f,"ttft_p50_s":%.6f,"sent_s":[%s]})"
+      R"({"streams":%d,"mean_tpot_s":%.7f,"gap_p50_s":%.7f,"gap_p99_s":%.7f,"ttft_p50_s":%.6f})"
       "\n",
       n_streams, sum / n_streams, percentile(gaps, 0.5), percentile(gaps, 0.99),
-      percentile(firsts, 0.5), sent.c_str());
+      percentile(firsts, 0.5));
 }
 
 }  // namespace

@@ -194,7 +194,7 @@ BodyExecutor::Kind& BodyExecutor::kind_of(Seat& seat, const Sums& sums) {
   const std::size_t place = place_for_kind();
   kinds_[place] = std::move(kind);
   seat.index[key] = place;
-  seat.last_sums = sums;
+  seat.last_sums = sums;  // anew: the last kind may be the one that gave way
   seat.last_key = key;
   seat.last_kind = place;
   return kinds_[place];

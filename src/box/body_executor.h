@@ -100,15 +100,15 @@ class BodyExecutor final : public Executor {
   BodyReport report(TimePoint end);
 
  private:
-  // Steps that draw alike, as the first of them: a size is rounded to a few per octave.
   struct Seat;
+  // Steps that draw alike, as the first of them: a size is rounded to a few per octave.
   struct Kind {
     Seat* seat = nullptr;  // whose, and what it looks it up by
     std::uint64_t key = 0;
     Load load{};
     std::vector<double> link_speed{};  // under each link fault, over the healthy link
-    Duration busy{};                 // in this window
-    std::int64_t window = -1;        // that `speed` holds in
+    Duration busy{};                   // in this window
+    std::int64_t window = -1;          // that `speed` holds in
     double speed = 1;
   };
   struct Sums {

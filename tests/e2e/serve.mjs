@@ -159,7 +159,7 @@ await check('what a box served takes the same times when its list of requests is
   assert.deepEqual(was.map((r) => r.output_tokens), is.map((r) => r.output_tokens));
   assert.equal(sum(was.map((r) => r.prompt_tokens)), sum(usage.map((u) => u.prompt_tokens)));
   assert.ok(was.every((r) => r.model === 'llama-3.1-8b'));
-  // Only when this computer woke, the first time, is not the model's; that may move a request to another step.
+  // A step's price differs in the fifth digit between the two; that may move a request to another step.
   for (const time of ['queue_s', 'ttft_s', 'e2e_s']) {
     const off = was.map((r, i) => Math.abs(r[time] - is[i][time])).sort((a, b) => a - b);
     assert.ok(off[15] < 2e-3, `${time}: half of them are ${off[15]} s off or more`);

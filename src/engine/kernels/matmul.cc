@@ -45,50 +45,35 @@ constexpr std::size_t kChunkBytes = std::size_t{48} << 10;
 constexpr int kTileFloats =
     std::max(kTileTokens * kPanelRowsMax, kPairTokens * 2 * kQuantPanelRows);
 
-PanelKernel panel_kernel(DType dtype) {
-  if (!panel_format(dtype).quantised) return float_panel_kernel(dtype);
-#if defined(TINDERBOX_X86_TIERS)
-  if (HWY_DYNAMIC_DISPATCH(Tier)() >= 1) {
-    switch (dtype) {
-      case DType::Q8_0:
-        return avx2::panel_q8_0;
-      case DType::Q4_0:
-        return avx2::panel_q4_0;
-      case DType::Q4_1:
-        return avx2::panel_q4_1;
-      case DType::Q4_K:
-        return avx2::panel_q4_k;
-      case DType::Q6_K:
-        return avx2::panel_q6_k;
-      default:
-        break;
-    }
-  }
-#endif
-  return portable::panel_kernel(dtype);
-}
+// How products with weights of a format are computed here.
+struct Kernels {
+  PanelKernel panel;
+  PairKernel pair;  // or null
+};
 
-// Null where there is none.
-PairKernel pair_kernel([[maybe_unused]] DType dtype) {
+Kernels kernels_of(DType dtype) {
+  if (!panel_format(dtype).quantised) return {float_panel_kernel(dtype), nullptr};
 #if defined(TINDERBOX_X86_TIERS)
-  if (HWY_DYNAMIC_DISPATCH(Tier)() >= 2) {
-    switch (dtype) {
-      case DType::Q8_0:
-        return avx512::pair_q8_0;
-      case DType::Q4_0:
-        return avx512::pair_q4_0;
-      case DType::Q4_1:
-        return avx512::pair_q4_1;
-      case DType::Q4_K:
-        return avx512::pair_q4_k;
-      case DType::Q6_K:
-        return avx512::pair_q6_k;
-      default:
-        break;
-    }
+  const int tier = HWY_DYNAMIC_DISPATCH(Tier)();
+  const auto of_tier = [&](PanelKernel panel, PairKernel pair) {
+    return Kernels{tier >= 1 ? panel : portable::panel_kernel(dtype), tier >= 2 ? pair : nullptr};
+  };
+  switch (dtype) {
+    case DType::Q8_0:
+      return of_tier(avx2::panel_q8_0, avx512::pair_q8_0);
+    case DType::Q4_0:
+      return of_tier(avx2::panel_q4_0, avx512::pair_q4_0);
+    case DType::Q4_1:
+      return of_tier(avx2::panel_q4_1, avx512::pair_q4_1);
+    case DType::Q4_K:
+      return of_tier(avx2::panel_q4_k, avx512::pair_q4_k);
+    case DType::Q6_K:
+      return of_tier(avx2::panel_q6_k, avx512::pair_q6_k);
+    default:
+      break;
   }
 #endif
-  return nullptr;
+  return {portable::panel_kernel(dtype), nullptr};
 }
 
 // Adds the bias and stores n rows from column `column` on; tile is (n, width of it), where the
@@ -135,8 +120,7 @@ void quantise(const float* x, std::int64_t k, ActBlock* out) {
 
 void matmul_panels(const MatMul& op, std::int64_t begin, std::int64_t end) {
   const PackedMatrix& w = *op.weights;
-  const PanelKernel kernel = panel_kernel(w.dtype());
-  const PairKernel pair = pair_kernel(w.dtype());
+  const Kernels kernels = kernels_of(w.dtype());
   const int rows = w.layout().rows;
   const std::size_t row_bytes = prepared_row_bytes(w.layout().quantised, w.cols());
   const std::size_t chunk =
@@ -145,15 +129,15 @@ void matmul_panels(const MatMul& op, std::int64_t begin, std::int64_t end) {
   for (std::size_t first = 0; first < op.x.size(); first += chunk) {
     const std::size_t last = std::min(op.x.size(), first + chunk);
     std::int64_t p = begin;
-    for (; pair != nullptr && p + 2 <= end; p += 2) {
+    for (; kernels.pair != nullptr && p + 2 <= end; p += 2) {
       each_tile(first, last, kPairTokens, [&](std::size_t t, int n) {
-        pair(w.panel(op.matrix, p), w.panel(op.matrix, p + 1), w.cols(), &op.x[t], n, tile);
+        kernels.pair(w.panel(op.matrix, p), w.panel(op.matrix, p + 1), w.cols(), &op.x[t], n, tile);
         store_tile(op, p * rows, 2 * rows, t, n, tile);
       });
     }
     for (; p < end; ++p) {
       each_tile(first, last, kTileTokens, [&](std::size_t t, int n) {
-        kernel(w.panel(op.matrix, p), w.cols(), &op.x[t], n, tile);
+        kernels.panel(w.panel(op.matrix, p), w.cols(), &op.x[t], n, tile);
         store_tile(op, p * rows, rows, t, n, tile);
       });
     }
