@@ -24,9 +24,16 @@ const std::string& left_out_key(const CalibrationRow& row, LeaveOut leave_out) {
   return leave_out == LeaveOut::Group ? row.group : row.measured.model;
 }
 
+// No kernel computes faster than its arithmetic, nor streams weights faster than memory was ever read.
+double ceiling_of(const std::string& key, const Machine& reference) {
+  if (!key.starts_with("kernels.")) return std::numeric_limits<double>::infinity();
+  const bool reads = key.ends_with(".memory_share") && reference.memory_read_bandwidth.value() > 0;
+  return reads ? std::log(reference.memory_read_bandwidth / reference.memory_bandwidth) : 0;
+}
+
 // Priors of parameters from the facts of their file; a number that is not fitted is held.
 void set_priors(const std::vector<StackParameter>& list, const std::vector<Fact>& facts,
-                FitProblem& problem) {
+                const Machine& reference, FitProblem& problem) {
   problem.prior.resize(static_cast<Eigen::Index>(list.size()));
   problem.spread.resizeLike(problem.prior);
   problem.ceiling.resizeLike(problem.prior);
@@ -37,9 +44,7 @@ void set_priors(const std::vector<StackParameter>& list, const std::vector<Fact>
     const auto at = static_cast<Eigen::Index>(i);
     problem.prior[at] = std::log(std::max(fitted ? fact->fit->prior : *list[i].value, 1e-12));
     problem.spread[at] = fitted ? fact->fit->spread : 0;
-    // No kernel streams weights faster than the bus, nor computes faster than its arithmetic.
-    const bool share = list[i].key.starts_with("kernels.");
-    problem.ceiling[at] = share ? 0 : std::numeric_limits<double>::infinity();
+    problem.ceiling[at] = ceiling_of(list[i].key, reference);
   }
 }
 
@@ -187,7 +192,7 @@ void fit_stack(Run& run, const std::string& id, std::vector<CalibrationRow> rows
   if (set.rows().empty()) return;
   const std::vector<StackParameter> list = parameters(stack);
   FitProblem problem;
-  set_priors(list, stack.facts, problem);
+  set_priors(list, stack.facts, run.questioner.machine(run.options.reference), problem);
   stack.facts.clear();  // copied a thousand times
   stack.sources.clear();
   problem.residuals = [&](const Eigen::VectorXd& x) {
@@ -257,7 +262,7 @@ void fit_machine(Run& run, const std::string& id, std::vector<CalibrationRow> ro
   if (set.rows().empty()) return;
   const std::vector<StackParameter> list = parameters(machine);
   FitProblem problem;
-  set_priors(list, machine.facts, problem);
+  set_priors(list, machine.facts, run.questioner.machine(run.options.reference), problem);
   machine.facts.clear();
   machine.sources.clear();
   problem.residuals = [&](const Eigen::VectorXd& x) {

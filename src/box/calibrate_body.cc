@@ -48,6 +48,7 @@ class HeatFit {
     parameters_ = fitted_numbers(machine, keys);
     weigh();
     problem_.residuals = [this](const Eigen::VectorXd& x) { return residuals(x); };
+    problem_.outlier = 0.15;  // samples of a log scatter more than means of runs
     const auto n = static_cast<Eigen::Index>(parameters_.size());
     problem_.prior.resize(n);
     problem_.spread.resize(n);

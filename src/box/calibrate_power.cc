@@ -37,6 +37,7 @@ class PowerFit {
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       problem_.weight[static_cast<Eigen::Index>(i)] = 1 / std::sqrt(rows_of[rows_[i].source]);
     }
+    problem_.outlier = 0.15;  // one reading of a meter each
     problem_.residuals = [this](const Eigen::VectorXd& x) {
       const std::vector<double> watts = predicted(x);
       Eigen::VectorXd out(static_cast<Eigen::Index>(watts.size()));

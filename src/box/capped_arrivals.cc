@@ -7,8 +7,8 @@
 
 namespace tinderbox {
 
-CappedArrivals::CappedArrivals(Arrivals& source, std::int64_t in_flight_max)
-    : source_(source), places_(static_cast<std::size_t>(in_flight_max), TimePoint{}) {
+CappedArrivals::CappedArrivals(Arrivals& source, std::int64_t in_flight_max, Duration request_time)
+    : source_(source), request_time_(request_time), places_(static_cast<std::size_t>(in_flight_max), TimePoint{}) {
   CHECK(in_flight_max >= 1);
 }
 
@@ -20,7 +20,7 @@ TimePoint CappedArrivals::next() const {
 std::vector<Command> CappedArrivals::take(TimePoint now) {
   std::vector<Command> out;
   for (Command& command : source_.take(now)) waiting_.push_back(std::get<Request>(std::move(command)));
-  while (!waiting_.empty() && !places_.empty()) {
+  while (!waiting_.empty() && !places_.empty() && places_.front() <= now) {
     Request request = std::move(waiting_.front());
     waiting_.pop_front();
     request.arrival = std::max(request.arrival, places_.front());
@@ -32,7 +32,7 @@ std::vector<Command> CappedArrivals::take(TimePoint now) {
 }
 
 void CappedArrivals::frees(SeqId seq, TimePoint now) {
-  if (sent_.erase(seq) > 0) places_.push_back(now);
+  if (sent_.erase(seq) > 0) places_.push_back(now + request_time_);
 }
 
 void CappedArrivals::on_admission(const Request& request, Admission admission, TimePoint now) {

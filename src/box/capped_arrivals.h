@@ -14,8 +14,9 @@ namespace tinderbox {
 // Must be among the loop's observers. Of a source that does not depend on answers.
 class CappedArrivals final : public Arrivals, public Observer {
  public:
-  // Requires in_flight_max >= 1; source must outlive this.
-  CappedArrivals(Arrivals& source, std::int64_t in_flight_max);
+  // Requires in_flight_max >= 1; source must outlive this. request_time: what a request takes from the client to
+  // the scheduler (HTTP, tokenising); one that is sent as an answer ends comes so much later.
+  CappedArrivals(Arrivals& source, std::int64_t in_flight_max, Duration request_time = {});
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -25,6 +26,7 @@ class CappedArrivals final : public Arrivals, public Observer {
   void frees(SeqId seq, TimePoint now);
 
   Arrivals& source_;
+  Duration request_time_;
   std::deque<Request> waiting_;       // have come, and are not sent
   std::deque<TimePoint> places_;      // free ones, and since when
   std::unordered_set<SeqId> sent_;    // looked up, never iterated

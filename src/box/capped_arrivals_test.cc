@@ -63,6 +63,25 @@ TEST(CappedArrivals, TheServerSeesTheCapAlone) {
   }
 }
 
+// What is sent as an answer ends has its way through HTTP and tokeniser before it.
+TEST(CappedArrivals, ARequestTakesItsTimeToTheServer) {
+  TwinModel twin = dense_twin().twin();
+  const auto duration_of = [&](double request_time) {
+    twin.stack.price.request_time = request_time;
+    SimulateOptions options = burst(20, 1);
+    std::vector<TimePoint> arrivals, ends;
+    options.on_finished = [&](const RequestTimes& times) {
+      arrivals.push_back(times.arrival);
+      ends.push_back(times.arrival + times.e2e);
+      EXPECT_EQ(times.queue.count(), 0);
+    };
+    const Report report = simulate(StepModel(twin), options).report;
+    for (std::size_t i = 1; i < arrivals.size(); ++i) EXPECT_EQ(arrivals[i], ends[i - 1]) << "sent as the answer ends";
+    return report.duration.value();
+  };
+  EXPECT_NEAR(duration_of(0.25) - duration_of(0), 19 * 0.25, 1e-6);
+}
+
 TEST(CappedArrivals, SameSeedSameTimesInRunsAndSteps) {
   const StepModel model = dense_twin();
   SimulateOptions options = burst(60, 5);

@@ -12,10 +12,11 @@ constexpr std::uint64_t kSharedContent = 0;  // conversations are numbered from 
 }  // namespace
 
 ConversationArrivals::ConversationArrivals(const WorkloadOptions& options, std::int32_t users,
-                                           std::int64_t context_max)
+                                           std::int64_t context_max, Duration request_time)
     : options_(options),
       context_max_(context_max),
       gen_max_(gen_lengths(options).high),
+      request_time_(request_time),
       closed_(users > 0),
       generator_(options),
       thinking_(options.seed, Stream::Think) {
@@ -82,7 +83,7 @@ void ConversationArrivals::go_on(Conversation conversation, TimePoint now) {
   }
   const Duration pause =
       options_.think > 0 ? to_duration(Seconds(thinking_.exponential(options_.think))) : Duration{};
-  turns_.push({.at = now + pause, .order = n_turns_known_++, .conversation = conversation});
+  turns_.push({.at = now + pause + request_time_, .order = n_turns_known_++, .conversation = conversation});
 }
 
 void ConversationArrivals::on_admission(const Request& request, Admission admission, TimePoint now) {

@@ -20,10 +20,11 @@ struct Talk final : public Observer {
   std::map<SeqId, TimePoint> ended;
 };
 
-Talk talk(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max = 8192) {
+Talk talk(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max = 8192,
+          Duration request_time = {}) {
   Scheduler scheduler({.context_max = static_cast<std::int32_t>(context_max)}, KvPool(10'000, 16));
   FixedCostExecutor executor(Duration(1'000'000), Duration(1000));
-  ConversationArrivals arrivals(options, users, context_max);
+  ConversationArrivals arrivals(options, users, context_max, request_time);
   Talk talk;
   ObserverList observers({&talk, &arrivals});
   VirtualClock clock;
@@ -98,6 +99,17 @@ TEST(Conversations, UsersThinkBeforeTheyGoOn) {
     sum += to_seconds(t.asked[i].arrival - t.ended.at(t.asked[i - 1].id)).value();
   }
   EXPECT_NEAR(sum / 3999, 0.5, 5 * 0.5 / std::sqrt(4000));
+}
+
+// What is said after an answer has its way through HTTP and tokeniser before it.
+TEST(Conversations, ATurnTakesItsTimeToTheServer) {
+  const Duration request_time(7'000'000);
+  for (const std::int32_t users : {0, 1}) {
+    const Talk t = talk({.requests = 6, .rate = 0.001, .prompt = 10, .gen = 4, .turns = 6}, users, 8192, request_time);
+    ASSERT_EQ(t.asked.size(), 6u);
+    // In an open loop the last one opens another conversation.
+    for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(t.asked[i].arrival, t.ended.at(t.asked[i - 1].id) + request_time);
+  }
 }
 
 // Thinking of one conversation moves no other one's beginning.

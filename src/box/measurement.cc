@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -149,7 +150,8 @@ const char* read_load(const Cells& cells, bool gguf, Measured& measured) {
 std::string Measured::twin_key() const {
   return format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", machine, stack, model, weights, weights_note, kv,
                 kernel_path, version, parallel.text(), spec, accepted.value_or(-1),
-                checkpoint_gb.value_or(0));
+                checkpoint_gb.value_or(0)) +
+         (ubatch ? format("|{}", *ubatch) : "");
 }
 
 std::string Measured::load_key() const {
@@ -237,6 +239,7 @@ Question Questioner::question(const Cells& cells) {
   m.weights = cells.text("weights_norm");
   m.weights_note = cells.text("weights_note");
   m.checkpoint_gb = cells.number("checkpoint_gb");
+  m.ubatch = cells.count("ubatch");
   m.kv = cells.text("kv_norm");
   m.kernel_path = cells.text("kernel_path");
   m.version = cells.text("stack_version");
@@ -282,12 +285,13 @@ BuiltTwin Questioner::build(const Measured& m) {
     twin.model = parse_config(catalogues_.models.text(m.model), m.model);
     trying = kWeights;
     require_readable(m.weights, twin.stack.file, twin.stack.name);
-    twin.weights = with_note(
-        weight_format(m.weights, twin.stack.file, kind_of(twin.model)), m.weights_note);
+    twin.weights = weight_format(m.weights, twin.stack.file, kind_of(twin.model));
+    const std::set<WeightClass> noted = apply_note(twin.weights, m.weights_note);
     if (m.checkpoint_gb) {
-      twin.weights = choose_by_size(twin.weights, twin.model, Bytes(1e9 * *m.checkpoint_gb),
+      twin.weights = choose_by_size(twin.weights, noted, twin.model, Bytes(1e9 * *m.checkpoint_gb),
                                     twin.stack.file);
     }
+    if (m.ubatch && twin.stack.micro_tokens_max > 0) twin.micro_tokens = static_cast<int>(*m.ubatch);
     trying = kKv;
     twin.kv = kv_format(m.kv.empty() ? twin.stack.kv_default : m.kv);
     if (!m.spec.empty()) twin.speculation = speculation_of(m);

@@ -68,6 +68,7 @@ enum class Reading : std::uint8_t {
 struct Measured {
   // The twin.
   std::string machine, stack, model, weights, weights_note, kv, kernel_path, version;
+  std::optional<std::int64_t> ubatch{};   // tokens computed at a time, by programs that cut steps in pieces
   std::optional<double> checkpoint_gb{};  // size of the file of weights
   Parallel parallel{};    // of boxes; of the devices of one box if `device` is set
   std::string device{};   // "rtx-3090" of "rtx-3090-x2", several of which share the model

@@ -199,7 +199,8 @@ TEST(Question, KeysTellTwinsAndLoadsApart) {
     RowText changed = with(row, {{column, cell}});
     if (column == "test") changed = with(changed, {{"metric", "tpot_ms"}, {"concurrency", "1"}});
     EXPECT_NE(measured(changed).load_key(), base.load_key()) << column;
-    EXPECT_EQ(measured(changed).twin_key(), base.twin_key()) << column;
+    // Tokens computed at a time are of the program too.
+    EXPECT_EQ(measured(changed).twin_key() == base.twin_key(), column != "ubatch") << column;
   }
   for (const auto& [column, cell] : std::vector<std::pair<std::string, std::string>>{
            {"base", "llama-3.1-70b"}, {"weights_norm", "bf16"}, {"kv_norm", "fp8"},

@@ -9,16 +9,15 @@ namespace {
 
 // Between good sources measurements differ by some per cent; residuals well beyond are outliers.
 constexpr double kNoise = 0.06;    // standard deviation of the logarithm of a group's typical row
-constexpr double kOutlier = 0.15;  // residual at which a row's weight has halved
 // From the priors most rows look like outliers: the fit begins with a wider scale and narrows it.
-constexpr std::array kOutlierStages = {0.6, 0.3, kOutlier};
+constexpr std::array kOutlierStages = {0.6, 0.3};
 constexpr double kDifference = 1e-3;  // step of the logarithm for derivatives
 constexpr int kStepsMax = 12;
 constexpr double kConverged = 2e-3;  // largest move of a logarithm
 
 }  // namespace
 
-RobustFit::RobustFit(const FitProblem& problem) : problem_(problem), outlier_(kOutlier) {
+RobustFit::RobustFit(const FitProblem& problem) : problem_(problem), outlier_(problem.outlier) {
   for (Eigen::Index i = 0; i < problem.prior.size(); ++i) {
     if (problem.spread[i] > 0) free_.push_back(i);
   }
@@ -30,7 +29,8 @@ Eigen::VectorXd RobustFit::fit(const Eigen::VectorXd& use) {
     outlier_ = stage;
     x = refine(x, use, kStepsMax);
   }
-  return x;
+  outlier_ = problem_.outlier;
+  return refine(x, use, kStepsMax);
 }
 
 // Cauchy's loss: the logarithm of 1 + (r / c)^2.

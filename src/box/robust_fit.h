@@ -15,6 +15,7 @@ struct FitProblem {
   Eigen::VectorXd prior, spread;  // of the logarithms; spread 0: held at the prior
   Eigen::VectorXd ceiling;        // of the logarithms; empty: none
   Eigen::VectorXd weight;         // of each row; 1: as sure as a prior of spread kNoise
+  double outlier = 0.1;           // residual at which a row's weight has halved
   std::function<Eigen::VectorXd(const Eigen::VectorXd& x)> residuals;  // log(predicted / measured)
 };
 

@@ -122,9 +122,10 @@ bool reacts(const SimulateOptions& options) {
   return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
 }
 
-ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max) {
+ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max,
+                                   Duration request_time) {
   const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
-  return {options.workload, users, context_max};
+  return {options.workload, users, context_max, request_time};
 }
 
 namespace {
@@ -233,7 +234,8 @@ SimulationResult simulate_roles(const StepModel& model, const Scheduler& schedul
   };
   if (reacts(options)) {
     ConversationArrivals source =
-        conversations(options, std::min(scheduler.limits().context_max, decode.limits().context_max));
+        conversations(options, std::min(scheduler.limits().context_max, decode.limits().context_max),
+                      fleet.request_time);
     return run(source, &source);
   }
   GeneratedArrivals source(workload);
@@ -249,7 +251,7 @@ SimulationResult simulate_fleet(const StepModel& model, const Scheduler& schedul
     const auto make = [&] { return std::make_unique<GeneratedArrivals>(workload); };
     return result_of(run_fleet(model, scheduler, fleet, make, come), scheduler, workload);
   }
-  ConversationArrivals source = conversations(options, scheduler.limits().context_max);
+  ConversationArrivals source = conversations(options, scheduler.limits().context_max, fleet.request_time);
   return result_of(run_fleet(model, scheduler, fleet, source, come), scheduler, workload);
 }
 
@@ -284,8 +286,8 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
     body.emplace(executor, model, std::move(with));
   }
   VirtualClock clock;
-  Recorder recorder(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo,
-                    options.on_finished, workload.keys, options.exact_max);
+  const Duration request_time = to_duration(Seconds(model.twin().stack.price.request_time));
+  Recorder recorder(request_time, options.slo, options.on_finished, workload.keys, options.exact_max);
   ProgressMeter meter(progress, n_requests(workload));
   const auto run = [&](Arrivals& arrivals, std::vector<Observer*> observers) {
     observers.insert(observers.end(), watches.begin(), watches.end());
@@ -301,13 +303,13 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   if (!reacts(options)) {
     GeneratedArrivals arrivals(workload);
     if (options.in_flight_max) {
-      CappedArrivals capped(arrivals, *options.in_flight_max);
+      CappedArrivals capped(arrivals, *options.in_flight_max, request_time);
       run(capped, {&recorder, &meter, &capped});
     } else {
       run(arrivals, {&recorder, &meter});
     }
   } else {
-    ConversationArrivals arrivals = conversations(options, limits.context_max);
+    ConversationArrivals arrivals = conversations(options, limits.context_max, request_time);
     run(arrivals, {&recorder, &meter, &arrivals});
   }
   SimulationResult result{.report = recorder.report(),

@@ -74,7 +74,8 @@ Scheduler scheduler_of(const StepModel& model, const SimulateOptions& options);
 FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits);
 // Of requests that depend on answers: users, or conversations.
 bool reacts(const SimulateOptions& options);
-ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max);
+ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max,
+                                   Duration request_time);
 // Tells progress about every hundredth request; nothing if there is nobody to tell.
 std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests);
 

@@ -99,7 +99,7 @@ PoolSimulation simulate_pool(const Models& models, const SimulateOptions& option
   const FleetOptions fleet = fleet_of(*models.front(), options, members.front().scheduler.limits());
   const auto come = told_of(progress, n_requests(options.workload));
   if (reacts(options)) {
-    ConversationArrivals source = conversations(options, static_cast<std::int32_t>(context));
+    ConversationArrivals source = conversations(options, static_cast<std::int32_t>(context), fleet.request_time);
     simulation.result = run_pool(std::move(members), bytes, keep_alive, fleet, source, &source, come);
   } else {
     GeneratedArrivals source(options.workload);

@@ -101,8 +101,10 @@ class GeneratedArrivals final : public Arrivals {
 // ends it.
 class ConversationArrivals final : public Arrivals, public Observer {
  public:
-  // users: of the closed loop, all there from the beginning; 0: open loop.
-  ConversationArrivals(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max);
+  // users: of the closed loop, all there from the beginning; 0: open loop. request_time: what a request takes from
+  // the client to the scheduler (HTTP, tokenising).
+  ConversationArrivals(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max,
+                       Duration request_time = {});
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -127,6 +129,7 @@ class ConversationArrivals final : public Arrivals, public Observer {
 
   WorkloadOptions options_;
   std::int64_t context_max_, gen_max_;
+  Duration request_time_;
   bool closed_;
   RequestGenerator generator_;
   Random thinking_;

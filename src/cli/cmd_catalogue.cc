@@ -90,6 +90,7 @@ int stacks(const Context& context, const CatalogueOptions& options) {
                        {"weights", stack.weights_default},
                        {"kv", stack.kv_default},
                        {"step_tokens_max", stack.step_tokens_max},
+                       {"micro_tokens_max", stack.micro_tokens_max},
                        {"sequences_max", stack.sequences_max}});
   }
   print_list(records, options.json);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,8 @@ std::vector<std::string> weight_format_names();
 // The first statement about a module counts; "the rest" are the matrices of the layers. Anything that is not
 // module names followed by a format name changes nothing.
 WeightFormat with_note(WeightFormat format, std::string_view note);
+// Likewise in place; what the note spoke of.
+std::set<WeightClass> apply_note(WeightFormat& format, std::string_view note);
 
 // Whether files of this kind exist in the format; false for unknown names.
 bool exists_as(std::string_view name, WeightFile file);

@@ -109,6 +109,7 @@ class Reader {
     }
     if (dangling_ && !pending_.empty()) apply(*dangling_);  // "fp8 dense"
   }
+  const std::set<WeightClass>& stated() const { return stated_; }
 
  private:
   void add_module(const std::vector<std::string>& words, std::size_t& i) {
@@ -163,9 +164,14 @@ class Reader {
 
 }  // namespace
 
-WeightFormat with_note(WeightFormat format, std::string_view note) {
+std::set<WeightClass> apply_note(WeightFormat& format, std::string_view note) {
   Reader reader(format);
   for (const std::string& clause : split(note, ';')) reader.clause(words_of(clause));
+  return reader.stated();
+}
+
+WeightFormat with_note(WeightFormat format, std::string_view note) {
+  apply_note(format, note);
   return format;
 }
 

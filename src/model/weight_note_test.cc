@@ -97,6 +97,14 @@ TEST(WeightNote, AClassInAnotherFormatLosesItsExceptions) {
   EXPECT_EQ(noted.of(Expert, "ffn_down_exps.weight", 0, 43, 2048), DType::Q2_K);
 }
 
+TEST(WeightNote, TellsWhatItSpokeOf) {
+  WeightFormat f = kNvfp4;
+  EXPECT_EQ(apply_note(f, "experts mxfp4; attention, embedding and head bf16"),
+            (std::set<WeightClass>{Expert, Attention, Latent, Embedding, LmHead}));
+  EXPECT_EQ(apply_note(f, "experts fp4"), std::set<WeightClass>{Expert}) << "also where it changes nothing";
+  EXPECT_TRUE(apply_note(f, "module list not stated").empty());
+}
+
 TEST(WeightNote, UnknownTextChangesNothing) {
   for (const char* note :
        {"", ";;", "not stated", "compressed-tensors NVFP4; module list not stated", "source says fp4",

@@ -10,6 +10,7 @@ namespace {
 constexpr double kCountedActivationBytes = 4;  // of an element in Work::activations
 constexpr double kEven = 1e6;                  // experts so evenly popular are taken as alike
 constexpr double kNarrowHead = 128;            // head dimension that attention kernels are made for
+constexpr double kLongRow = 5120;              // columns from which a matrix-vector kernel streams at full rate
 
 struct Shares {
   FlopsPerSecond compute;
@@ -29,15 +30,18 @@ BytesPerSecond bandwidth(const Machine& machine) {
   return machine.memory_bandwidth * machine.memory_ratio;
 }
 
-// What multiplies the memory share of the kernels: experts are many small matrices, and the LM
-// head's one long row by matrix product takes a path of its own in some libraries.
+// What multiplies the memory share of the kernels: experts are many small matrices; one row alone takes
+// libraries' kernels for vectors, whose blocks have few loads in flight where rows of weights are short.
 double memory_ratio(const OpShape& op, const PriceParameters& p) {
   if (op.op_class == OpClass::Expert) return p.expert_memory_ratio;
-  return op.op_class == OpClass::LmHead && op.x_rows <= 1 ? p.single_head_ratio : 1;
+  if (op.x_rows > 1) return 1;
+  const double ratio = op.op_class == OpClass::LmHead ? p.single_head_ratio : 1;
+  if (dtype_bits(op.w_dtype) < 16 || op.w_cols >= kLongRow) return ratio;
+  return ratio * std::pow(op.w_cols / kLongRow, p.short_row_exponent);
 }
 
-// Of a product with rows without end. A machine without the kernels' arithmetic runs those of 16
-// bits instead, on weights widened as they come.
+// Of a product with rows without end; no kernel streams faster than the bus. A machine without the
+// kernels' arithmetic runs those of 16 bits instead, on weights widened as they come.
 Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const PriceParameters& p = twin.stack.price;
   static const Kernels plain{};  // vectors and routers in formats that need no kernel of their own
@@ -49,7 +53,7 @@ Shares product_shares(const OpShape& op, const TwinModel& twin, Hertz clock) {
   const double compute_ratio = op.op_class == OpClass::Expert ? p.expert_compute_ratio : 1;
   return {.compute = peak(twin.machine, computes.math, clock) *
                      (computes.compute_share * compute_ratio),
-          .memory = bandwidth(twin.machine) * (k.memory_share * memory_ratio(op, p))};
+          .memory = bandwidth(twin.machine) * std::min(1.0, k.memory_share * memory_ratio(op, p))};
 }
 
 double rows_of_product(const OpShape& op, const StepShape& step) {

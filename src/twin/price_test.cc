@@ -189,6 +189,33 @@ TEST(Price, HeadOfOneRowByHand) {
   EXPECT_DOUBLE_EQ(memory(OpClass::Expert, 1), 0.1);
 }
 
+// One row by 16-bit weights of few columns reads them at a share that falls with the columns.
+TEST(Price, ShortRowsByHand) {
+  TwinModel twin = round_twin();
+  twin.stack.price.short_row_exponent = 0.5;
+  const auto memory = [&](OpClass op_class, double rows, double cols, DType dtype) {
+    OpShape op = product(op_class, rows, dtype);
+    op.w_cols = cols;
+    return price(op, {.n_tokens = rows, .experts = 1}, big(), twin, true).memory.value();
+  };
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1, 5120, DType::F16), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1, 1280, DType::F16), 0.2);
+  EXPECT_DOUBLE_EQ(memory(OpClass::LmHead, 1, 1280, DType::BF16), 0.2);
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1, 20480, DType::F16), 0.1) << "long is long enough";
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 2, 1280, DType::F16), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::MatMul, 1, 1280, DType::FP8), 0.1);
+  EXPECT_DOUBLE_EQ(memory(OpClass::Expert, 1, 1280, DType::F16), 0.1);
+}
+
+TEST(Price, NothingIsReadFasterThanTheBus) {
+  TwinModel twin = round_twin();
+  twin.stack.kernels[0].memory_share = 0.8;
+  twin.stack.price.single_head_ratio = twin.stack.price.expert_memory_ratio = 1.5;
+  for (const OpClass op_class : {OpClass::LmHead, OpClass::Expert}) {
+    EXPECT_DOUBLE_EQ(price(product(op_class, 1), {.n_tokens = 1}, big(), twin, true).memory.value(), 0.1);
+  }
+}
+
 TEST(Price, NoWorkIsNoKernel) {
   const Cost cost = price(shape_of(OpClass::Elementwise), {.n_tokens = 1}, Work{}, round_twin(), true);
   EXPECT_EQ(cost.time.value(), 0);

@@ -30,10 +30,11 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 23> kPriceKeys = {{
+constexpr std::array<PriceKey, 24> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
     {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
+    {"price.short_row_exponent", &PriceParameters::short_row_exponent, false},
     {"price.half_rows", &PriceParameters::half_rows, false},
     {"price.expert_half_rows", &PriceParameters::expert_half_rows, false},
     {"price.routing_evenness", &PriceParameters::routing_evenness, false},
@@ -121,6 +122,26 @@ void read_kernels(SourcedFile& file, Stack& stack) {
   }
 }
 
+// "0.8.5", "v0.11.0rc1" -> {0, 8}, {0, 11}: the first two numbers; nothing if it does not begin with two.
+std::optional<std::pair<int, int>> points_of(std::string_view version) {
+  const std::size_t v = version.starts_with('v') ? 1 : 0;
+  const std::size_t point = version.find('.');
+  if (point == std::string_view::npos) return std::nullopt;
+  std::size_t end = point + 1;
+  while (end < version.size() && std::isdigit(static_cast<unsigned char>(version[end])) != 0) ++end;
+  const auto major = parse_int(version.substr(v, point - v));
+  const auto minor = parse_int(version.substr(point + 1, end - point - 1));
+  constexpr std::int64_t kMost = 1'000'000;
+  if (!major || !minor || *major < 0 || *major > kMost || *minor > kMost) return std::nullopt;
+  return std::pair(static_cast<int>(*major), static_cast<int>(*minor));
+}
+
+std::string version_text(SourcedFile& file, const std::string& key) {
+  std::string text = file.text(key);
+  if (points_of(text)) return text;
+  throw_invalid(format("{}: '{}' is no version with points, as \"0.14\"", file.where(key), text));
+}
+
 void read_paths(SourcedFile& file, Stack& stack) {
   for (const std::string& name : file.children("paths")) {
     KernelPath& path = stack.paths.emplace_back();
@@ -130,6 +151,10 @@ void read_paths(SourcedFile& file, Stack& stack) {
       const std::string key = format("paths.{}.{}", name, child);
       if (child == "n_build_min") {
         path.build_min = static_cast<int>(file.count(key, 1, 1 << 30));
+        continue;
+      }
+      if (child == "since") {
+        path.since = version_text(file, key);
         continue;
       }
       path.kernels.emplace_back(parse_weight_dtype(child, file.where(key)),
@@ -159,31 +184,16 @@ void read_intervals(SourcedFile& file, Stack& stack) {
   }
 }
 
-// "0.8.5", "v0.11.0rc1" -> {0, 8}, {0, 11}: the first two numbers; nothing if it does not begin with two.
-std::optional<std::pair<int, int>> points_of(std::string_view version) {
-  const std::size_t v = version.starts_with('v') ? 1 : 0;
-  const std::size_t point = version.find('.');
-  if (point == std::string_view::npos) return std::nullopt;
-  std::size_t end = point + 1;
-  while (end < version.size() && std::isdigit(static_cast<unsigned char>(version[end])) != 0) ++end;
-  const auto major = parse_int(version.substr(v, point - v));
-  const auto minor = parse_int(version.substr(point + 1, end - point - 1));
-  constexpr std::int64_t kMost = 1'000'000;
-  if (!major || !minor || *major < 0 || *major > kMost || *minor > kMost) return std::nullopt;
-  return std::pair(static_cast<int>(*major), static_cast<int>(*minor));
-}
-
 void read_scheduler(SourcedFile& file, Stack& stack) {
   stack.policy = file.text("scheduler.policy");
   if (file.has("scheduler.older_policy")) {
     stack.older_policy = file.text("scheduler.older_policy");
-    stack.older_before = file.text("scheduler.older_before");
-    if (!points_of(stack.older_before)) {
-      throw_invalid(format("{}: '{}' is no version with points, as \"0.14\"", file.where("scheduler.older_before"),
-                           stack.older_before));
-    }
+    stack.older_before = version_text(file, "scheduler.older_before");
   }
   stack.step_tokens_max = static_cast<int>(file.count("scheduler.n_step_tokens", 1, 1 << 20));
+  if (file.has("scheduler.n_micro_tokens")) {
+    stack.micro_tokens_max = static_cast<int>(file.count("scheduler.n_micro_tokens", 1, 1 << 20));
+  }
   stack.sequences_max = static_cast<int>(file.count("scheduler.n_sequences", 1, 1 << 16));
   stack.block_tokens = static_cast<int>(file.count("scheduler.n_block_tokens", 1, 1 << 16));
 }
@@ -299,6 +309,7 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
 
 Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version) {
   const int build = build_number(version);
+  const auto points = points_of(version);
   const auto take = [&](const KernelPath& path) {
     for (const auto& [dtype, kernels] : path.kernels) {
       stack.format_kernels[static_cast<std::size_t>(dtype)] = kernels;
@@ -306,12 +317,12 @@ Stack with_path(Stack stack, std::string_view kernel_path, std::string_view vers
   };
   const std::vector<KernelPath> paths = stack.paths;
   for (const KernelPath& path : paths) {
-    if (path.build_min > 0 && build >= path.build_min) take(path);
+    const bool newer = points && !path.since.empty() && *points >= *points_of(path.since);
+    if (newer || (path.build_min > 0 && build >= path.build_min)) take(path);
   }
   for (const KernelPath& path : paths) {
     if (names(kernel_path, path.name)) take(path);
   }
-  const auto points = points_of(version);
   if (points && !stack.older_before.empty() && *points < *points_of(stack.older_before)) {
     stack.policy = stack.older_policy;
   }

@@ -33,6 +33,7 @@ struct PriceParameters {
   double expert_memory_ratio = 1;   // experts against dense products of the same kernels
   double expert_compute_ratio = 1;  // ditto
   double single_head_ratio = 1;     // LM head of one row against dense products, likewise
+  double short_row_exponent = 0;    // memory share of one row by 16-bit weights falls as (columns / 5120)^x below
   double half_rows = 0;             // rows of a product at which it reaches half its compute share
   double expert_half_rows = 0;      // ditto, rows an expert
   double routing_evenness = 1e9;    // of experts' popularity (twin/price.h)
@@ -57,6 +58,7 @@ struct PriceParameters {
 struct KernelPath {
   std::string name;
   int build_min = 0;  // builds from here on take it without being asked; 0: none
+  std::string since;  // ditto, versions from this one ("0.23") on; empty: none
   std::vector<std::pair<DType, int>> kernels;  // format -> index of Stack::kernels
 };
 
@@ -120,7 +122,8 @@ struct Stack {
 
   std::string kv_default;       // "f16"
   std::string weights_default;  // if --weights is not given
-  int step_tokens_max = 0;      // scheduler budget: ubatch or max_num_batched_tokens
+  int step_tokens_max = 0;      // scheduler budget: n_batch, max_num_batched_tokens
+  int micro_tokens_max = 0;     // of a step computed at a time, one piece after the other: n_ubatch; 0: all
   int sequences_max = 0;
   int block_tokens = 0;
   std::string policy = "vllm";  // a name of sched/policy.h
@@ -142,8 +145,8 @@ struct Stack {
 Stack parse_stack(std::string_view toml, std::string_view name);
 
 // The stack as a build runs it: the path asked for (any of "marlin+triton-attn"; unknown names
-// change nothing), else those that the version's build number, "b7941" or "(7941)", has by itself. Versions with
-// points ("0.8.5", "v0.11.0rc1") that are old enough schedule as old ones do.
+// change nothing), else those that the version's build number, "b7941" or "(7941)", or its points ("0.8.5",
+// "v0.11.0rc1") have by themselves. Versions with points that are old enough schedule as old ones do.
 Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version);
 
 // The numbers that calibrate fits, by their keys in the file ("kernels.bf16.memory_share",

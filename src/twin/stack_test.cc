@@ -169,7 +169,7 @@ TEST(Stack, ArithmeticFollowsTheKernels) {
   EXPECT_EQ(vllm.kernels_of(DType::Q4_K), nullptr);
   EXPECT_TRUE(llama.gguf());
   EXPECT_FALSE(vllm.gguf());
-  EXPECT_EQ(llama.step_tokens_max, 512);
+  EXPECT_EQ(llama.micro_tokens_max, 512);
   EXPECT_EQ(llama.memory.pool, PoolRule::None);
   EXPECT_EQ(vllm.memory.pool, PoolRule::OfTotal);
   EXPECT_DOUBLE_EQ(vllm.memory.share, 0.9);
@@ -262,6 +262,29 @@ TEST(WithPath, TakesWhatTheBuildHasByItself) {
     EXPECT_EQ(of("", version), plain) << version;
     EXPECT_EQ(of("native-mxfp4", version), "fp4_native") << version;
   }
+}
+
+TEST(WithPath, TakesWhatTheVersionHasByItself) {
+  const Stack vllm = load("vllm");
+  const auto of = [&](const char* path, const char* version) {
+    return kernels_name(with_path(vllm, path, version), DType::NVFP4);
+  };
+  for (const char* version : {"0.23", "0.25.1", "v0.26.1rc1.dev608+g99a10304d", "1.0"}) {
+    EXPECT_EQ(of("", version), "fp4") << version;
+    EXPECT_EQ(of("marlin", version), "marlin4") << version;
+  }
+  for (const char* version : {"", "0.22.1", "0.9", "nightly"}) {
+    EXPECT_EQ(of("", version), "marlin4") << version;
+    EXPECT_EQ(of("cutlass", version), "fp4") << version;
+  }
+}
+
+TEST(Stack, LlamaCppComputesABatchInMicroBatches) {
+  for (const char* name : {"llama.cpp", "ik_llama.cpp", "llamafile"}) {
+    EXPECT_EQ(load(name).step_tokens_max, 2048) << name;
+    EXPECT_EQ(load(name).micro_tokens_max, 512) << name;
+  }
+  EXPECT_EQ(load("vllm").micro_tokens_max, 0);
 }
 
 TEST(Stack, DefaultsExistForEveryWeightsFormat) {

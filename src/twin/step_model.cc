@@ -229,9 +229,41 @@ StepCost StepModel::price_batch(std::span<const Segment> segments, double n_rout
   return step;
 }
 
+// Cut in their order; a segment samples with its last token.
 StepCost StepModel::price(std::span<const Segment> segments, bool explain,
                            bool verifies) const {
   CHECK(!segments.empty());
+  const std::int32_t most = twin_.micro_tokens_max();
+  if (most == 0 || counts_of(segments, verifies).tokens <= most) {
+    return price_piece(segments, explain, verifies);
+  }
+  StepCost sum, longest;
+  std::vector<Segment> piece;
+  std::int32_t room = most;
+  const auto compute = [&] {
+    const StepCost cost = price_piece(piece, explain, verifies);
+    if (cost.time > longest.time) longest = cost;
+    add_scaled(sum, cost, 1);
+    piece.clear();
+    room = most;
+  };
+  for (Segment rest : segments) {
+    while (rest.n_new > 0) {
+      const std::int32_t n = std::min(rest.n_new, room);
+      piece.push_back({.n_past = rest.n_past, .n_new = n, .samples = rest.samples && n == rest.n_new});
+      rest.n_past += n;
+      rest.n_new -= n;
+      room -= n;
+      if (room == 0) compute();
+    }
+  }
+  if (!piece.empty()) compute();
+  sum.bound = longest.bound;
+  return sum;
+}
+
+StepCost StepModel::price_piece(std::span<const Segment> segments, bool explain,
+                                bool verifies) const {
   const Parallel& p = twin_.parallel;
   const Counts n = counts_of(segments, verifies);
   const int turns = p.pp > 1 && twin_.stack.overlaps_stages

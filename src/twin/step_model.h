@@ -12,7 +12,8 @@
 //   prefill   a chunk that more follow takes a stage's time, 1 / s; one that samples waits for all
 //             stages, (m + s - 1) / s of a group's time
 //
-// and never more than all in one batch. Of replicas (dp) it prices one, with that one's sequences.
+// and never more than all in one batch. A stack that computes a step in pieces of so many tokens
+// (n_ubatch of llama.cpp) reads the weights for each of them. Of replicas (dp) it prices one, with that one's sequences.
 #pragma once
 
 #include <memory>
@@ -84,6 +85,8 @@ class StepModel {
   // boxes that divide the sequences between them, whose experts are dealt out over them.
   StepCost price_batch(std::span<const Segment> segments, double n_routed, bool explain,
                        bool verifies) const;
+  // Of tokens computed at a time.
+  StepCost price_piece(std::span<const Segment> segments, bool explain, bool verifies) const;
   Work work_of(const OpShape& op, const Line& line, StepShape shape, double n_routed) const;
   Seconds communication(double n_tokens, double n_sampled) const;
 

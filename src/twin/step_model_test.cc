@@ -20,6 +20,7 @@ void randomise(Random& random, Stack& stack) {
   for (int& k : stack.format_kernels) k = static_cast<int>(random.range(0, 1));
   // Below 1 the second row of a head would make a step shorter, as it does in such libraries.
   stack.price.single_head_ratio = 1 + random.uniform();
+  stack.price.short_row_exponent = 0;  // likewise
   stack.price.half_rows = 40 * random.uniform();
   stack.price.expert_half_rows = 40 * random.uniform();
   stack.price.graph_kernel_time = 5e-6 * random.uniform();
@@ -113,8 +114,11 @@ TEST(StepModel, MoreTokensAreNeverCheaper) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(6, Stream::Test, seed);
     const StepModel model(random_twin(random));
-    // A query that selects blocks reads the incomplete one whole, until the next token completes it.
-    const bool selects = std::ranges::any_of(model.twin().model.layers, &LayerConfig::sparse);
+    // A query that selects blocks reads the incomplete one whole, until the next token completes it; which tokens
+    // complete a pooled row depends on where they stand.
+    const bool selects = std::ranges::any_of(model.twin().model.layers, [](const LayerConfig& layer) {
+      return layer.sparse || layer.mixer == Mixer::Pooled;
+    });
     n_selecting += selects ? 1 : 0;
     const std::vector<Segment> segments = random_segments(random);
     const Seconds time = model.price(segments).time;
@@ -153,6 +157,30 @@ TEST(StepModel, DecodeOfADenseModelIsItsWeightsOverBandwidth) {
 }
 
 // Numbers of the stack enter a price and nothing else: another stack's, and back.
+// n_ubatch: a step is the sum of its pieces, cut in order; only the piece with a segment's last token samples it.
+TEST(StepModel, ComputesAStepInPieces) {
+  for (std::uint32_t seed = 0; seed < 30; ++seed) {
+    Random random(6, Stream::Test, seed);
+    TwinModel twin = random_twin(random);
+    const StepModel whole(twin);
+    twin.stack.micro_tokens_max = 8;
+    const StepModel cut(twin);
+    const auto time = [](const StepModel& model, std::vector<Segment> segments) {
+      return model.price(segments).time.value();
+    };
+    const std::vector<Segment> step = {{5, 1, true}, {3, 10, true}, {0, 8, true}};
+    const double pieces = time(whole, {{5, 1, true}, {3, 7, false}}) + time(whole, {{10, 3, true}, {0, 5, false}}) +
+                          time(whole, {{5, 3, true}});
+    EXPECT_NEAR(time(cut, step), pieces, 1e-12 * pieces) << seed;
+    EXPECT_EQ(time(cut, {{5, 1, true}, {3, 7, true}}), time(whole, {{5, 1, true}, {3, 7, true}})) << "no more than one";
+    const StepCost explained = cut.price(step, true);
+    EXPECT_NEAR(explained.time.value(), pieces, 1e-12 * pieces);
+    EXPECT_FALSE(explained.classes.empty());
+    twin.micro_tokens = 64;  // as it was started
+    EXPECT_EQ(time(StepModel(twin), step), time(whole, step));
+  }
+}
+
 TEST(StepModel, WithStackChangesThePriceAlone) {
   const StepModel model(round_twin());
   const std::vector<Segment> one{{.n_past = 100, .n_new = 1}};

@@ -20,9 +20,13 @@ struct TwinModel {
   ModelConfig model;
   WeightFormat weights;
   DType kv = DType::F16;
+  int micro_tokens = 0;  // of a step computed at a time; 0: the stack's
   Parallel parallel{};
   std::string link{};  // between the boxes; empty: the machine's usual one
   std::optional<Speculation> speculation{};  // how decoding sequences go on
+
+  // 0: a step is computed at once.
+  int micro_tokens_max() const { return micro_tokens > 0 ? micro_tokens : stack.micro_tokens_max; }
 };
 
 }  // namespace tinderbox

@@ -17,12 +17,14 @@ using Classes = std::vector<WeightClass>;
 
 // Checkpoints quantise experts, or more of the layers, or all but the tables; GGUF files differ in
 // their tables.
-std::vector<WeightFormat> choices(const WeightFormat& format, const ModelConfig& model,
-                                  WeightFile kind) {
+std::vector<WeightFormat> choices(const WeightFormat& format, const std::set<WeightClass>& settled,
+                                  const ModelConfig& model, WeightFile kind) {
   std::vector<WeightFormat> out{format};
   const auto with = [&](const Classes& classes, DType dtype) {
     WeightFormat other = format;
-    for (const WeightClass c : classes) other.at(c) = dtype;
+    for (const WeightClass c : classes) {
+      if (!settled.contains(c)) other.at(c) = dtype;
+    }
     out.push_back(std::move(other));
   };
   if (is_gguf(kind)) {
@@ -52,8 +54,8 @@ std::vector<WeightFormat> choices(const WeightFormat& format, const ModelConfig&
 
 }  // namespace
 
-WeightFormat choose_by_size(const WeightFormat& format, const ModelConfig& model, Bytes file,
-                            WeightFile kind) {
+WeightFormat choose_by_size(const WeightFormat& format, const std::set<WeightClass>& settled,
+                            const ModelConfig& model, Bytes file, WeightFile kind) {
   const ParameterCount count = count_parameters(model);
   // GGUF files keep encoders apart.
   const double beside = is_gguf(kind) ? 0 : kEncoderBytes * count.vision;
@@ -62,7 +64,7 @@ WeightFormat choose_by_size(const WeightFormat& format, const ModelConfig& model
     const double with_heads = text + kEncoderBytes * count.mtp;
     return std::min(std::abs(text / file.value() - 1), std::abs(with_heads / file.value() - 1));
   };
-  const std::vector<WeightFormat> all = choices(format, model, kind);
+  const std::vector<WeightFormat> all = choices(format, settled, model, kind);
   const WeightFormat* best = &all.front();
   double least = miss(format);
   for (const WeightFormat& choice : all) {
