@@ -13,7 +13,9 @@
 //             stages, (m + s - 1) / s of a group's time
 //
 // and never more than all in one batch. A stack that computes a step in pieces of so many tokens
-// (n_ubatch of llama.cpp) reads the weights for each of them. Of replicas (dp) it prices one, with that one's sequences.
+// (n_ubatch of llama.cpp) reads the weights for each of them.
+//
+// Of replicas (dp) it prices one, with that one's sequences.
 #pragma once
 
 #include <memory>
