@@ -7,6 +7,9 @@
 //                                                              flops / (c peak), by kernels for vectors
 //   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time or scan_time
 //
+// One row by 16-bit weights of n < 5120 columns reads them at m (n / 5120)^short_row_exponent; nothing
+// is read faster than the bus.
+//
 // Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
 // compute share; a scan likewise. Norms, element-wise ops, routing and look-ups move activations.
 #pragma once
