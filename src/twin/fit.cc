@@ -62,8 +62,8 @@ std::string replaced(std::string text, std::string_view from, const std::string&
 
 std::string flags_of(const TwinModel& twin, const MemoryDemand& demand, const MemoryPlan& plan) {
   const MemoryPolicy& policy = twin.stack.memory;
-  const int computed = twin.micro_tokens_max() > 0 ? twin.micro_tokens_max() : twin.stack.step_tokens_max;
-  const std::int64_t step_tokens = demand.step_tokens > 0 ? demand.step_tokens : computed;
+  const std::int64_t step_tokens =
+      demand.step_tokens > 0 ? demand.step_tokens : twin.computed_tokens_max();
   const std::int64_t all = demand.context * demand.concurrency;
   std::string flags = policy.flags;
   flags = replaced(flags, "{share}", format("{:.2f}", plan.share));

@@ -153,8 +153,8 @@ Bytes activations_of(const TwinModel& twin, const Footprint& model, const Memory
   const Stack& stack = twin.stack;
   const MemoryPolicy& policy = stack.memory;
   const bool profiles = policy.pool != PoolRule::None;
-  const int computed = twin.micro_tokens_max() > 0 ? twin.micro_tokens_max() : std::max(stack.step_tokens_max, 1);
-  const auto step_max = static_cast<double>(demand.step_tokens > 0 ? demand.step_tokens : computed);
+  const auto step_max = static_cast<double>(
+      demand.step_tokens > 0 ? demand.step_tokens : std::max(twin.computed_tokens_max(), 1));
   const double tokens = profiles ? step_max : std::min(step_max, tokens_held);
   const std::int64_t admitted =
       demand.sequences > 0 ? demand.sequences : std::max(stack.sequences_max, 1);

@@ -27,6 +27,8 @@ struct TwinModel {
 
   // 0: a step is computed at once.
   int micro_tokens_max() const { return micro_tokens > 0 ? micro_tokens : stack.micro_tokens_max; }
+  // Tokens whose activations are held together.
+  int computed_tokens_max() const { return micro_tokens_max() > 0 ? micro_tokens_max() : stack.step_tokens_max; }
 };
 
 }  // namespace tinderbox
