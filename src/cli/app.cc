@@ -286,6 +286,11 @@ void add_twin(CLI::App& verb, TwinOptions& twin, bool model_required) {
                   "or the stack's)");
   verb.add_option("--stack", twin.stack,
                   "Serving stack: llama.cpp, vllm, ... (default: by weights format)");
+  verb.add_option("--stack-version", twin.stack_version,
+                  "Its build or version, b8657 or 0.23, where kernels changed (default: before all changes)");
+  verb.add_option("--kernel-path", twin.kernel_path, "Kernels other than its usual ones: marlin, native-mxfp4, ...");
+  verb.add_option("--ubatch", twin.ubatch, "Tokens it computes at a time (-ub of llama.cpp; default: the stack's)")
+      ->check(CLI::Range(1, 1 << 20));
   verb.add_option("--kv", twin.kv, "KV-cache format: f16, bf16, fp8, q8_0 (default: the stack's)");
   verb.add_option("--nodes", twin.nodes, "Boxes, 1 to 8 (default: as many as --parallel needs)");
   verb.add_option("--parallel", twin.parallel,

@@ -38,6 +38,28 @@ TEST(Context, TwinTakesTheStacksDefaults) {
   EXPECT_THROW(make_twin(context, {}), Error);
 }
 
+TEST(Context, TheStackRunsAsItsVersionDoes) {
+  const Context context = load_context();
+  TwinOptions options = of("gpt-oss-20b", "mxfp4");
+  EXPECT_EQ(make_twin(context, options).stack.kernels_of(DType::MXFP4)->name, "mxfp4");
+  options.stack_version = "b8657";
+  options.ubatch = 2048;
+  const TwinModel twin = make_twin(context, options);
+  EXPECT_EQ(twin.stack.kernels_of(DType::MXFP4)->name, "fp4_native");
+  EXPECT_EQ(twin.stack.name, "llama.cpp b8657");
+  EXPECT_EQ(twin.micro_tokens_max(), 2048);
+  options.kernel_path = "no-native-fp4";
+  EXPECT_EQ(make_twin(context, options).stack.kernels_of(DType::MXFP4)->name, "mxfp4");
+  options.kernel_path = "marlin";  // another stack's
+  EXPECT_THROW(make_twin(context, options), Error);
+  options.kernel_path = "";
+  options.stack_version = "newest";
+  EXPECT_THROW(make_twin(context, options), Error);
+  options = of("llama-3.1-8b", "fp8");
+  options.ubatch = 512;
+  EXPECT_THROW(make_twin(context, options), Error);  // vLLM has no micro-batches
+}
+
 TEST(Context, BoxesShareAModelAsAskedOrAsTheStackDoes) {
   const Context context = load_context();
   TwinOptions options = of("llama-3.1-8b", "fp8");

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
@@ -55,6 +56,32 @@ bool share_devices(const Context& context, const TwinOptions& options, TwinModel
   return true;
 }
 
+// The stack as its version and kernels run it. What a user names must exist, other than in rows of measurements.
+void take_version(const TwinOptions& options, TwinModel& twin) {
+  Stack& stack = twin.stack;
+  if (!options.stack_version.empty()) {
+    if (!states_version(options.stack_version)) {
+      throw_invalid(format("--stack-version '{}': expected a build, as b8657, or a version, as 0.23",
+                           options.stack_version));
+    }
+    stack.name += " " + options.stack_version;
+  }
+  std::vector<std::string> known;
+  for (const KernelPath& path : stack.paths) known.push_back(path.name);
+  for (const std::string& part : split(options.kernel_path, '+')) {
+    const std::string name(trim(part));
+    if (options.kernel_path.empty() || std::ranges::find(known, name) != known.end()) continue;
+    throw_not_found(format("--kernel-path: {} has no kernels '{}'{}; beside its usual ones it has {}", stack.id, name,
+                           did_you_mean(name, known), known.empty() ? "none" : format("{}", fmt::join(known, ", "))));
+  }
+  stack = with_path(std::move(stack), options.kernel_path, options.stack_version);
+  if (!options.ubatch) return;
+  if (stack.micro_tokens_max == 0) {
+    throw_unsupported(format("--ubatch: {} computes the tokens of a step at once; leave it out", stack.id));
+  }
+  twin.micro_tokens = static_cast<int>(*options.ubatch);
+}
+
 }  // namespace
 
 Context load_context() {
@@ -104,6 +131,7 @@ TwinModel make_twin(const Context& context, const TwinOptions& options) {
   const std::string named = options.weights.empty() ? shipped : options.weights;
   twin.stack = find_stack(
       context, options.stack.empty() ? std::string(default_stack(named)) : options.stack);
+  take_version(options, twin);
   const std::string weights = options.weights.empty() ? usual_weights(twin.model, twin.stack) : options.weights;
   twin.weights = weight_format(weights, twin.stack.file, kind_of(twin.model));
   require_readable(weights, twin.stack.file, twin.stack.name);

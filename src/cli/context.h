@@ -33,6 +33,9 @@ struct TwinOptions {
   std::string model;
   std::string weights;  // empty: the stack's default, or bf16
   std::string stack;    // empty: by weights format
+  std::string stack_version;  // build or version, "b8657", "0.23"; empty: before all that changed it
+  std::string kernel_path;    // of the stack's [paths], "marlin"; empty: the usual one
+  std::optional<std::int64_t> ubatch{};  // tokens of a step computed at a time; none: the stack's number
   std::string kv;       // empty: the stack's default
   std::optional<std::int64_t> nodes{};  // boxes; none: as many as `parallel` needs
   std::string parallel;  // "tp2+ep2"; empty: the stack's usual way

@@ -136,6 +136,7 @@ StepModel gpt_oss_120b() {
   twin.model = load_config(data + "models/gpt-oss-120b.json");
   twin.weights = weight_format("mxfp4", twin.stack.file);
   twin.kv = kv_format(twin.stack.kv_default);
+  twin.micro_tokens = 2048;  // as those who published
   return StepModel(std::move(twin));
 }
 

@@ -103,14 +103,12 @@ void price_attention(const OpShape& op, const StepShape& step, const Work& work,
                      const TwinModel& twin, Hertz clock, Cost& cost) {
   const PriceParameters& p = twin.stack.price;
   const AttentionWork cheapest = cheapest_attention(op, step, work, twin.model.latent);
-  double share = p.attention_compute_share;
-  if (cheapest.width > kNarrowHead) {
-    share *= std::pow(kNarrowHead / cheapest.width, p.attention_width_exponent);
-  }
+  const double wide = std::min(1.0, kNarrowHead / cheapest.width);
   const double ratio = dtype_bits(twin.kv) < 16 ? p.quantised_kv_ratio : 1;
-  cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * share);
-  cost.memory = (work.kv_read + work.kv_write) /
-                    (bandwidth(twin.machine) * (p.attention_memory_share * ratio)) +
+  const double compute_share = p.attention_compute_share * std::pow(wide, p.attention_width_exponent);
+  const double memory_share = p.attention_memory_share * std::pow(wide, p.attention_wide_read_exponent) * ratio;
+  cost.compute = cheapest.matmul / (peak(twin.machine, MathType::F16, clock) * compute_share);
+  cost.memory = (work.kv_read + work.kv_write) / (bandwidth(twin.machine) * memory_share) +
                 activation_time(work, twin);
 }
 
@@ -194,9 +192,11 @@ Cost price(const OpShape& op, const StepShape& step, const Work& work, const Twi
   }
   const bool product = op.op_class == OpClass::MatMul || op.op_class == OpClass::Expert ||
                        op.op_class == OpClass::LmHead;
+  const double kernel_time = !decode                             ? p.kernel_time
+                             : twin.replays_graph(step.n_tokens) ? p.graph_kernel_time
+                                                                 : p.eager_kernel_time;
   cost.launch = machine.kernel_ratio *
-                Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] *
-                            (decode && twin.stack.graphs ? p.graph_kernel_time : p.kernel_time) +
+                Seconds(twin.stack.launches[static_cast<std::size_t>(op.op_class)] * kernel_time +
                         (product ? p.product_time : 0) +
                         (op.kind == OpKind::Scan ? p.scan_time : 0));
   cost.time = std::max(cost.compute, cost.memory) +

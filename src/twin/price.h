@@ -7,11 +7,15 @@
 //                                                              flops / (c peak), by kernels for vectors
 //   time      longer + overlap_ratio * shorter + kernels * kernel time + product_time or scan_time
 //
+// A kernel takes kernel_time in a prompt's step, which is built anew; in decode graph_kernel_time where a
+// captured graph is replayed, eager_kernel_time where not.
+//
 // One row by 16-bit weights of n < 5120 columns reads them at m (n / 5120)^short_row_exponent; nothing
 // is read faster than the bus.
 //
 // Attention reads keys and values at its own memory share and multiplies in 16 bits at its own
-// compute share; a scan likewise. Norms, element-wise ops, routing and look-ups move activations.
+// compute share, both smaller where heads are wider than 128; a scan likewise. Norms, element-wise ops,
+// routing and look-ups move activations.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +38,8 @@ struct Cost {
   Seconds compute{}, memory{}, launch{};  // what each resource alone would take
 };
 
-// decode: every sequence of the step adds one token, which is when stacks replay captured graphs
-// and the clock is not limited by power.
+// decode: every sequence of the step adds one token, which is when stacks replay captured graphs (of steps
+// of few enough tokens) and the clock is not limited by power.
 Cost price(const OpShape& op, const StepShape& step, const Work& work, const TwinModel& twin,
            bool decode);
 

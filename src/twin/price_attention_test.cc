@@ -29,6 +29,10 @@ TEST(Price, AttentionByHand) {
   EXPECT_DOUBLE_EQ(cost(64).compute.value(), 4.0);
   EXPECT_DOUBLE_EQ(cost(256).compute.value(), 16.0);
   EXPECT_DOUBLE_EQ(cost(256).memory.value(), 0.2);
+  p.attention_wide_read_exponent = 1;
+  EXPECT_DOUBLE_EQ(cost(256).memory.value(), 0.4);
+  EXPECT_DOUBLE_EQ(cost(256).compute.value(), 16.0);
+  EXPECT_DOUBLE_EQ(cost(64).memory.value(), 0.2);
   work.weights = Bytes(1e9);  // sinks: so few that they are not priced
   EXPECT_DOUBLE_EQ(cost(128).memory.value(), 0.2);
 }

@@ -44,13 +44,15 @@ TEST(Price, MachinesReachMoreOrLess) {
 RandomPrice random_price(Random& random) {
   RandomPrice r;
   for (StackParameter& p : parameters(r.twin.stack)) *p.value = 0.1 + random.uniform();
-  // A second row makes a product shorter where a vector's kernel reads short rows slowly.
+  // A second row makes a product shorter where a vector's kernel reads slowly.
   r.twin.stack.price.short_row_exponent = 0;
+  r.twin.stack.price.single_head_ratio = 1 + random.uniform();
   r.twin.stack.price.kernel_time = 1e-3 * random.uniform();
   r.twin.stack.price.product_time = 1e-3 * random.uniform();
   r.twin.stack.price.scan_time = 1e-3 * random.uniform();
   r.twin.kv = coin(random) ? DType::F16 : DType::Q8_0;
   r.twin.stack.price.graph_kernel_time = 1e-3 * random.uniform();
+  r.twin.stack.price.eager_kernel_time = 1e-3 * random.uniform();
   r.op = product(static_cast<OpClass>(random.range(0, kOpClasses - 1)),
                  static_cast<double>(random.range(1, 1000)));
   r.op.at.n_used = static_cast<int>(random.range(1, 8));

@@ -156,8 +156,25 @@ TEST(Price, LaunchesByClassPhaseAndStack) {
     EXPECT_DOUBLE_EQ(launch(true), i * 1e-6);
     EXPECT_DOUBLE_EQ(launch(false), i * 10e-6);
     twin.stack.graphs = false;
-    EXPECT_DOUBLE_EQ(launch(true), i * 10e-6);
+    EXPECT_DOUBLE_EQ(launch(true), i * 4e-6);
+    EXPECT_DOUBLE_EQ(launch(false), i * 10e-6);
   }
+}
+
+// Steps of more tokens than the stack captures are launched kernel by kernel.
+TEST(Price, ReplaysGraphsUpToTheirTokens) {
+  TwinModel twin = round_twin();
+  twin.stack.graphs = true;
+  const auto launch = [&](double n_tokens) {
+    return price(shape_of(OpClass::Norm), {.n_tokens = n_tokens}, big(), twin, true).launch.value();
+  };
+  EXPECT_DOUBLE_EQ(launch(1e6), 1e-6);
+  twin.stack.graph_limits = {.tokens = 1, .expert_tokens = 4};
+  EXPECT_DOUBLE_EQ(launch(1), 1e-6);
+  EXPECT_DOUBLE_EQ(launch(2), 4e-6);
+  twin.model.n_experts = 8;
+  EXPECT_DOUBLE_EQ(launch(4), 1e-6);
+  EXPECT_DOUBLE_EQ(launch(5), 4e-6);
 }
 
 // Filling and draining the units, beside the launch, in products alone and in either phase.

@@ -30,7 +30,7 @@ struct PriceKey {
   double PriceParameters::*value;
   bool is_time;
 };
-constexpr std::array<PriceKey, 24> kPriceKeys = {{
+constexpr std::array<PriceKey, 26> kPriceKeys = {{
     {"price.expert_memory_ratio", &PriceParameters::expert_memory_ratio, false},
     {"price.expert_compute_ratio", &PriceParameters::expert_compute_ratio, false},
     {"price.single_head_ratio", &PriceParameters::single_head_ratio, false},
@@ -42,12 +42,14 @@ constexpr std::array<PriceKey, 24> kPriceKeys = {{
     {"price.attention_compute_share", &PriceParameters::attention_compute_share, false},
     {"price.quantised_kv_ratio", &PriceParameters::quantised_kv_ratio, false},
     {"price.attention_width_exponent", &PriceParameters::attention_width_exponent, false},
+    {"price.attention_wide_read_exponent", &PriceParameters::attention_wide_read_exponent, false},
     {"price.scan_memory_share", &PriceParameters::scan_memory_share, false},
     {"price.scan_compute_share", &PriceParameters::scan_compute_share, false},
     {"price.vector_memory_share", &PriceParameters::vector_memory_share, false},
     {"price.overlap_ratio", &PriceParameters::overlap_ratio, false},
     {"price.kernel_time", &PriceParameters::kernel_time, true},
     {"price.graph_kernel_time", &PriceParameters::graph_kernel_time, true},
+    {"price.eager_kernel_time", &PriceParameters::eager_kernel_time, true},
     {"price.product_time", &PriceParameters::product_time, true},
     {"price.scan_time", &PriceParameters::scan_time, true},
     {"price.step_time", &PriceParameters::step_time, true},
@@ -142,6 +144,15 @@ std::string version_text(SourcedFile& file, const std::string& key) {
   throw_invalid(format("{}: '{}' is no version with points, as \"0.14\"", file.where(key), text));
 }
 
+// 0 stands for no limit.
+GraphLimits read_graph_limits(SourcedFile& file, const std::string& section) {
+  const auto read = [&](const char* key) {
+    const int n = static_cast<int>(file.count(section + key, 0, GraphLimits::kNone));
+    return n == 0 ? GraphLimits::kNone : n;
+  };
+  return {.tokens = read(".n_graph_tokens"), .expert_tokens = read(".n_graph_expert_tokens")};
+}
+
 void read_paths(SourcedFile& file, Stack& stack) {
   for (const std::string& name : file.children("paths")) {
     KernelPath& path = stack.paths.emplace_back();
@@ -157,6 +168,11 @@ void read_paths(SourcedFile& file, Stack& stack) {
         path.since = version_text(file, key);
         continue;
       }
+      if (child == "n_graph_tokens") {
+        path.graph_limits = read_graph_limits(file, "paths." + name);
+        continue;
+      }
+      if (child == "n_graph_expert_tokens") continue;  // read with the other
       path.kernels.emplace_back(parse_weight_dtype(child, file.where(key)),
                                 kernels_named(stack, file.text(key), file.where(key)));
     }
@@ -172,6 +188,7 @@ void read_price(SourcedFile& file, Stack& stack) {
     stack.launches[static_cast<std::size_t>(i)] =
         file.count(format("launches.n_{}", op_class_name(static_cast<OpClass>(i))), 0, 1000);
   }
+  if (file.has("launches.n_graph_tokens")) stack.graph_limits = read_graph_limits(file, "launches");
   stack.activation_bytes = file.count("launches.n_activation_bytes", 1, 8);
 }
 
@@ -307,6 +324,8 @@ Stack parse_stack(std::string_view toml, std::string_view name) {
   return stack;
 }
 
+bool states_version(std::string_view version) { return build_number(version) > 0 || points_of(version); }
+
 Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version) {
   const int build = build_number(version);
   const auto points = points_of(version);
@@ -314,6 +333,7 @@ Stack with_path(Stack stack, std::string_view kernel_path, std::string_view vers
     for (const auto& [dtype, kernels] : path.kernels) {
       stack.format_kernels[static_cast<std::size_t>(dtype)] = kernels;
     }
+    if (path.graph_limits) stack.graph_limits = *path.graph_limits;
   };
   const std::vector<KernelPath> paths = stack.paths;
   for (const KernelPath& path : paths) {

@@ -39,12 +39,14 @@ struct PriceParameters {
   double routing_evenness = 1e9;    // of experts' popularity (twin/price.h)
   double attention_memory_share = 1, attention_compute_share = 1;
   double quantised_kv_ratio = 1;    // memory share of attention over keys of less than 16 bits
-  double attention_width_exponent = 0;  // compute share falls as (128 / head dimension)^x beyond 128
+  double attention_width_exponent = 0;      // compute share falls as (128 / head dimension)^x beyond 128
+  double attention_wide_read_exponent = 0;  // memory share ditto
   double scan_memory_share = 1, scan_compute_share = 1;
   double vector_memory_share = 1;  // activations of norms and element-wise ops
   double overlap_ratio = 0;  // share of the shorter of compute and memory that the longer one does not hide
-  double kernel_time = 0;        // s a kernel launched one by one
+  double kernel_time = 0;        // s a kernel of a prompt's step, with building its graph
   double graph_kernel_time = 0;  // s a kernel of a replayed graph, start and drain
+  double eager_kernel_time = 0;  // s a kernel of a step of decode that is not replayed
   double product_time = 0;       // s a product takes beside its bytes and flops: filling, draining
   double scan_time = 0;          // s a scan takes beside its bytes and flops
   double step_time = 0;          // s of a step on the host that the device waits for
@@ -54,12 +56,20 @@ struct PriceParameters {
   double request_time = 0;       // s of a request before its first step: HTTP, template, tokenising
 };
 
+// The most tokens of a step that is replayed from a captured graph; larger ones are launched kernel by kernel.
+struct GraphLimits {
+  static constexpr int kNone = 1 << 30;
+  int tokens = kNone;         // of a model without experts
+  int expert_tokens = kNone;  // of one with experts
+};
+
 // A way to run some formats other than the usual one, by its name in measurements (kernel_path).
 struct KernelPath {
   std::string name;
   int build_min = 0;  // builds from here on take it without being asked; 0: none
   std::string since;  // ditto, versions from this one ("0.23") on; empty: none
   std::vector<std::pair<DType, int>> kernels;  // format -> index of Stack::kernels
+  std::optional<GraphLimits> graph_limits{};
 };
 
 // What the twin predicts, by how far its answers were off.
@@ -108,6 +118,7 @@ struct Stack {
   std::string like;  // the stack whose fitted numbers are this one's priors; empty: none
   WeightFile file = WeightFile::Checkpoint;  // kind of files it reads
   bool graphs = false;  // replays captured graphs in decode: a kernel costs graph_kernel_time
+  GraphLimits graph_limits;
   std::string usual_parallel = "tp";  // how it uses several boxes if not told: "tp" or "pp"
   bool overlaps_stages = false;       // of pp: stages work on other sequences or chunks meanwhile
   bool latency_subtracted = false;  // its clients take one token's latency off the time of a prompt
@@ -148,6 +159,9 @@ Stack parse_stack(std::string_view toml, std::string_view name);
 // change nothing), else those that the version's build number, "b7941" or "(7941)", or its points ("0.8.5",
 // "v0.11.0rc1") have by themselves. Versions with points that are old enough schedule as old ones do.
 Stack with_path(Stack stack, std::string_view kernel_path, std::string_view version);
+
+// with_path() can read a build or a version from the text.
+bool states_version(std::string_view version);
 
 // The numbers that calibrate fits, by their keys in the file ("kernels.bf16.memory_share",
 // "price.step_time"), in a fixed order.

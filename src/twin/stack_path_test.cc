@@ -77,5 +77,20 @@ TEST(WithPath, TakesWhatTheVersionHasByItself) {
   }
 }
 
+TEST(WithPath, ReplaysTheGraphsThatTheBuildCaptures) {
+  const Stack llama = load("llama.cpp");
+  for (const char* version : {"", "b8069", "eeee367de (6989)", "2026-03"}) {
+    const GraphLimits limits = with_path(llama, "", version).graph_limits;
+    EXPECT_EQ(limits.tokens, 1) << version;
+    EXPECT_EQ(limits.expert_tokens, 1) << version;
+  }
+  for (const char* version : {"b8070", "04a65daab (8268)"}) {
+    const GraphLimits limits = with_path(llama, "", version).graph_limits;
+    EXPECT_EQ(limits.tokens, GraphLimits::kNone) << version;
+    EXPECT_EQ(limits.expert_tokens, 4) << version;
+  }
+  EXPECT_EQ(load("vllm").graph_limits.tokens, GraphLimits::kNone);
+}
+
 }  // namespace
 }  // namespace tinderbox

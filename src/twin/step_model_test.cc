@@ -25,7 +25,9 @@ void randomise(Random& random, Stack& stack) {
   stack.price.expert_half_rows = 40 * random.uniform();
   stack.price.graph_kernel_time = 5e-6 * random.uniform();
   // Replaying a graph is never dearer than launching its kernels one by one.
-  stack.price.kernel_time = stack.price.graph_kernel_time * (1 + random.uniform());
+  stack.price.eager_kernel_time = stack.price.graph_kernel_time * (1 + random.uniform());
+  stack.price.kernel_time = stack.price.eager_kernel_time * (1 + random.uniform());
+  if (coin(random)) stack.graph_limits = {.tokens = 3, .expert_tokens = 2};
   stack.price.product_time = 1e-5 * random.uniform();
   stack.price.scan_time = 1e-5 * random.uniform();
   stack.price.step_time = 1e-3 * random.uniform();

@@ -110,6 +110,7 @@ inline Stack round_stack() {
   s.format_kernels.fill(0);
   s.price.kernel_time = 10e-6;
   s.price.graph_kernel_time = 1e-6;
+  s.price.eager_kernel_time = 4e-6;
   s.price.step_time = 20e-6;
   s.price.sequence_time = 3e-6;
   s.price.answer_tokens = 1e30;  // answers are as long as asked for

@@ -27,6 +27,11 @@ struct TwinModel {
 
   // 0: a step is computed at once.
   int micro_tokens_max() const { return micro_tokens > 0 ? micro_tokens : stack.micro_tokens_max; }
+  // A step of decode of so many tokens is replayed from a captured graph.
+  bool replays_graph(double n_tokens) const {
+    const GraphLimits& limits = stack.graph_limits;
+    return stack.graphs && n_tokens <= (model.n_experts > 0 ? limits.expert_tokens : limits.tokens);
+  }
   // Tokens whose activations are held together.
   int computed_tokens_max() const { return micro_tokens_max() > 0 ? micro_tokens_max() : stack.step_tokens_max; }
 };
