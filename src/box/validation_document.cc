@@ -9,6 +9,7 @@
 #include "box/agreement.h"
 #include "box/contradictions.h"
 #include "box/markdown.h"
+#include "box/validation_targets.h"
 
 namespace tinderbox {
 namespace {
@@ -30,110 +31,6 @@ no fit uses (memory, speculative decoding, such runs on other machines) have one
 Rows with speculative decoding count apart: how many drafted tokens were accepted is fitted to those rows themselves.
 
 )";
-
-constexpr std::size_t kWorst = 10;
-
-bool plain(const PublishedRow& row) { return !row.speculation; }
-
-std::string coverage_of(const RowList& rows) {
-  if (rows.empty()) return "-";
-  return percent(static_cast<double>(count_predicted(rows)) / static_cast<double>(rows.size()));
-}
-std::string rows_of(const RowList& rows) {
-  return format("{}/{}", count_predicted(rows), rows.size());
-}
-std::string or_dash(const Score& s, double value) { return s.groups == 0 ? "-" : percent(value); }
-std::string in_interval(const Score& s) {
-  return s.intervals == 0 ? "-" : percent(s.interval_coverage);
-}
-
-// ---- targets ----
-
-// ARCHITECTURE.md section 6: measurements that the fit has not seen must meet them.
-struct Target {
-  std::string_view what;
-  RowKind kind;
-  double Score::*figure;
-  double most;
-};
-constexpr Target kTargets[] = {
-    {"decode, median", RowKind::Decode, &Score::median_ape, 0.06},
-    {"decode, 90th percentile", RowKind::Decode, &Score::p90_ape, 0.20},
-    {"prefill, median", RowKind::Prefill, &Score::median_ape, 0.10},
-    {"prefill, 90th percentile", RowKind::Prefill, &Score::p90_ape, 0.30},
-    {"time to first token, median", RowKind::Ttft, &Score::median_ape, 0.15},
-    {"time per token with several streams, median", RowKind::Tpot, &Score::median_ape, 0.08},
-    {"memory, median", RowKind::Memory, &Score::median_ape, 0.03},
-};
-constexpr double kCoverageLeast = 0.95, kIntervalLeast = 0.88, kIntervalMost = 0.93;
-
-std::string met(bool all) { return all ? "yes" : "**no**"; }
-
-std::string target_row(const Target& target, const RowList& rows) {
-  std::vector<std::string> cells = {std::string(target.what), format("<= {:g} %", 100 * target.most)};
-  std::vector<std::string> is_met;
-  for (const FitOf fit : kFits) {
-    const Score s = score(rows, fit);
-    if (fit == FitOf::AllRows) cells.push_back(format("{}", s.groups));
-    cells.push_back(or_dash(s, s.*target.figure));
-    if (fit != FitOf::AllRows) is_met.push_back(s.groups == 0 ? "-" : met(s.*target.figure <= target.most));
-  }
-  cells.insert(cells.end(), is_met.begin(), is_met.end());
-  return markdown_row(cells);
-}
-
-std::string interval_row(const RowList& rows) {
-  std::vector<std::string> cells = {"rows in their 90 % interval", "88 to 93 %"};
-  std::vector<std::string> is_met;
-  for (const FitOf fit : kFits) {
-    const Score s = score(rows, fit);
-    if (fit == FitOf::AllRows) cells.push_back(format("{}", s.groups));
-    cells.push_back(in_interval(s));
-    const double share = s.interval_coverage;
-    if (fit == FitOf::AllRows) continue;
-    is_met.push_back(s.intervals == 0 ? "-" : met(share >= kIntervalLeast && share <= kIntervalMost));
-  }
-  cells.insert(cells.end(), is_met.begin(), is_met.end());
-  return markdown_row(cells);
-}
-
-std::string coverage_row(const std::string& what, const RowList& rows) {
-  const double share = rows.empty() ? 0
-                                    : static_cast<double>(count_predicted(rows)) /
-                                          static_cast<double>(rows.size());
-  return markdown_row({format("coverage, {}", what), ">= 95 %", rows_of(rows) + " rows",
-                       coverage_of(rows), "", "",
-                       rows.empty() ? "-" : met(share >= kCoverageLeast), ""});
-}
-
-std::string targets(const Validation& v) {
-  std::string out = "## Targets\n\n";
-  if (v.stale) {
-    out += "**The stack and machine files are not what calibration finds today: `tinderbox calibrate`, then build and "
-           "validate again. In-sample figures are of the old numbers.**\n\n";
-  }
-  out += format(
-      "Of {} (memory: of all files), without speculation. A target is met by the fits that left the row's model out; "
-      "the last column says whether those that left its source out meet it too.\n\n",
-      v.files.empty() ? "no file" : markdown_text(v.files.front().name));
-  out += markdown_header({"what", "target", "groups", "in sample", "model left out",
-                          "source left out", "met", "without the source"}, 2);
-  for (const Target& target : kTargets) {
-    const bool everywhere = target.kind == RowKind::Memory;
-    out += target_row(target, where(v.rows, [&](const PublishedRow& row) {
-      return plain(row) && row.kind == target.kind && (everywhere || row.file == 0);
-    }));
-  }
-  out += interval_row(
-      where(v.rows, [](const PublishedRow& row) { return plain(row) && row.file == 0; }));
-  for (const char* quality : {"A", "B"}) {
-    out += coverage_row(format("quality {}, all files", quality), where(v.rows, [&](const auto& row) {
-      return row.quality == quality;
-    }));
-  }
-  out += coverage_row("all files", where(v.rows, [](const PublishedRow&) { return true; }));
-  return out + "\n";
-}
 
 // What the targets can be at all.
 std::string publishers(const Validation& v) {
@@ -159,15 +56,15 @@ std::string publishers(const Validation& v) {
 std::vector<std::string> error_cells(const RowList& rows) {
   const Score in_sample = score(rows, FitOf::AllRows), model = score(rows, FitOf::WithoutModel),
               source = score(rows, FitOf::WithoutSource);
-  return {rows_of(rows),
-          coverage_of(rows),
+  return {rows_cell(rows),
+          coverage_cell(rows),
           format("{}", source.groups),
-          or_dash(in_sample, in_sample.median_ape),
-          or_dash(model, model.median_ape),
-          or_dash(source, source.median_ape),
-          or_dash(source, source.p90_ape),
+          figure_cell(in_sample, in_sample.median_ape),
+          figure_cell(model, model.median_ape),
+          figure_cell(source, source.median_ape),
+          figure_cell(source, source.p90_ape),
           source.groups == 0 ? "-" : signed_percent(source.bias),
-          in_interval(source)};
+          interval_cell(source)};
 }
 
 // Several keys, every error.
@@ -202,11 +99,11 @@ std::string pivot(const Validation& v, const std::string& title, const RowKey& k
   std::string out = format("### By {}\n\n", title) + markdown_header(header, 1);
   for (const auto& [name, rows] : slices_of(where(v.rows, [](const auto&) { return true; }), key)) {
     std::vector<std::string> cells = {name.empty() ? "not stated" : markdown_text(name),
-                                      rows_of(rows), coverage_of(rows)};
+                                      rows_cell(rows), coverage_cell(rows)};
     for (const RowKind q : kShown) {
       RowList some;
       for (const PublishedRow* row : rows) {
-        if (row->kind == q && plain(*row)) some.push_back(row);
+        if (row->kind == q && !row->speculation) some.push_back(row);
       }
       const Score s = score(some, FitOf::WithoutSource);
       cells.push_back(s.groups == 0 ? "" : format("{} ({})", percent(s.median_ape), s.groups));
@@ -237,35 +134,6 @@ std::string slices(const Validation& v) {
   out += pivot(v, "weights", [](const PublishedRow& r) { return r.weights; });
   out += pivot(v, "quality", [](const PublishedRow& r) { return r.quality; });
   return out;
-}
-
-// ---- the worst ----
-
-std::string worst(const Validation& v, const TwinCatalogues& catalogues,
-                  const std::vector<Diagnosis>& diagnoses) {
-  const RowList all = where(v.rows, [](const PublishedRow&) { return true; });
-  std::string out = "## The ten worst groups\n\nBy the median error with the group's source left out.\n\n";
-  const std::vector<BadGroup> groups = worst_groups(all, FitOf::WithoutSource, kWorst);
-  if (groups.empty()) return out + "No group is predicted.\n\n";
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    const PublishedRow& row = *groups[i].row;
-    const Sample sample = row.sample(FitOf::WithoutSource);
-    const Diagnosis* written = find_diagnosis(diagnoses, row.group);
-    out += format("{}. **{}** {} {}{}, {} {} by {} on {} ({}, {} row{}).\n", i + 1,
-                  percent(groups[i].error), markdown_text(row.test), markdown_text(row.metric),
-                  row.speculation ? " with speculation" : "", markdown_text(row.model),
-                  markdown_text(row.weights), markdown_text(row.stack), markdown_text(row.machine),
-                  markdown_link("source", row.source), groups[i].n_rows,
-                  groups[i].n_rows == 1 ? "" : "s");
-    out += format("   {} ({}): measured {}, predicted {} {}.\n", markdown_text(row.id),
-                  markdown_text(row.load), human_number(sample.measured),
-                  human_number(sample.predicted), markdown_text(row.unit));
-    out += format("   *{}*\n", markdown_text(written != nullptr
-                                                  ? written->text
-                                                  : neutral_diagnosis(row, v.files[row.file].rows, catalogues,
-                                                                      all, FitOf::WithoutSource)));
-  }
-  return out + "\n";
 }
 
 std::string refused(const Validation& v) {
@@ -352,10 +220,11 @@ Validation validate_all(std::vector<MeasurementFile> files, const TwinCatalogues
 std::string validation_document(const Validation& validation, const TwinCatalogues& catalogues,
                                 const DocumentOptions& options) {
   std::string out(kIntro);
-  out += targets(validation);
+  out += targets_section(validation);
+  out += missed_section(validation, catalogues, options.diagnoses);
   out += publishers(validation);
   out += plots(validation, options.plot_folder);
-  out += worst(validation, catalogues, options.diagnoses);
+  out += worst_section(validation, catalogues, options.diagnoses);
   out += contradictions_section(validation);
   out += options.serving;
   out += options.body;

@@ -230,6 +230,7 @@ void add_serve(CLI::App& app, Arguments& a, const Context& context) {
   verb->add_option("--queue", o.queue_max, "Waiting requests before new ones are refused")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  verb->add_flag("--fair", o.fair, "Of keys that wait with one priority, the one that was served least goes first");
   add_gate(*verb, o.gate);
   verb->callback([&] { a.action = [&] { return cmd_serve(context, a.serve); }; });
 }

@@ -235,7 +235,7 @@ struct ServeOptions {
   std::vector<std::string> pins;
   std::optional<double> keep_alive;  // seconds
   std::string load_rate;             // "3 GB/s"; empty: what the machine's drive reads
-  bool freeze = false, no_pace = false;
+  bool freeze = false, no_pace = false, fair = false;
   std::string as, host = "127.0.0.1", name, port_file, requests_out;
   int port = 8080;
   std::int64_t sequences_max = 0, queue_max = 1024, step_tokens_max = 0;

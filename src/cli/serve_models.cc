@@ -52,6 +52,7 @@ ServeModel weightless_model(const Context& context, const ServeOptions& options,
   out.limits = weightless_limits(*out.step_model, options);
   out.codec = std::make_unique<PlaceholderCodec>();
   out.policy = serving_policy(t);
+  out.policy.fair = options.fair;
   out.info = {
       .id = t.model.id, .weightless = true, .as = t.machine.id, .weights = t.weights.name, .d_model = t.model.d_model};
   out.description = format("placeholder text at the pace of {} in {} by {} on {}", t.model.id, t.weights.name,
@@ -74,6 +75,7 @@ ServeModel real_model(const Context& context, const ServeOptions& options, const
   out.kv = file.kv_pool();
   out.codec = std::move(file.codec);
   out.policy = policy_named("cached", "serve");
+  out.policy.fair = options.fair;
   const std::string format_name = main_weights_format(*file.file);
   double bytes = 0;
   for (const TensorView& tensor : file.file->tensors()) bytes += static_cast<double>(tensor.data.size());

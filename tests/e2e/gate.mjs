@@ -39,6 +39,32 @@ async function until(condition, ms = 10000) {
   throw new Error(`not within ${ms} ms: ${condition}`);
 }
 
+// One sequence at a time: ann asks for eight answers, then bob for one.
+async function placeOfBob(options) {
+  const dir = folder();
+  const server = await serve(binary, [...weightless, '--sequences', '1', '--state', dir, ...options]);
+  try {
+    const [ann, bob] = [addKey(dir, 'ann').key, addKey(dir, 'bob').key];
+    await until(async () => (await fetch(`${server.url}/v1/models`, { headers: bearer(bob) })).status === 200);
+    const order = [];
+    const ask = async (name, key) => {
+      assert.equal((await (await complete(server.url, key, { max_tokens: 100 })).json()).usage.completion_tokens, 100);
+      order.push(name);
+    };
+    const asked = Array.from({ length: 8 }, () => ask('ann', ann));
+    await until(async () => /requests_waiting\{[^}]*\} 7/.test(await (await fetch(`${server.url}/metrics`, { headers: bearer(ann) })).text()));
+    await Promise.all([...asked, ask('bob', bob)]);
+    return order.indexOf('bob');
+  } finally {
+    assert.equal(await server.stop(), 0);
+  }
+}
+
+await check('keys: --fair serves first who was served least', async () => {
+  assert.ok((await placeOfBob(['--fair'])) <= 4);
+  assert.equal(await placeOfBob([]), 8);
+});
+
 await check('keys: made, needed, limited, counted, revoked while the server runs', async () => {
   const dir = folder();
   const server = await serve(binary, [...weightless, '--state', dir]);
