@@ -45,10 +45,11 @@ async function placeOfBob(options) {
   const server = await serve(binary, [...weightless, '--sequences', '1', '--state', dir, ...options]);
   try {
     const [ann, bob] = [addKey(dir, 'ann').key, addKey(dir, 'bob').key];
+    await until(async () => (await fetch(`${server.url}/v1/models`)).status === 401);
     await until(async () => (await fetch(`${server.url}/v1/models`, { headers: bearer(bob) })).status === 200);
     const order = [];
     const ask = async (name, key) => {
-      assert.equal((await (await complete(server.url, key, { max_tokens: 100 })).json()).usage.completion_tokens, 100);
+      assert.equal((await (await complete(server.url, key, { max_tokens: 200 })).json()).usage.completion_tokens, 200);
       order.push(name);
     };
     const asked = Array.from({ length: 8 }, () => ask('ann', ann));
