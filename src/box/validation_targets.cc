@@ -73,7 +73,11 @@ std::string entry(std::size_t place, const BadGroup& group, FitOf fit, const Val
                   const TwinCatalogues& catalogues, const std::vector<Diagnosis>& diagnoses) {
   const PublishedRow& row = *group.row;
   const Sample sample = row.sample(fit);
-  const Diagnosis* written = find_diagnosis(diagnoses, row.group);
+  const auto diagnosis = [&] {
+    if (const Diagnosis* written = find_diagnosis(diagnoses, row.group)) return written->text;
+    return neutral_diagnosis(row, v.files[row.file].rows, catalogues,
+                             where(v.rows, [](const PublishedRow&) { return true; }), fit);
+  };
   std::string out = format("{}. **{}** {} {}{}, {} {} by {} on {} ({}, {} row{}).\n", place, percent(group.error),
                            markdown_text(row.test), markdown_text(row.metric),
                            row.speculation ? " with speculation" : "", markdown_text(row.model),
@@ -81,16 +85,14 @@ std::string entry(std::size_t place, const BadGroup& group, FitOf fit, const Val
                            markdown_link("source", row.source), group.n_rows, group.n_rows == 1 ? "" : "s");
   out += format("   {} ({}): measured {}, predicted {} {}.\n", markdown_text(row.id), markdown_text(row.load),
                 human_number(sample.measured), human_number(sample.predicted), markdown_text(row.unit));
-  const RowList all = where(v.rows, [](const PublishedRow&) { return true; });
-  return out + format("   *{}*\n", markdown_text(written != nullptr ? written->text
-                                                                  : neutral_diagnosis(row, v.files[row.file].rows,
-                                                                                      catalogues, all, fit)));
+  return out + format("   *{}*\n", markdown_text(diagnosis()));
 }
 
-RowList rows_of_target(const Target& target, const Validation& v) {
-  const bool everywhere = target.kind == RowKind::Memory;
+// What targets of a kind are about: the first file, or of memory all.
+RowList rows_of_targets(RowKind kind, const Validation& v) {
+  const bool everywhere = kind == RowKind::Memory;
   return where(v.rows, [&](const PublishedRow& row) {
-    return !row.speculation && row.kind == target.kind && (everywhere || row.file == 0);
+    return !row.speculation && row.kind == kind && (everywhere || row.file == 0);
   });
 }
 
@@ -120,7 +122,7 @@ std::string targets_section(const Validation& v) {
   out += markdown_header({"what", "target", "groups", "in sample", "model left out",
                           "source left out", "met", "without the source"}, 2);
   for (const Target& target : kTargets) {
-    out += target_row(target, rows_of_target(target, v));
+    out += target_row(target, rows_of_targets(target.kind, v));
   }
   out += interval_row(
       where(v.rows, [](const PublishedRow& row) { return !row.speculation && row.file == 0; }));
@@ -139,24 +141,21 @@ std::string missed_section(const Validation& v, const TwinCatalogues& catalogues
   std::string out;
   std::map<RowKind, double> beyond;
   for (const Target& target : kTargets) {
-    const Score s = score(rows_of_target(target, v), FitOf::WithoutModel);
+    const Score s = score(rows_of_targets(target.kind, v), FitOf::WithoutModel);
     if (s.groups == 0 || s.*target.figure <= target.most) continue;
     beyond[target.kind] = std::max(beyond[target.kind], target.most);
   }
-  for (const Target& target : kTargets) {
-    const auto missed = beyond.find(target.kind);
-    if (missed == beyond.end()) continue;
-    const RowList rows = rows_of_target(target, v);
+  for (const auto& [kind, most] : beyond) {
+    const RowList rows = rows_of_targets(kind, v);
     std::vector<BadGroup> groups = worst_groups(rows, FitOf::WithoutModel, rows.size());
-    std::erase_if(groups, [&](const BadGroup& group) { return group.error <= missed->second; });
+    std::erase_if(groups, [&, at_most = most](const BadGroup& group) { return group.error <= at_most; });
     const std::size_t n = std::min(groups.size(), kMissedShown);
     out += format("### {}: groups off by more than {:g} %\n\n{} of them{}, by the median error with the group's model "
                   "left out.\n\n",
-                  row_kind_name(target.kind), 100 * missed->second, groups.size(),
+                  row_kind_name(kind), 100 * most, groups.size(),
                   n < groups.size() ? format("; the worst {}", n) : "");
     for (std::size_t i = 0; i < n; ++i) out += entry(i + 1, groups[i], FitOf::WithoutModel, v, catalogues, diagnoses);
     out += "\n";
-    beyond.erase(missed);
   }
   return out.empty() ? out : "## What keeps targets from being met\n\n" + out;
 }

@@ -63,13 +63,14 @@ struct GraphLimits {
   int expert_tokens = kNone;  // of one with experts
 };
 
-// A way to run some formats other than the usual one, by its name in measurements (kernel_path).
+// A way to run some formats, or to replay graphs, other than the usual one; by its name in measurements
+// (kernel_path).
 struct KernelPath {
   std::string name;
   int build_min = 0;  // builds from here on take it without being asked; 0: none
   std::string since;  // ditto, versions from this one ("0.23") on; empty: none
   std::vector<std::pair<DType, int>> kernels;  // format -> index of Stack::kernels
-  std::optional<GraphLimits> graph_limits{};
+  std::optional<GraphLimits> graph_limits{};  // none: the stack's
 };
 
 // What the twin predicts, by how far its answers were off.
