@@ -175,7 +175,7 @@ struct Run {
   void keep(const CalibrationSet& set, const RowFits& rows) {
     for (std::size_t i = 0; i < set.rows().size(); ++i) {
       const CalibrationRow& row = set.rows()[i];
-      if (row.steady) continue;
+      if (!row.published) continue;
       const double scale = row.measured.scale;
       CalibratedRow& out = result.rows.emplace_back();
       out.index = row.index;
@@ -227,10 +227,10 @@ void fit_stack(Run& run, const std::string& id, std::vector<CalibrationRow> rows
   run.keep(set, fitted);
 }
 
-// Requests that come when they come, simulated with the numbers of the fit, and of the one that has not seen them.
-void simulate_rows(Run& run, const std::string& id, const std::vector<CalibrationRow>& rows) {
+// Rows as they were published, answered with the numbers of the fit, and of the one that has not seen them.
+void answer_rows(Run& run, const std::string& id, const std::vector<CalibrationRow>& rows) {
   if (!run.fits.contains(id)) return;
-  if (run.progress && !rows.empty()) run.progress(format("{}: {} rows simulated", id, rows.size()));
+  if (run.progress && !rows.empty()) run.progress(format("{}: {} rows answered", id, rows.size()));
   const Fits& fits = run.fits.at(id);
   std::map<std::string, Answers> answers;  // by fit
   const auto predicted = [&](const CalibrationRow& row, const std::string& key) -> std::optional<double> {
@@ -326,11 +326,11 @@ Calibration calibrate(const Csv& csv, const TwinCatalogues& catalogues,
   for (const std::string& id : in_order(of_stacks, questioner)) {
     if (wanted(id)) fit_stack(run, id, std::move(of_stacks[id]));
   }
-  RowsOf simulated;
+  RowsOf answered;
   for (const CalibrationRow& row : tested) {
-    if (row.measured.machine == options.reference) simulated[row.measured.stack].push_back(row);
+    if (row.measured.machine == options.reference) answered[row.measured.stack].push_back(row);
   }
-  for (const auto& [id, rows] : simulated) simulate_rows(run, id, rows);
+  for (const auto& [id, rows] : answered) answer_rows(run, id, rows);
   for (auto& [id, rows] : of_machines) {
     if (options.only.empty()) fit_machine(run, id, std::move(rows));
   }

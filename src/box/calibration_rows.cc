@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/quantile.h"
 #include "base/text.h"
+#include "box/counted_prompts.h"
 #include "twin/concurrency.h"
 #include "twin/steady.h"
 
@@ -37,6 +38,7 @@ std::optional<CalibrationRow> steady(const CalibrationRow& row, double output_ra
   CalibrationRow out = row;
   const SimulateOptions& run = *row.measured.open_loop;
   out.steady = true;
+  out.published = false;
   out.measured.point = {.prompt = run.workload.prompt,
                         .gen = run.workload.gen,
                         .depth = 0,
@@ -51,7 +53,7 @@ std::optional<CalibrationRow> steady(const CalibrationRow& row, double output_ra
 
 CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner) {
   CalibrationRows out;
-  const std::map<std::string, double> rates = output_rates(csv);
+  const std::map<std::string, double> rates = output_rates(csv), counted = counted_prompts(csv);
   for (std::size_t i = 0; i < csv.size(); ++i) {
     const Cells cells(csv, i);
     if (cells.problem()) continue;  // validate lists them
@@ -66,6 +68,11 @@ CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner) {
                        .measured = *q.measured,
                        .value = *cells.number("value") / q.measured->scale};
     if (!row.measured.open_loop) {
+      if (const auto share = counted.find(row.source); share != counted.end()) {
+        out.tested.push_back(row);
+        count_prompt(cells, share->second, row.measured);
+        row.published = false;
+      }
       out.fitted.push_back(std::move(row));
       continue;
     }

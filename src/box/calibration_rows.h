@@ -24,12 +24,15 @@ struct CalibrationRow {
   // A time per token of requests that come when they come, at the load that was measured with it: the point's
   // concurrency is how many generated at once, by Little's law.
   bool steady = false;
+  bool published = true;  // with the load that the row states
 };
 
 struct CalibrationRows {
   std::vector<CalibrationRow> fitted;  // with a twin, a load that starts at once or is steady, a positive value
-  std::vector<CalibrationRow> tested;  // requests that come when they come, to be simulated
+  std::vector<CalibrationRow> tested;  // requests that come when they come, and rows that were fitted otherwise
 };
+// Rows of sources that counted fewer tokens of their prompts than they state (box/counted_prompts.h) are fitted with
+// what was counted, and tested as they are published.
 CalibrationRows calibration_rows(const Csv& csv, Questioner& questioner);
 
 class CalibrationSet {

@@ -2,32 +2,31 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <set>
 
 #include "base/quantile.h"
 #include "base/text.h"
+#include "box/counted_prompts.h"
 #include "box/markdown.h"
-#include "box/measurement.h"
 
 namespace tinderbox {
 namespace {
 
-// What a time and a rate must share to be of one prompt.
-std::string prompt_key(const PublishedRow& row, const Cells& cells) {
-  std::string key = row.source;
-  for (const char* column : {"machine", "nodes", "stack", "stack_version", "model", "weights", "kv", "prompt_tokens",
-                             "depth", "kernel_path", "spec"}) {
-    key += '|' + cells.text(column);
+// Sources whose prompts calibration shortens.
+std::string counted_section(const Validation& validation) {
+  std::map<std::string, double> counted;
+  for (const auto& file : validation.files) {
+    if (file.fitted) counted.merge(counted_prompts(file.rows));
   }
-  return key;
+  if (counted.empty()) return "";
+  std::string out =
+      "Of these sources the least such share is what calibration takes the prompts to have had (latencies only add to "
+      "it); all figures here are of the prompts that they state:\n\n";
+  for (const auto& [source, share] : counted) {
+    out += format("- {:.1f} %: {}\n", 100 * share, markdown_link(source, source));
+  }
+  return out + "\n";
 }
-
-struct Time {
-  const PublishedRow* row = nullptr;
-  double prompt = 0;
-  std::string key;
-};
 
 std::string what_of(const PublishedRow& row) {
   return format("{} {} by {} on {}", row.model, row.weights, row.stack, row.machine);
@@ -36,22 +35,12 @@ std::string what_of(const PublishedRow& row) {
 }  // namespace
 
 std::vector<Contradiction> contradictions(const Validation& validation) {
-  std::map<std::string, double> rates;
-  std::vector<Time> times;
-  for (const PublishedRow& row : validation.rows) {
-    const Cells cells(validation.files[row.file].rows, row.index);
-    if (cells.problem()) continue;
-    const auto prompt = cells.number("prompt_tokens"), streams = cells.number("concurrency");
-    if (!prompt || *prompt <= 0 || streams != 1.0) continue;
-    const std::string key = prompt_key(row, cells);
-    if (row.test == "prefill" && row.metric == "tok_per_s") rates[key] = row.measured;
-    if (row.metric == "ttft_ms") times.push_back({&row, *prompt, key});
-  }
+  std::vector<std::map<std::size_t, double>> of_files;
+  for (const auto& file : validation.files) of_files.push_back(prompt_shares(file.rows));
   std::map<std::string, std::vector<std::pair<double, const PublishedRow*>>> shares;  // by group
-  for (const Time& time : times) {
-    const auto rate = rates.find(time.key);
-    if (rate == rates.end()) continue;
-    shares[time.row->group].emplace_back(time.row->measured / 1e3 * rate->second / time.prompt, time.row);
+  for (const PublishedRow& row : validation.rows) {
+    const auto share = of_files[row.file].find(row.index);
+    if (share != of_files[row.file].end()) shares[row.group].emplace_back(share->second, &row);
   }
   std::vector<Contradiction> out;
   for (const auto& [group, pairs] : shares) {
@@ -91,7 +80,7 @@ std::string contradictions_section(const Validation& validation) {
     const Score s = score(others, fit);
     out += format("{} {}", name, s.groups == 0 ? "-" : format("{:.1f} %", 100 * s.median_ape));
   }
-  return out + ".\n\n";
+  return out + ".\n\n" + counted_section(validation);
 }
 
 }  // namespace tinderbox
