@@ -52,6 +52,10 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none)) {
+    throw_invalid(format("{}: is a folder; give the path of a file", path.string()));
+  }
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   if (!in) throw_not_found(format("{}: cannot open; check the path", path.string()));
   const auto end = in.tellg();

@@ -45,7 +45,7 @@ class Search {
     }
   }
 
-  CapacityPoint at(double load, std::uint64_t seed) const {
+  SimulateOptions loaded(double load, std::uint64_t seed) const {
     SimulateOptions o = options_.simulation;
     o.workload.seed = seed;
     switch (options_.kind) {
@@ -59,7 +59,10 @@ class Search {
         o.workload.trace = at_pace(*options_.simulation.workload.trace, load);
         break;
     }
-    CapacityPoint out{.load = load, .report = simulate(model_, o).report};
+    return o;
+  }
+  CapacityPoint at(double load, std::uint64_t seed) const {
+    CapacityPoint out{.load = load, .report = simulate(model_, loaded(load, seed)).report};
     const Report& r = out.report;
     out.good_share =
         r.submitted == 0 ? 0 : static_cast<double>(r.good) / static_cast<double>(r.submitted);
@@ -139,6 +142,8 @@ Capacity capacity(const StepModel& model, const CapacityOptions& options,
   out.load = quantile(found, 0.5);
   out.low = *std::ranges::min_element(found);
   out.high = *std::ranges::max_element(found);
+  const SimulateOptions full = search.loaded(out.load, seed);
+  out.margin = load_margin(model, full, simulate(model, full));
   double before = 0;
   for (const double share : kCurve) {
     double load = share * found.front();
@@ -182,6 +187,7 @@ std::int64_t boxes_needed(const StepModel& model, const CapacityOptions& options
 
 std::string capacity_table(const CapacityOptions& options, const Capacity& c) {
   const std::string boxes = c.boxes == 1 ? "1 box" : format("{} boxes", c.boxes);
+  const std::string margin = c.reachable ? load_margin_text(c.margin) : "";
   std::string out;
   if (!c.reachable) {
     out = format("{}: the promise cannot be kept: one request at a time already breaks it\n\n",
@@ -191,7 +197,8 @@ std::string capacity_table(const CapacityOptions& options, const Capacity& c) {
         format("{} {} {} {} with {} % of the requests within the SLO ({} to {} over {} seeds)\n\n",
                boxes, c.boxes == 1 ? "holds" : "hold", human_number(c.load),
                load_unit(options.kind), human_number(100 * options.share), human_number(c.low),
-               human_number(c.high), options.seeds);
+               human_number(c.high), options.seeds) +
+        (margin.empty() ? margin : margin + "\n");
   }
   Table table({std::string(load_unit(options.kind)), "TTFT p50", "p99", "TPOT p50", "p99",
                "E2E p99", "output tok/s", "within SLO"});
@@ -219,6 +226,7 @@ nlohmann::ordered_json capacity_json(const CapacityOptions& options, const Capac
           {"low", c.low},
           {"high", c.high},
           {"share", options.share},
+          {"load_margin", load_margin_json(c.margin)},
           {"curve", std::move(curve)}};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "box/load_margin.h"
 #include "box/simulate.h"
 #include "box/time_chart.h"
 
@@ -34,6 +35,8 @@ struct Capacity {
   double load = 0, low = 0,
          high =
              0;  // median, least and most of the seeds; requests/s, users or times the trace's pace
+  // Of that load: requests end, so a patient promise can be held above what boxes sustain.
+  LoadMargin margin = {.why_not = "no load is within the promise"};
   std::vector<CapacityPoint> curve =
       {};  // of the first seed, up to the capacity; or the lightest load alone
 };

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "twin/test_models.h"
 
@@ -36,6 +38,18 @@ TEST(Capacity, TheLoadItFindsHoldsAndOneALittleLargerDoesNot) {
   const Report r = simulate(testing::fp8_twin(), more).report;
   EXPECT_LT(static_cast<double>(r.good), options.share * static_cast<double>(r.submitted));
   for (std::size_t i = 1; i < c.curve.size(); ++i) EXPECT_GT(c.curve[i].load, c.curve[i - 1].load);
+}
+
+TEST(Capacity, APatientPromiseIsHeldAboveSaturationAndSaysSo) {
+  CapacityOptions options = within(5);
+  options.simulation.workload.requests = 100;
+  options.simulation.slo.ttft = 1e6;
+  options.seeds = 1;
+  const Capacity c = capacity(testing::fp8_twin(), options);
+  EXPECT_EQ(c.margin.verdict(), Saturation::Above);
+  EXPECT_DOUBLE_EQ(c.margin.load, c.load);
+  EXPECT_NE(capacity_table(options, c).find("above saturation"), std::string::npos);
+  EXPECT_EQ(capacity_json(options, c)["load_margin"]["verdict"], "above");
 }
 
 TEST(Capacity, LooserPromisesAndMoreBoxesHoldMore) {

@@ -295,8 +295,8 @@ double peak_kv_share(const Report& r) {
 std::string report_table(const Report& r) {
   Table latencies({"latency", "count", "mean", "p50", "p90", "p95", "p99"});
   const auto row = [&](const char* name, const Distribution& d) {
-    latencies.add({name, format("{}", d.n), human(d.mean), human(d.p50), human(d.p90), human(d.p95),
-                   human(d.p99)});
+    const auto text = [&](Seconds s) { return d.n == 0 ? std::string("-") : human(s); };
+    latencies.add({name, format("{}", d.n), text(d.mean), text(d.p50), text(d.p90), text(d.p95), text(d.p99)});
   };
   row("TTFT", r.ttft);
   row("TPOT", r.tpot);
@@ -341,6 +341,10 @@ std::string report_table(const Report& r) {
 nlohmann::ordered_json report_json(const Report& r) {
   using Json = nlohmann::ordered_json;
   const auto distribution = [](const Distribution& d) {
+    if (d.n == 0) {  // not a time of 0
+      return Json{{"count", 0},     {"mean", nullptr}, {"p50", nullptr},
+                  {"p90", nullptr}, {"p95", nullptr},  {"p99", nullptr}};
+    }
     return Json{{"count", d.n},         {"mean", d.mean.value()}, {"p50", d.p50.value()},
                 {"p90", d.p90.value()}, {"p95", d.p95.value()},   {"p99", d.p99.value()}};
   };

@@ -1,5 +1,7 @@
 #include "cli/app.h"
 
+#include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 
@@ -259,6 +261,29 @@ std::vector<std::string> verb_names(const CLI::App& app) {
   return names;
 }
 
+// Ranges let through what compares with nothing, and the parser takes -1 for the largest of unsigned numbers.
+void require_numbers(CLI::App& app) {
+  for (CLI::Option* option : app.get_options(std::function<bool(CLI::Option*)>())) {
+    const std::string type = option->get_type_name();
+    if (type.starts_with("FLOAT")) {
+      option->check(CLI::Validator(
+          [](const std::string& text) {
+            return std::isnan(std::strtod(text.c_str(), nullptr)) ? format("{} is not a number", text)
+                                                                  : std::string();
+          },
+          ""));
+    } else if (type.starts_with("UINT")) {
+      option->check(CLI::Validator(
+          [](const std::string& text) {
+            return parse_int(text).value_or(-1) < 0 ? format("{} is not a number from 0 to 9223372036854775807", text)
+                                                    : std::string();
+          },
+          ""));
+    }
+  }
+  for (CLI::App* verb : app.get_subcommands(std::function<bool(CLI::App*)>())) require_numbers(*verb);
+}
+
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc,
                 const char* const* argv) {
   std::string hint;
@@ -333,6 +358,7 @@ int run_app(int argc, const char* const* argv) {
     add_pages(app, arguments, context);
     add_inspect(app, arguments);
     add_examples(app);
+    require_numbers(app);
     try {
       app.parse(argc, argv);
     } catch (const CLI::Success& success) {

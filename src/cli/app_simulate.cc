@@ -8,9 +8,9 @@ namespace {
 const CLI::Range kSeconds(0.0, 1e9);
 
 void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
-  verb.add_option("--rate", o.rate, "Mean arrivals per second: of requests, or of conversations")
-      ->check(CLI::Range(1e-6, 1e6))
-      ->capture_default_str();
+  auto* rate = verb.add_option("--rate", o.rate, "Mean arrivals per second: of requests, or of conversations")
+                   ->check(CLI::Range(1e-6, 1e6))
+                   ->capture_default_str();
   verb.add_option("--burstiness", o.burstiness,
                   "Gamma shape of the arrivals: 1 Poisson, below 1 burstier, inf one at a time")
       ->check(CLI::Range(0.01, std::numeric_limits<double>::infinity()))
@@ -19,7 +19,8 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
       ->check(CLI::Range(0.0, 0.999));
   verb.add_option("--day", o.day, "Length of that day in seconds")->check(CLI::Range(1.0, 1e9))->capture_default_str();
   verb.add_option("--users", o.users, "Closed loop: so many users who wait for answers (instead of --rate)")
-      ->check(CLI::Range(0, 1 << 16));
+      ->check(CLI::Range(1, 1 << 16))
+      ->excludes(rate);
   verb.add_option("--in-flight", o.in_flight_max,
                   "The client keeps at most so many requests under way, the others wait with it")
       ->check(CLI::Range(1, 1 << 16))
@@ -31,9 +32,9 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
       ->capture_default_str();
   verb.add_option("--shared-prefix", o.shared_prefix, "Tokens that every conversation begins with")
       ->check(CLI::Range(0, 1 << 24));
-  verb.add_option("--requests", o.requests, "Requests to send")
-      ->check(CLI::Range(1, 100000000))
-      ->capture_default_str();
+  auto* requests = verb.add_option("--requests", o.requests, "Requests to send")
+                       ->check(CLI::Range(1, 100000000))
+                       ->capture_default_str();
   verb.add_option("--prompt", o.prompt,
                   "Prompt tokens: 512, uniform:100-900, lognormal:MEAN,SPREAD or file:NAME")
       ->capture_default_str();
@@ -42,7 +43,8 @@ void add_traffic(CLI::App& verb, SimulateOptionsCli& o) {
                   "Lengths uniform within (1 - r) to (1 + r) of the above, if they are numbers")
       ->check(CLI::Range(0.0, 1.0));
   auto* trace = verb.add_option("--trace", o.trace,
-                                "Requests of this file: Azure, BurstGPT, Mooncake, ShareGPT, aiperf, vllm bench serve");
+                                "Requests of this file: Azure, BurstGPT, Mooncake, ShareGPT, aiperf, vllm bench serve")
+                    ->excludes(requests);
   verb.add_option("--speed", o.speed, "Replay the trace so much faster")
       ->check(CLI::Range(1e-6, 1e6))
       ->needs(trace);

@@ -106,6 +106,16 @@ TEST(App, ExitCodes) {
   EXPECT_EQ(run({"run", "/nonexistent.gguf", "hi"}), 2);
 }
 
+TEST(App, WhatIsNoNumberIsNoNumber) {
+  for (const char* option : {"--minutes", "--load-minutes", "--every", "--watts", "--rate"}) {
+    EXPECT_EQ(run({"soak", option, "nan"}), 2) << option;
+  }
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "2", "--seed", "-1"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "2", "--seed", "99999999999999999999"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "2", "--users", "2", "--rate", "3"}), 2);
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b", "--requests", "2", "--trace", "/tmp"}), 2);
+}
+
 TEST(App, SpeculationIsAnOptionOfTheTwin) {
   const auto predict = [](std::vector<const char*> more) {
     std::vector<const char*> all{"predict", "--model", "qwen3-8b"};

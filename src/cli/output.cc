@@ -1,7 +1,9 @@
 #include "cli/output.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>
@@ -16,8 +18,10 @@ constexpr double kTimeLeftAfter = 0.5;  // seconds: before, it is a guess
 }  // namespace
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    std::exit(0);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+  if (errno == EPIPE) std::exit(0);  // whoever read has seen enough
+  log(format("tinderbox: cannot write the output: {}", std::strerror(errno)));
+  std::exit(2);
 }
 
 void print_json(const nlohmann::ordered_json& document) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "http/box_state.h"
 #include "http/echo_box_test.h"
+#include "http/state_document.h"
 
 namespace tinderbox {
 namespace {
@@ -48,11 +49,12 @@ class TwoModels {
     return response;
   }
   // What the box thread says of itself, published as the ticker does.
-  void tick() {
+  void tick(const std::vector<InFlight>& requests = {}) {
     std::counting_semaphore<> done{0};
     box_.post([&] {
       BoxMoment state;
       state.box = box_.status();
+      state.box.models[0].requests = requests;
       state_.publish(std::make_shared<const std::string>(state_json({.version = "0"}, roster_, state, {})));
       done.release();
     });
@@ -118,6 +120,15 @@ TEST(BoxApi, BadInput) {
   EXPECT_EQ(two.ask("GET", "/box/models/load").status, 405);
   EXPECT_EQ(two.ask("POST", "/box/faults", R"({"name":"fan-failure"})").status, 404) << "there is no body";
   EXPECT_EQ(two.ask("DELETE", "/box/faults/x").status, 404);
+}
+
+TEST(BoxApi, TheStateIsReadWithRequestsInFlight) {
+  TwoModels two;
+  two.tick({{.seq = 7, .n_prompt = 30, .n_generated = 4, .running = true}});
+  const BoxState state = parse_box_state(two.ask("GET", "/box/state").body);
+  ASSERT_EQ(state.requests.size(), 1U);
+  EXPECT_EQ(state.requests[0].id, "7");
+  EXPECT_EQ(state.requests[0].generated_tokens, 4);
 }
 
 TEST(BoxApi, EventsFollowTheState) {

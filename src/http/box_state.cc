@@ -145,7 +145,7 @@ Json requests_of(const Roster& roster, const BoxMoment& state,
     for (const InFlight& r : state.box.models[i].requests) {
       const std::string key = r.key == 0 || !key_name ? std::string() : key_name(r.key);
       const double age = r.arrival == TimePoint{} ? 0 : to_seconds(state.box.now - r.arrival).value();
-      out.push_back({{"id", r.seq},
+      out.push_back({{"id", format("{}", r.seq)},
                      {"model", roster.doors()[i].info.id},
                      {"key", text_or_null(key)},
                      {"age_s", std::max(0.0, age)},
