@@ -7,6 +7,7 @@
 #include <span>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -142,7 +143,7 @@ void Disaggregated::run(const std::function<void(std::int64_t)>& progress) {
     const TimePoint at = std::min(source_.next(), event);
     // What generates matters to the others only if somebody waits for a place, or for an answer.
     const bool together = listener_ != nullptr || !unplaced_.empty();
-    if (advance_last(std::span(boxes_).first(together ? boxes_.size() : prefill_.n_boxes), at)) continue;
+    if (advance_last(std::span(std::as_const(boxes_)).first(together ? boxes_.size() : prefill_.n_boxes), at)) continue;
     if (!together) {
       for (std::size_t i = prefill_.n_boxes; i < boxes_.size(); ++i) boxes_[i]->advance(at);
     }

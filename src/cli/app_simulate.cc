@@ -78,7 +78,8 @@ void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
                   "KV capacity in tokens (default: what is safe on the machine)")
       ->check(kTokens);
   verb.add_option("--router", o.router,
-                  "Which box takes a request: round-robin, random, least-loaded, least-kv, prefix-aware, power-aware")
+                  "Which box takes a request: round-robin, random, least-loaded, least-kv, prefix-aware, power-aware; "
+                  "of several models the last four prefer boxes where it is loaded")
       ->capture_default_str();
   verb.add_option("--threads", o.threads, "Threads for boxes that run by themselves (0: all processors)")
       ->check(CLI::Range(0, 1024));
@@ -86,7 +87,8 @@ void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
 }
 
 void add_pool(CLI::App& verb, SimulateOptionsCli& o) {
-  verb.add_option("--mix", o.mix, "Of --model a,b (several in one memory): their shares of the requests, as 2,1");
+  verb.add_option("--mix", o.mix,
+                  "Of --model a,b (several in one memory): their shares of the requests or conversations, as 2,1");
   verb.add_option("--pin", o.pins, "... these are there from the beginning and stay")->delimiter(',');
   verb.add_option("--keep-alive", o.keep_alive,
                   "... one that rests so many seconds is unloaded (default: when its room is needed)")
