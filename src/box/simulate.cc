@@ -237,7 +237,8 @@ SimulationResult simulate_roles(const StepModel& model, const Scheduler& schedul
   };
   const FleetRole reading{model, scheduler, n_boxes("boxes that read", roles.n_prefill)};
   const FleetRole generating{decode_model, decode, n_boxes("boxes that generate", roles.n_decode)};
-  const KvPath path = kv_path(model.twin(), roles.bandwidth);
+  KvPath path = kv_path(model.twin(), roles.bandwidth);
+  path.layerwise = roles.layerwise;
   const FleetOptions fleet = fleet_of(model, options, scheduler.limits());
   const Traffic traffic =
       traffic_of(options, {{.context_max = std::min(scheduler.limits().context_max, decode.limits().context_max),

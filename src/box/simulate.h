@@ -22,6 +22,7 @@ namespace tinderbox {
 struct Disaggregation {
   std::int64_t n_prefill = 1, n_decode = 1;
   std::optional<BytesPerSecond> bandwidth = {};  // of the KV's way, in place of the link's curve
+  bool layerwise = false;  // KV is sent while later layers and chunks are computed, not once the prompt is in
   const StepModel* decode = nullptr;  // of those that generate, if they are another machine; must outlive the run
 };
 

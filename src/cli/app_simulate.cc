@@ -148,6 +148,12 @@ void add_simulation(CLI::App& verb, SimulateOptionsCli& o) {
   verb.add_option("--kv-bandwidth", o.kv_bandwidth,
                    "How fast KV travels between them: \"10 Gb/s\" (default: the machine's measured link, see --link)")
       ->needs(roles);
+  verb.add_option("--kv-transfer", o.kv_transfer,
+                  "When it is sent: after the prompt is in (vLLM's NIXL connector), or layerwise, while later layers "
+                  "and chunks are computed (LMCache, Mooncake)")
+      ->check(CLI::IsMember({"after", "layerwise"}))
+      ->capture_default_str()
+      ->needs(roles);
   verb.add_option("--faulty-boxes", o.faulty_boxes, "Faults befall only the first so many boxes (default: all)")
       ->check(CLI::Range(1, 100000))
       ->needs("--fault");

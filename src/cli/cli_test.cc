@@ -216,6 +216,16 @@ TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--decode-machine", "mac-m3-ultra-80", "--kv-bandwidth",
                       "10 Gb/s"})["finished"],
             20);
+  EXPECT_EQ(json["kv_transfer"], "after");
+  EXPECT_EQ(json["transfer_hidden"], 0);
+  const nlohmann::json streamed = simulate({"--disaggregate", "1:2", "--kv-bandwidth", "1 Gb/s", "--kv-transfer",
+                                            "layerwise"});
+  EXPECT_EQ(streamed["kv_transfer"], "layerwise");
+  EXPECT_EQ(streamed["transfer_bytes"], json["transfer_bytes"]);
+  EXPECT_GT(streamed["transfer_hidden"], 0);
+  EXPECT_LT(streamed["transfer_left_mean_s"], slow["transfer_left_mean_s"]);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-transfer", "before"}), 2);
+  EXPECT_EQ(simulate({"--kv-transfer", "layerwise"}), 2);  // of what?
   for (const char* roles : {"1", "0:1", "1:", "one:two", "1:1:1"}) {
     EXPECT_EQ(simulate({"--disaggregate", roles}), 2) << roles;
   }
