@@ -10,7 +10,8 @@ namespace tinderbox {
 
 // One stream for each purpose, so that drawing more of one thing never shifts another.
 enum class Stream : std::uint32_t {
-  Arrivals = 1, PromptLength, GenLength, Sampling, Placeholder, Test, Faults, Think, Urgency, Router, Sweep
+  Arrivals = 1, PromptLength, GenLength, Sampling, Placeholder, Test, Faults, Think, Urgency, Router, Sweep,
+  Model
 };
 
 // Four 32-bit words for one counter. index selects a substream (a request, a run).

@@ -17,8 +17,9 @@ class BoxWatch : public Observer {
   virtual void on_body(const Body&) {}
 };
 
-// Asked once for each box, from 0; what it names must outlive the simulation.
-using WatchBox = std::function<std::vector<BoxWatch*>(std::int64_t box)>;
+// Asked once for each box and each model that it holds, both from 0; what it names must outlive the simulation. Of a
+// box's body those of its first model are told.
+using WatchBox = std::function<std::vector<BoxWatch*>(std::int64_t box, std::int64_t model)>;
 
 // A body's on_window() that tells all of them, after `first` if there is one.
 std::function<void(const Body&)> tell_body(std::function<void(const Body&)> first,

@@ -7,23 +7,31 @@
 
 namespace tinderbox {
 
-CappedArrivals::CappedArrivals(Arrivals& source, std::int64_t in_flight_max, Duration request_time)
-    : source_(source), request_time_(request_time), places_(static_cast<std::size_t>(in_flight_max), TimePoint{}) {
+CappedArrivals::CappedArrivals(Arrivals& source, std::int64_t in_flight_max, std::vector<UserSide> models)
+    : source_(source),
+      models_(std::move(models)),
+      places_(static_cast<std::size_t>(in_flight_max), TimePoint::min()) {
   CHECK(in_flight_max >= 1);
 }
 
 TimePoint CappedArrivals::next() const {
   if (places_.empty()) return TimePoint::max();
-  return waiting_.empty() ? source_.next() : std::max(waiting_.front().arrival, places_.front());
+  return waiting_.empty() ? source_.next() : first_comes();
+}
+
+TimePoint CappedArrivals::first_comes() const {
+  const Request& first = waiting_.front();
+  return std::max(first.arrival, places_.front() + models_[static_cast<std::size_t>(first.model)].request_time);
 }
 
 std::vector<Command> CappedArrivals::take(TimePoint now) {
   std::vector<Command> out;
   for (Command& command : source_.take(now)) waiting_.push_back(std::get<Request>(std::move(command)));
-  while (!waiting_.empty() && !places_.empty() && places_.front() <= now) {
+  while (!waiting_.empty() && !places_.empty() && first_comes() <= now) {
+    const TimePoint arrival = first_comes();
     Request request = std::move(waiting_.front());
     waiting_.pop_front();
-    request.arrival = std::max(request.arrival, places_.front());
+    request.arrival = arrival;
     places_.pop_front();
     sent_.insert(request.id);
     out.emplace_back(std::move(request));
@@ -32,7 +40,7 @@ std::vector<Command> CappedArrivals::take(TimePoint now) {
 }
 
 void CappedArrivals::frees(SeqId seq, TimePoint now) {
-  if (sent_.erase(seq) > 0) places_.push_back(now + request_time_);
+  if (sent_.erase(seq) > 0) places_.push_back(now);
 }
 
 void CappedArrivals::on_admission(const Request& request, Admission admission, TimePoint now) {

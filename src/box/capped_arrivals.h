@@ -7,16 +7,16 @@
 #include <unordered_set>
 #include <vector>
 
-#include "box/loop.h"
+#include "box/workload.h"
 
 namespace tinderbox {
 
 // Must be among the loop's observers. Of a source that does not depend on answers.
 class CappedArrivals final : public Arrivals, public Observer {
  public:
-  // Requires in_flight_max >= 1; source must outlive this. request_time: what a request takes from the client to
-  // the scheduler (HTTP, tokenising); one that is sent as an answer ends comes so much later.
-  CappedArrivals(Arrivals& source, std::int64_t in_flight_max, Duration request_time = {});
+  // Requires in_flight_max >= 1; source must outlive this. models: that requests ask for; one that is sent as an
+  // answer ends comes later by its request_time.
+  CappedArrivals(Arrivals& source, std::int64_t in_flight_max, std::vector<UserSide> models = {UserSide{}});
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -24,9 +24,11 @@ class CappedArrivals final : public Arrivals, public Observer {
 
  private:
   void frees(SeqId seq, TimePoint now);
+  // When the first that waits comes, if there is a place.
+  TimePoint first_comes() const;
 
   Arrivals& source_;
-  Duration request_time_;
+  std::vector<UserSide> models_;
   std::deque<Request> waiting_;       // have come, and are not sent
   std::deque<TimePoint> places_;      // free ones, and since when
   std::unordered_set<SeqId> sent_;    // looked up, never iterated

@@ -12,17 +12,18 @@ constexpr std::uint64_t kSharedContent = 0;  // conversations are numbered from 
 }  // namespace
 
 ConversationArrivals::ConversationArrivals(const WorkloadOptions& options, std::int32_t users,
-                                           std::int64_t context_max, Duration request_time)
+                                           std::vector<UserSide> models)
     : options_(options),
-      context_max_(context_max),
+      models_(std::move(models)),
       gen_max_(gen_lengths(options).high),
-      request_time_(request_time),
       closed_(users > 0),
       generator_(options),
       thinking_(options.seed, Stream::Think) {
-  CHECK(users >= 0);
+  CHECK(users >= 0 && models_.size() == std::max<std::size_t>(1, options.mix.size()));
   for (std::int32_t i = 0; i < users; ++i) {
-    turns_.push({.at = TimePoint{}, .order = n_turns_known_++, .conversation = {}});
+    Conversation first;
+    first.model = generator_.draw_model();
+    turns_.push({.at = TimePoint{}, .order = n_turns_known_++, .conversation = first});
   }
   if (!closed_) first_turn_ = generator_.next();
 }
@@ -36,6 +37,7 @@ TimePoint ConversationArrivals::next() const {
 // What is asked is all that was said and the new prompt.
 Request ConversationArrivals::ask(const Conversation& c, Request drawn) const {
   drawn.n_prompt += static_cast<std::int32_t>(c.n_context);
+  drawn.model = c.model;
   if (options_.trace) return drawn;  // its contents are its own
   if (options_.shared_prefix > 0) {
     drawn.contents.push_back({kSharedContent, static_cast<std::int32_t>(options_.shared_prefix)});
@@ -50,13 +52,15 @@ Request ConversationArrivals::ask(const Conversation& c, Request drawn) const {
 
 bool ConversationArrivals::ends(const Conversation& c) const {
   if (c.n_turns >= options_.turns) return true;
-  return c.n_context + prompt_lengths(options_).high + gen_max_ > context_max_;
+  return c.n_context + prompt_lengths(options_).high + gen_max_ > side_of(c).context_max;
 }
 
 std::vector<Command> ConversationArrivals::take(TimePoint now) {
   std::vector<Command> commands;
   const auto say = [&](Conversation c, Request drawn) {
-    if (c.id == 0) c = {.id = ++n_conversations_, .n_turns = 0, .n_context = options_.shared_prefix};
+    if (c.id == 0) {
+      c = {.id = ++n_conversations_, .n_turns = 0, .n_context = options_.shared_prefix, .model = c.model};
+    }
     Request request = ask(c, std::move(drawn));
     asked_[request.id] = c;
     commands.emplace_back(std::move(request));
@@ -65,7 +69,9 @@ std::vector<Command> ConversationArrivals::take(TimePoint now) {
     const bool more = !turns_.empty() && generator_.n_left() > 0;
     if (first_turn_ && (!more || first_turn_->arrival <= turns_.top().at)) {
       Request drawn = *std::exchange(first_turn_, std::nullopt);
-      say({}, std::move(drawn));
+      Conversation first;
+      first.model = drawn.model;
+      say(first, std::move(drawn));
       first_turn_ = generator_.next();
       continue;
     }
@@ -80,10 +86,13 @@ void ConversationArrivals::go_on(Conversation conversation, TimePoint now) {
   if (ends(conversation)) {
     if (!closed_) return;
     conversation = {};
+    conversation.model = generator_.draw_model();
   }
   const Duration pause =
       options_.think > 0 ? to_duration(Seconds(thinking_.exponential(options_.think))) : Duration{};
-  turns_.push({.at = now + pause + request_time_, .order = n_turns_known_++, .conversation = conversation});
+  turns_.push({.at = now + pause + side_of(conversation).request_time,
+               .order = n_turns_known_++,
+               .conversation = conversation});
 }
 
 void ConversationArrivals::on_admission(const Request& request, Admission admission, TimePoint now) {
@@ -94,7 +103,10 @@ void ConversationArrivals::on_admission(const Request& request, Admission admiss
     return;
   }
   asked_.erase(asked);
-  if (closed_) go_on({.id = 0, .n_turns = options_.turns, .n_context = 0}, now);
+  if (!closed_) return;
+  Conversation refused;
+  refused.n_turns = options_.turns;
+  go_on(refused, now);
 }
 
 void ConversationArrivals::on_token(const TokenEvent& event, TimePoint now) {

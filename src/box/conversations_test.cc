@@ -24,7 +24,8 @@ Talk talk(const WorkloadOptions& options, std::int32_t users, std::int64_t conte
           Duration request_time = {}) {
   Scheduler scheduler({.context_max = static_cast<std::int32_t>(context_max)}, KvPool(10'000, 16));
   FixedCostExecutor executor(Duration(1'000'000), Duration(1000));
-  ConversationArrivals arrivals(options, users, context_max, request_time);
+  const UserSide side{.context_max = context_max, .request_time = request_time};
+  ConversationArrivals arrivals(options, users, {side});
   Talk talk;
   ObserverList observers({&talk, &arrivals});
   VirtualClock clock;
@@ -35,7 +36,8 @@ Talk talk(const WorkloadOptions& options, std::int32_t users, std::int64_t conte
 TEST(ClosedLoop, KeepsItsUsersBusyUntilAllIsSent) {
   Scheduler scheduler({.sequences_max = 16}, KvPool(1000, 16));
   FixedCostExecutor executor;
-  ConversationArrivals arrivals({.requests = 100, .prompt = 30, .gen = 10, .range_ratio = 0.5}, 5, 8192);
+  ConversationArrivals arrivals({.requests = 100, .prompt = 30, .gen = 10, .range_ratio = 0.5}, 5,
+                                {{.context_max = 8192}});
   Recorder recorder;
   struct Width final : public Observer {
     void on_step(const Step& step, TimePoint, const StepResult&, const Scheduler&) override {
@@ -60,7 +62,7 @@ TEST(ClosedLoop, KeepsItsUsersBusyUntilAllIsSent) {
 TEST(ClosedLoop, ARefusedUserGoesOn) {
   Scheduler scheduler({.context_max = 4}, KvPool(1000, 16));
   FixedCostExecutor executor;
-  ConversationArrivals arrivals({.requests = 9, .prompt = 4, .gen = 1}, 2, 4);
+  ConversationArrivals arrivals({.requests = 9, .prompt = 4, .gen = 1}, 2, {{.context_max = 4}});
   Recorder recorder;
   ObserverList observers({&recorder, &arrivals});
   VirtualClock clock;
@@ -109,6 +111,40 @@ TEST(Conversations, ATurnTakesItsTimeToTheServer) {
     ASSERT_EQ(t.asked.size(), 6u);
     // In an open loop the last one opens another conversation.
     for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(t.asked[i].arrival, t.ended.at(t.asked[i - 1].id) + request_time);
+  }
+}
+
+// Whom a conversation asks is drawn once, by the shares; what comes next takes that model's time to the server, and
+// ends where its context does.
+TEST(Conversations, StayWithTheirModel) {
+  const std::vector<UserSide> sides = {{.context_max = 200, .request_time = Duration(3'000'000)},
+                                       {.context_max = 40, .request_time = Duration(11'000'000)}};
+  for (const std::int32_t users : {0, 3}) {
+    const WorkloadOptions options{
+        .requests = 3000, .rate = 50, .prompt = 10, .gen = 4, .seed = 5, .turns = 5, .mix = {1, 3}};
+    Scheduler scheduler({.context_max = 200}, KvPool(10'000, 16));
+    FixedCostExecutor executor(Duration(1'000'000), Duration(1000));
+    ConversationArrivals arrivals(options, users, sides);
+    Talk talk;
+    ObserverList observers({&talk, &arrivals});
+    VirtualClock clock;
+    run_loop(scheduler, executor, arrivals, clock, observers);
+    std::map<std::uint64_t, Request> last;  // of each conversation
+    double n_first[2] = {};
+    for (const Request& r : talk.asked) {
+      const auto [at, is_new] = last.try_emplace(r.contents.front().id, r);
+      const UserSide& side = sides.at(static_cast<std::size_t>(r.model));
+      EXPECT_LE(r.n_prompt + r.n_gen_max, side.context_max);
+      if (is_new) {
+        ++n_first[r.model];
+        continue;
+      }
+      EXPECT_EQ(r.model, at->second.model);
+      EXPECT_EQ(r.arrival, talk.ended.at(at->second.id) + side.request_time);
+      at->second = r;
+    }
+    const double n = n_first[0] + n_first[1];
+    EXPECT_NEAR(n_first[1] / n, 0.75, 5 * std::sqrt(0.75 * 0.25 / n));
   }
 }
 

@@ -6,11 +6,16 @@
 //   place     the box that generates, has room for the whole prompt and has fewest requests (running, waiting or on
 //             their way) sets it aside. Whoever has been read first is placed first; until then his KV stays where it
 //             was read, so that boxes that read wait when nobody can take what they have
-//   transfer  KV and recurrent state of the prompt, whole, once it is in: nothing of it is hidden below the prefill.
-//             A box sends one at a time and receives one at a time; of those whose both ends are free, the first one
-//             that got its place goes. Time is that of one message over the link's measured curve
-//             (twin/collective.h), or latency + bytes / bandwidth. Of a model that several machines share, each sends
-//             its part over a link of its own
+//   transfer  KV and recurrent state of the prompt, whole, once it is in: nothing of it is hidden below the prefill
+//             (vLLM's NIXL connector, which pulls). A box sends one at a time and receives one at a time; of those
+//             whose both ends are free, the first one that got its place goes. Time is that of one message over the
+//             link's measured curve (twin/collective.h), or latency + bytes / bandwidth. Of a model that several machines
+//             share, each sends its part over a link of its own
+//   layerwise instead (connectors of LMCache, Mooncake and vLLM that save layer by layer): a place is sought when
+//             reading begins, and what is computed of a prompt goes at once, while later layers and chunks are
+//             computed; a step computes its layers one after the other, in equal time. What is ready when the link is
+//             free goes together; the parts of a prompt take the link as long as the whole would, so that its latency
+//             counts once. A recurrent state goes last, when it is done
 //   decode    with the first token, as soon as all is there; the sender's KV is then free. The first gap between
 //             tokens has place and transfer in it, and so has the TPOT
 //
@@ -36,6 +41,7 @@ struct KvPath {
   Link link;  // with a curve between boxes
   std::optional<BytesPerSecond> bandwidth =
       {};  // given: this and the link's latency count, no curve
+  bool layerwise = false;
 };
 Seconds transfer_time(const KvPath& path, Bytes size);
 // The link that the model's boxes would share a step over. Throws Error::Unsupported if none has
@@ -52,9 +58,13 @@ struct FleetRole {
 struct TransferReport {
   std::size_t n_prefill = 0, n_decode = 0;   // boxes
   double prefill_busy = 0, decode_busy = 0;  // share of the run that they are in a step, on average
-  std::int64_t n = 0;                        // transfers
-  Bytes bytes;                               // of all
-  Distribution link, wait;  // on the way; before it, for a place or for either end of the link
+  bool layerwise = false;
+  std::int64_t n = 0;   // transfers
+  Bytes bytes;          // of all
+  double hidden = 0;    // share of their time on the way that was before the prompt was in
+  Distribution link;    // on the way
+  Distribution wait;    // once the prompt is in, not on the way: for a place or for either end of the link
+  Distribution left;    // from then until all is there
 };
 
 struct DisaggregateResult {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -46,7 +47,9 @@ SimulateOptions traffic(std::uint64_t seed, const StepModel& model) {
   const Bytes size = kv_of_sequence(model.footprint(), options.workload.prompt);
   options.disaggregation = {.n_prefill = random.range(1, 3),
                             .n_decode = random.range(1, 3),
-                            .bandwidth = random.range(0, 3) == 0 ? kAtOnce : size / Seconds(time)};
+                            .bandwidth = random.range(0, 3) == 0 ? kAtOnce : size / Seconds(time),
+                            .layerwise = random.range(0, 1) == 0};
+  if (random.range(0, 2) == 0) options.step_tokens_max = random.range(16, 128);
   return options;
 }
 
@@ -170,6 +173,120 @@ TEST(Disaggregate, WhoReadsWaitsUntilSomebodyHasRoom) {
   const SimulationResult roomy = simulate(model, options);
   EXPECT_GT(result.transfers->wait.mean.value(), 10 * roomy.transfers->wait.mean.value());
   EXPECT_GT(result.report.queue.p99.value(), roomy.report.queue.p99.value());
+}
+
+// When each request was over.
+std::map<SeqId, TimePoint> ends(const StepModel& model, SimulateOptions options, bool layerwise) {
+  std::map<SeqId, TimePoint> out;
+  options.disaggregation->layerwise = layerwise;
+  options.on_finished = [&](const RequestTimes& times) { out[times.id] = times.arrival + times.e2e; };
+  simulate(model, options);
+  return out;
+}
+
+TEST(Disaggregate, LayerByLayerIsNeverLaterForWhoIsAlone) {
+  const StepModel& model = testing::fp8_twin();
+  std::int64_t n_sooner = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    SimulateOptions options = traffic(seed, model);
+    options.workload.requests = 10;
+    options.workload.rate = 1e-3;
+    options.workload.burstiness = std::numeric_limits<double>::infinity();
+    options.workload.timeout = std::numeric_limits<double>::infinity();
+    options.workload.turns = 1;
+    options.users = 0;
+    const auto after = ends(model, options, false), streamed = ends(model, options, true);
+    ASSERT_EQ(after.size(), 10u);
+    for (const auto& [id, end] : after) {
+      EXPECT_LE(streamed.at(id), end) << seed;
+      n_sooner += streamed.at(id) < end ? 1 : 0;
+    }
+  }
+  EXPECT_GT(n_sooner, 300);
+}
+
+// However they come: with all the room that they may want, and a link that takes no time, nothing is different but how
+// long a place is set aside. With one that does, the same is sent, sooner on average.
+TEST(Disaggregate, LayerByLayerSendsTheSameSooner) {
+  const StepModel& model = testing::fp8_twin();
+  double left_after = 0, left_streamed = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    SimulateOptions options = traffic(seed, model);
+    options.workload.timeout = std::numeric_limits<double>::infinity();
+    options.kv_tokens.reset();
+    options.disaggregation->n_decode = 1;
+    const auto run = [&](bool layerwise) {
+      options.disaggregation->layerwise = layerwise;
+      return simulate(model, options);
+    };
+    const SimulationResult after = run(false), streamed = run(true);
+    EXPECT_EQ(after.transfers->n, streamed.transfers->n);
+    if (options.users == 0 && options.workload.turns == 1) {
+      EXPECT_NEAR(after.transfers->bytes.value(), streamed.transfers->bytes.value(),
+                  1e-9 * after.transfers->bytes.value());
+      // Parts take the link as long as the whole, to their nanoseconds.
+      EXPECT_NEAR(after.transfers->link.mean.value(), streamed.transfers->link.mean.value(), 1e-6);
+    }
+    EXPECT_EQ(after.transfers->hidden, 0);
+    if (*options.disaggregation->bandwidth == kAtOnce) {
+      EXPECT_LE(after.report.mean_kv_share, streamed.report.mean_kv_share);
+      EXPECT_EQ(after.report.steps, streamed.report.steps);
+      EXPECT_EQ(after.report.ttft.mean, streamed.report.ttft.mean);
+      const auto a = ends(model, options, false), b = ends(model, options, true);
+      ASSERT_EQ(a.size(), b.size());
+      for (const auto& [id, end] : a) EXPECT_LE(std::abs((b.at(id) - end).count()), 1);  // ns
+    } else {
+      left_after += after.transfers->left.mean.value();
+      left_streamed += streamed.transfers->left.mean.value();
+    }
+  }
+  EXPECT_LT(left_streamed, 0.9 * left_after);
+}
+
+// By hand: a step computes its layers in equal time, and each is sent when it is done.
+TEST(Disaggregate, OnlyWhatTheLinkHasNotManagedIsLeft) {
+  const StepModel& model = testing::fp8_twin();
+  const double n_layers = model.twin().model.n_layers;
+  SimulateOptions options;
+  options.workload = {.requests = 1, .rate = 1, .prompt = 200, .gen = 10};
+  const double prefill = simulate(model, options).report.ttft.mean.value() - model.twin().stack.price.request_time;
+  const Bytes size = kv_of_sequence(model.footprint(), 200);
+  const auto left = [&](double link_s, bool layerwise) {
+    options.disaggregation = {.bandwidth = size / Seconds(link_s), .layerwise = layerwise};
+    return simulate(model, options).transfers->left.mean.value();
+  };
+  EXPECT_NEAR(left(3, false), 3, 1e-8);
+  // A slow link is busy from the first layer on.
+  const double slow = 20 * prefill;
+  EXPECT_NEAR(left(slow, true), slow - prefill * (1 - 1 / n_layers), 1e-6);
+  // A fast one has the last layer left.
+  const double fast = prefill / 2;
+  EXPECT_NEAR(left(fast, true), fast / n_layers, 1e-6);
+  // So does it with chunks, of which the last ends with that layer's part of its own tokens.
+  options.step_tokens_max = 50;
+  options.disaggregation->bandwidth = size / Seconds(fast);
+  const TransferReport chunks = *simulate(model, options).transfers;
+  EXPECT_NEAR(chunks.left.mean.value(), fast / n_layers / 4, 1e-6);
+  EXPECT_NEAR(chunks.hidden, 1 - 1 / n_layers / 4, 1e-6);
+}
+
+// Whoever streams shares the link with the others: its time is that of all bytes, and it never carries two at once.
+TEST(Disaggregate, StreamsShareTheLink) {
+  const StepModel& model = testing::fp8_twin();
+  SimulateOptions options;
+  options.workload = {.requests = 20, .rate = 1e6, .prompt = 50, .gen = 2};
+  const Bytes size = kv_of_sequence(model.footprint(), 50);
+  options.disaggregation = {
+      .n_prefill = 2, .n_decode = 1, .bandwidth = size / Seconds(100), .layerwise = true};
+  const SimulationResult one = simulate(model, options);
+  EXPECT_GT(one.report.duration.value(), 20 * 100);
+  EXPECT_LT(one.report.duration.value(), 20 * 100 + 50);
+  EXPECT_NEAR(one.transfers->link.mean.value(), 100, 1e-6);
+  options.disaggregation->n_decode = 2;
+  const SimulationResult two = simulate(model, options);
+  EXPECT_GT(two.report.duration.value(), 10 * 100);
+  EXPECT_LT(two.report.duration.value(), 10 * 100 + 150);
 }
 
 TEST(Disaggregate, RefusesWhatCanNeverBe) {

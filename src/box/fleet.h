@@ -52,17 +52,9 @@ struct FleetResult {
   std::vector<BodyReport> bodies;
 };
 
-// A source of requests that does not depend on answers, made anew for each thread.
-using MakeArrivals = std::function<std::unique_ptr<Arrivals>()>;
-
-// scheduler: a new box's. progress: told of the requests that have come.
-FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
-                      const FleetOptions& options, const MakeArrivals& make,
-                      const std::function<void(std::int64_t)>& progress = {});
-
-// The same where what comes depends on answers: source is told of them.
-FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler,
-                      const FleetOptions& options, ConversationArrivals& source,
-                      const std::function<void(std::int64_t)>& progress = {});
+// scheduler: a new box's. make: what comes; of traffic that depends on no answers and boxes that nobody looks at, each
+// thread makes its own. progress: told of the requests that have come.
+FleetResult run_fleet(const StepModel& model, const Scheduler& scheduler, const FleetOptions& options,
+                      const MakeTraffic& make, const std::function<void(std::int64_t)>& progress = {});
 
 }  // namespace tinderbox

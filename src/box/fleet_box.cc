@@ -18,19 +18,23 @@ std::vector<Command> Inbox::take(TimePoint now) {
 
 FleetBox::FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh,
                    const FleetOptions& options, std::optional<BodyOptions> body, Observer* source,
-                   Observer* recording, const std::vector<BoxWatch*>& watches)
+                   Observer* recording, const std::vector<BoxWatch*>& watches, BodyExecutor* shared)
     : scheduler_(fresh),
       executor_(table, options.by_steps),
       recorder_(options.request_time, options.slo, options.on_finished, options.n_keys, options.exact_max),
       observers_([&] {
-        if (body) {
+        if (shared != nullptr) {
+          body_ = shared;
+          steps_ = &shared->also(executor_, model);
+        } else if (body) {
           body->on_window = tell_body(std::move(body->on_window), watches);
-          outages_.emplace(inbox_, body_.emplace(executor_, model, *std::move(body)), scheduler_);
+          body_ = &own_body_.emplace(executor_, model, *std::move(body));
+          steps_ = body_;
         }
+        if (body_ != nullptr) outages_.emplace(inbox_, *body_, scheduler_);
         return observers(source, recording, watches);
       }()),
-      loop_(scheduler_, body_ ? static_cast<Executor&>(*body_) : executor_,
-            outages_ ? static_cast<Arrivals&>(*outages_) : inbox_, clock_, observers_) {}
+      loop_(scheduler_, *steps_, outages_ ? static_cast<Arrivals&>(*outages_) : inbox_, clock_, observers_) {}
 
 std::vector<Observer*> FleetBox::observers(Observer* source, Observer* recording,
                                            const std::vector<BoxWatch*>& watches) {
@@ -48,12 +52,15 @@ TimePoint FleetBox::next() const {
   return next == TimePoint::max() ? next : std::max(loop_.now(), next);
 }
 
-BoxView FleetBox::view(TimePoint now) {
+std::int64_t FleetBox::n_requests() const {
+  return scheduler_.n_running() + scheduler_.n_waiting() + scheduler_.n_reserved() +
+         static_cast<std::int64_t>(inbox_.size()) + loop_.n_held();
+}
+
+BoxView FleetBox::view(TimePoint now, std::int32_t) {
   const KvPool& kv = scheduler_.kv();
-  BoxView view{.requests = scheduler_.n_running() + scheduler_.n_waiting() +
-                           scheduler_.n_reserved() + static_cast<std::int64_t>(inbox_.size()) + loop_.n_held(),
-               .kv_blocks = kv.n_blocks() - kv.n_free()};
-  if (!body_) return view;
+  BoxView view{.requests = n_requests(), .kv = kv.n_blocks() - kv.n_free()};
+  if (body_ == nullptr) return view;
   const BodyExecutor::Vitals vitals = body_->vitals(now);
   view.speed = vitals.speed;
   view.to_slowdown = vitals.to_slowdown.value();
@@ -61,22 +68,15 @@ BoxView FleetBox::view(TimePoint now) {
   return view;
 }
 
-bool advance_last(std::span<const std::unique_ptr<FleetBox>> boxes, TimePoint until) {
-  FleetBox* first = nullptr;
-  TimePoint next = TimePoint::max(), second = TimePoint::max();
-  for (const auto& box : boxes) {
-    const TimePoint t = box->next();
-    if (t < next) {
-      second = next;
-      next = t;
-      first = box.get();
-    } else {
-      second = std::min(second, t);
-    }
+void FleetBox::wait(TimePoint from, TimePoint to, bool inside, std::int64_t n_held) {
+  const KvPool& kv = scheduler_.kv();
+  Inside all{.waiting = n_held, .kv_blocks_all = kv.n_blocks()};
+  if (inside) {
+    all.running = scheduler_.n_running();
+    all.waiting += n_requests() - all.running;
+    all.kv_blocks = kv.n_blocks() - kv.n_free();
   }
-  if (first == nullptr || next >= until) return false;
-  first->advance_once(std::min(until, std::max(second, next + Duration(1))));
-  return true;
+  observers_.on_wait(from, to, all);
 }
 
 FleetResult result_of(const FleetBoxes& boxes, const FleetOptions& options) {

@@ -1,17 +1,17 @@
-// One box of a fleet: a scheduler, an executor, a body if asked for, a recorder and a loop in
-// virtual time of its own. What is sent to it waits in its inbox until its time has come. Of one
-// thread at a time.
+// One box of a fleet, or one model of a box that holds several (box/pool_box.h): a scheduler, an executor, a body if
+// asked for, a recorder and a loop in virtual time of its own. What is sent to it waits in its inbox until its time has
+// come. Of one thread at a time.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <span>
 #include <utility>
 #include <vector>
 
 #include "box/body_executor.h"
 #include "box/fleet.h"
+#include "box/fleet_loops.h"
 #include "box/loop.h"
 #include "box/outages.h"
 #include "box/report.h"
@@ -43,10 +43,11 @@ class Inbox final : public Arrivals {
 class FleetBox {
  public:
   // table: of model's prices, for boxes of one thread to share; both must outlive this. source:
-  // told of what happens, if not null. recording: likewise, in place of the recorder.
+  // told of what happens, if not null. recording: likewise, in place of the recorder. shared: in place of a body of its
+  // own, that of the box whose models take turns; or null.
   FleetBox(const StepModel& model, StepTable& table, const Scheduler& fresh,
            const FleetOptions& options, std::optional<BodyOptions> body, Observer* source,
-           Observer* recording = nullptr, const std::vector<BoxWatch*>& watches = {});
+           Observer* recording = nullptr, const std::vector<BoxWatch*>& watches = {}, BodyExecutor* shared = nullptr);
 
   void take(Request request) { inbox_.push(request.arrival, Command(std::move(request))); }
   void take(TimePoint at, Request request) { inbox_.push(at, Command(std::move(request))); }
@@ -63,13 +64,17 @@ class FleetBox {
   // When it has something to do next. One that found nothing it can do waits for what is sent, or a
   // deadline.
   TimePoint next() const;
-  BoxView view(TimePoint now);
+  // Running, waiting, on their way.
+  std::int64_t n_requests() const;
+  BoxView view(TimePoint now, std::int32_t model = 0);
+  // Others of the box had their turn meanwhile if it is `inside`; n_held of its requests wait for it to be loaded.
+  void wait(TimePoint from, TimePoint to, bool inside, std::int64_t n_held);
 
   Scheduler& scheduler() { return scheduler_; }
   Recorder& recorder() { return recorder_; }
   const Recorder& recorder() const { return recorder_; }
   TimePoint now() const { return clock_.now(); }
-  BodyExecutor* body() { return body_ ? &*body_ : nullptr; }
+  BodyExecutor* body() { return body_; }
 
  private:
   std::vector<Observer*> observers(Observer* source, Observer* recording, const std::vector<BoxWatch*>& watches);
@@ -77,7 +82,9 @@ class FleetBox {
   Inbox inbox_;
   Scheduler scheduler_;
   TableExecutor executor_;
-  std::optional<BodyExecutor> body_;
+  std::optional<BodyExecutor> own_body_;
+  BodyExecutor* body_ = nullptr;
+  Executor* steps_ = &executor_;  // with what a body makes of them
   std::optional<Outages> outages_;
   VirtualClock clock_;
   Recorder recorder_;
@@ -86,10 +93,7 @@ class FleetBox {
   bool stalled_ = false;
 };
 
-using FleetBoxes = std::vector<std::unique_ptr<FleetBox>>;
-// One step or run of steps of the box that is furthest behind, no further than the next one or `until`. false: all
-// have come so far.
-bool advance_last(std::span<const std::unique_ptr<FleetBox>> boxes, TimePoint until);
+using FleetBoxes = BoxesOf<FleetBox>;
 FleetResult result_of(const FleetBoxes& boxes, const FleetOptions& options);
 
 }  // namespace tinderbox

@@ -49,13 +49,8 @@ TEST(Fleet, OfOneBoxIsTheBox) {
       const FleetOptions fleet{
           .routing = routing,
           .request_time = to_duration(Seconds(model.twin().stack.price.request_time))};
-      ConversationArrivals source(options.workload, static_cast<std::int32_t>(options.users),
-                                  alone.limits.context_max);
-      const bool reacts = options.users > 0 || options.workload.turns > 1;
       const FleetResult result =
-          reacts ? run_fleet(model, fresh, fleet, source) : run_fleet(model, fresh, fleet, [&] {
-            return std::make_unique<GeneratedArrivals>(options.workload);
-          });
+          run_fleet(model, fresh, fleet, [&] { return traffic_of(options, {user_side(model, fresh)}); });
       ASSERT_EQ(report_json(result.report).dump(2), text(alone)) << seed;
     }
   }
@@ -104,7 +99,7 @@ TEST(Fleet, OfBoxesThatTakeTurnsIsThatOfEachByItself) {
     while (auto request = generator.next()) all.push_back(*std::move(request));
     for (std::size_t i = 0; i < all.size(); ++i) parts[i % n].push_back(all[i]);
     const auto source = [](const std::vector<Request>& requests) {
-      return [&requests] { return std::make_unique<TraceArrivals>(requests); };
+      return [&requests] { return Traffic{.source = std::make_unique<TraceArrivals>(requests)}; };
     };
     const FleetResult fleet = run_fleet(model, fresh, {.n_boxes = n, .n_threads = 2}, source(all));
     for (std::size_t i = 0; i < n; ++i) {
@@ -158,6 +153,22 @@ TEST(Router, TakesTurnsAmongEqualsAndNamesWhatItDoesNotKnow) {
   for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(router.choose({}, equal), i % 3);
   const std::vector<BoxView> busy = {{.requests = 2}, {.requests = 1}, {.requests = 3}};
   EXPECT_EQ(router.choose({}, busy), 1U);
+  // A box that would have to load the model comes second, unless the others have far more to do.
+  std::vector<BoxView> others = {{.requests = 2}, {.requests = 12, .kv = 9}, {.requests = 12, .kv = 8}};
+  others[0].has_model = false;
+  for (const RouterPolicy routing : {RouterPolicy::LeastLoaded, RouterPolicy::LeastKv, RouterPolicy::PrefixAware}) {
+    EXPECT_NE(Router(routing, 3, 0).choose({}, others), 0U);
+  }
+  EXPECT_EQ(Router(RouterPolicy::LeastKv, 3, 0).choose({}, others), 2U);
+  EXPECT_EQ(Router(RouterPolicy::PowerAware, 3, 0, 20).choose({}, others), 1U);
+  EXPECT_EQ(Router(RouterPolicy::PowerAware, 3, 0, 5).choose({}, others), 1U);
+  for (std::size_t i = 1; i < 3; ++i) others[i].requests = 19;
+  for (const RouterPolicy routing : {RouterPolicy::LeastLoaded, RouterPolicy::LeastKv, RouterPolicy::PrefixAware}) {
+    EXPECT_EQ(Router(routing, 3, 0).choose({}, others), 0U);
+  }
+  for (BoxView& box : others) box.has_model = false;  // nobody has it
+  others[2].requests = 1;
+  EXPECT_EQ(Router(RouterPolicy::LeastLoaded, 3, 0).choose({}, others), 2U);
   try {
     parse_router("least-loded", "--router");
     FAIL();

@@ -44,6 +44,10 @@ void ObserverList::on_run(const StepRun& run, TimePoint start, const RunTimes& t
   for (Observer* o : observers_) o->on_run(run, start, times, scheduler);
 }
 
+void ObserverList::on_wait(TimePoint from, TimePoint to, const Inside& inside) {
+  for (Observer* o : observers_) o->on_wait(from, to, inside);
+}
+
 Loop::Loop(Scheduler& scheduler, Executor& executor, Arrivals& arrivals, Clock& clock, Observer& observer)
     : scheduler_(scheduler),
       executor_(executor),

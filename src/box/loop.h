@@ -35,6 +35,12 @@ class Arrivals {
   }
 };
 
+// Requests that a model has while the device is not its own.
+struct Inside {
+  std::int64_t running = 0, waiting = 0;        // waiting: also for the model itself
+  std::int64_t kv_blocks = 0, kv_blocks_all = 1;  // in use; of the model
+};
+
 // Who is told what happens. Called from the box thread; must not block.
 class Observer {
  public:
@@ -47,6 +53,8 @@ class Observer {
   // on_token then tells only the tokens that runs do not count: those of prompts; and, though counted, the last ones
   // of sequences.
   virtual void on_run(const StepRun&, TimePoint /*start*/, const RunTimes&, const Scheduler&) {}
+  // Of a box with several models: what was inside meanwhile, when it was another one's turn, or this was being loaded.
+  virtual void on_wait(TimePoint /*from*/, TimePoint /*to*/, const Inside&) {}
 };
 
 // Tells several observers, in order.
@@ -61,6 +69,7 @@ class ObserverList final : public Observer {
   void on_token(const TokenEvent& event, TimePoint now) override;
   void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
               const Scheduler& scheduler) override;
+  void on_wait(TimePoint from, TimePoint to, const Inside& inside) override;
 
  private:
   std::vector<Observer*> observers_;

@@ -63,13 +63,13 @@ std::string_view finish_name(FinishReason finish) {
 // A counter is told when it changes.
 class PerfettoTrace::Box final : public BoxWatch {
  public:
-  Box(PerfettoTrace& trace, std::int64_t i) : trace_(trace), pid_(i + 1) {
+  Box(PerfettoTrace& trace, std::int64_t pid, std::string_view called) : trace_(trace), pid_(pid) {
     const auto name = [&](std::string_view what, std::string_view args, std::string_view text) {
       trace_.add(
           {}, format("{{\"ph\":\"M\",\"pid\":{}{},\"name\":\"{}\",\"args\":{{\"name\":{}}}}}", pid_,
                      args, what, json_text(text)));
     };
-    name("process_name", "", format("box {}: {}", pid_, trace_.name_));
+    name("process_name", "", called);
     name("thread_name", ",\"tid\":1", "steps");
     name("thread_name", ",\"tid\":2", "events");
   }
@@ -120,6 +120,13 @@ class PerfettoTrace::Box final : public BoxWatch {
             pid_, us(start), us(times.end - start), name, run.n_steps, run.n_steps * run.n_tokens(),
             run.n_decoding + std::ssize(run.prompts), run.prompts.size(), prompt_tokens,
             kv_blocks));
+  }
+
+  void on_wait(TimePoint from, TimePoint to, const Inside& inside) override {
+    if (from > last_) count(last_, 0, 0, 0);
+    last_ = to;
+    count(from, inside.running, inside.waiting,
+          static_cast<double>(inside.kv_blocks) / static_cast<double>(inside.kv_blocks_all));
   }
 
   void on_token(const TokenEvent& event, TimePoint now) override {
@@ -215,13 +222,14 @@ class PerfettoTrace::Box final : public BoxWatch {
   ClockLimit limit_ = ClockLimit::Idle;
 };
 
-PerfettoTrace::PerfettoTrace(std::function<void(std::string_view)> sink, std::string name,
-                             std::int64_t bytes_max)
-    : sink_(std::move(sink)), name_(std::move(name)), bytes_max_(bytes_max) {}
+PerfettoTrace::PerfettoTrace(std::function<void(std::string_view)> sink, std::int64_t bytes_max)
+    : sink_(std::move(sink)), bytes_max_(bytes_max) {}
 
 PerfettoTrace::~PerfettoTrace() = default;
 
-BoxWatch* PerfettoTrace::box(std::int64_t i) { return &boxes_.emplace_back(*this, i); }
+BoxWatch* PerfettoTrace::box(std::int64_t i, std::string_view name) {
+  return &boxes_.emplace_back(*this, std::ssize(boxes_) + 1, format("box {}: {}", i + 1, name));
+}
 
 // One or more events with commas between them.
 bool PerfettoTrace::add(TimePoint now, std::string_view event) {

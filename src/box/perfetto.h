@@ -2,8 +2,8 @@
 // format (https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU), times
 // in microseconds.
 //
-// A box is a process. Its thread "steps" has a slice for each run of steps; counters tell requests
-// running and waiting, KV in use and, of a body, watts, temperature and clock; instants tell who
+// A box is a process, or each of its models. Its thread "steps" has a slice for each run of steps; counters tell
+// requests running and waiting, KV in use and, of a body, watts, temperature and clock; instants tell who
 // was preempted, refused, cancelled or past its deadline. A request is an async slice, and within
 // it queued, prefill and decode follow one another, after a preemption anew. A request's slices are
 // written when it is over, so that what has begun has always ended, wherever the trace is cut.
@@ -30,14 +30,13 @@ class PerfettoTrace {
   static constexpr std::string_view kBegin = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[";
   static constexpr std::string_view kEnd = "\n]}\n";
 
-  // bytes_max: then nothing is added any more. name: of what runs on each box.
-  PerfettoTrace(std::function<void(std::string_view)> sink, std::string name,
-                std::int64_t bytes_max);
+  // bytes_max: then nothing is added any more.
+  PerfettoTrace(std::function<void(std::string_view)> sink, std::int64_t bytes_max);
   ~PerfettoTrace();
   PerfettoTrace(const PerfettoTrace&) = delete;
   PerfettoTrace& operator=(const PerfettoTrace&) = delete;
-  // Of one box, for the loop; valid as long as this.
-  BoxWatch* box(std::int64_t i);
+  // Of one box, or one of its models, for the loop; valid as long as this. name: of what runs there.
+  BoxWatch* box(std::int64_t i, std::string_view name);
   // Hands on what is left; requests that still live end here.
   void finish();
 
@@ -51,7 +50,7 @@ class PerfettoTrace {
   bool add(TimePoint now, std::string_view event);
 
   std::function<void(std::string_view)> sink_;
-  std::string name_, piece_;
+  std::string piece_;
   std::int64_t bytes_max_, n_events_ = 0, n_bytes_ = 0;
   std::optional<TimePoint> cut_;
   std::deque<Box> boxes_;  // do not move

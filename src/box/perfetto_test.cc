@@ -38,9 +38,8 @@ struct Traced {
 Traced traced(SimulateOptions options, const std::string& name = "m",
               std::int64_t bytes_max = 1 << 30) {
   Traced out;
-  PerfettoTrace trace([&](std::string_view piece) { out.pieces.emplace_back(piece); }, name,
-                      bytes_max);
-  options.watch = [&](std::int64_t box) { return std::vector<BoxWatch*>{trace.box(box)}; };
+  PerfettoTrace trace([&](std::string_view piece) { out.pieces.emplace_back(piece); }, bytes_max);
+  options.watch = [&](std::int64_t box, std::int64_t) { return std::vector<BoxWatch*>{trace.box(box, name)}; };
   out.result = simulate(testing::fp8_twin(), options);
   trace.finish();
   out.n_events = trace.n_events();
@@ -209,8 +208,8 @@ TEST(Perfetto, BodiesHaveCountersAndLoseRequests) {
   const Fault off{.name = "off", .what = "", .ends = "", .sources = "", .handicap = {.off = true}};
   options.body = BodyOptions{.faults = {{at(20.5), at(40), off}}};
   std::string text(PerfettoTrace::kBegin);
-  PerfettoTrace trace([&](std::string_view piece) { text += piece; }, "m", 1 << 30);
-  options.watch = [&](std::int64_t box) { return std::vector<BoxWatch*>{trace.box(box)}; };
+  PerfettoTrace trace([&](std::string_view piece) { text += piece; }, 1 << 30);
+  options.watch = [&](std::int64_t box, std::int64_t) { return std::vector<BoxWatch*>{trace.box(box, "m")}; };
   const SimulationResult result = simulate(model, options);
   trace.finish();
   const Json events = Json::parse(text + std::string(PerfettoTrace::kEnd))["traceEvents"];

@@ -78,6 +78,12 @@ void Recorder::see_time(const Scheduler& scheduler, Duration duration) {
   waiting_ns_ += Wide{scheduler.n_waiting()} * duration.count();
 }
 
+void Recorder::on_wait(TimePoint from, TimePoint to, const Inside& inside) {
+  running_ns_ += Wide{inside.running} * (to - from).count();
+  waiting_ns_ += Wide{inside.waiting} * (to - from).count();
+  kv_block_ns_ += Wide{inside.kv_blocks} * (to - from).count();
+}
+
 void Recorder::see_start(SeqId seq, TimePoint start) {
   const auto live = live_.find(seq);
   if (live == live_.end() || live->second.started) return;

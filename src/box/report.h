@@ -76,6 +76,7 @@ class Recorder final : public Observer {
   void on_token(const TokenEvent& event, TimePoint now) override;
   void on_run(const StepRun& run, TimePoint start, const RunTimes& times,
               const Scheduler& scheduler) override;
+  void on_wait(TimePoint from, TimePoint to, const Inside& inside) override;
   // A request that is read here and goes on at another box (box/disaggregate.h): in place of on_token() of its first
   // token, and there of on_admission(). The events that follow there count that token too.
   struct Handover {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -14,7 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kNames = {"round-robin", "random", "least-loaded",
                                                     "least-kv", "prefix-aware", "power-aware"};
 constexpr std::size_t kSeenMax = 1 << 16;
-// A box that has a prefix is passed by if it has so many requests more than the least loaded one.
+// A box that has a prefix, or the model, is passed by if it has so many requests more than the least loaded one.
 constexpr std::int64_t kBusierMost = 16;
 // Of the power-aware one. K below the slowdown at which a box counts as slow already, and how slow.
 constexpr double kWarm = 5, kWarmSpeed = 0.5;
@@ -49,12 +51,23 @@ Router::Router(RouterPolicy routing, std::size_t n_boxes, std::uint64_t seed, st
   if (routing == RouterPolicy::PrefixAware) seen_.resize(kSeenMax);
 }
 
+bool Router::has_to_have(std::span<const BoxView> boxes) const {
+  constexpr std::int64_t kNobody = std::numeric_limits<std::int64_t>::max();
+  std::int64_t least = kNobody, least_that_has = kNobody;
+  for (const BoxView& box : boxes) {
+    least = std::min(least, box.requests);
+    if (box.has_model) least_that_has = std::min(least_that_has, box.requests);
+  }
+  return least_that_has < kNobody && least_that_has <= least + kBusierMost;
+}
+
 std::size_t Router::least(std::span<const BoxView> boxes, std::int64_t BoxView::* what) {
   CHECK(boxes.size() == n_boxes_);
+  const auto rank = [&](std::size_t i) { return std::pair(comes_second(boxes[i]), boxes[i].*what); };
   std::size_t best = next_ % n_boxes_;
   for (std::size_t k = 1; k < n_boxes_; ++k) {
     const std::size_t i = (next_ + k) % n_boxes_;
-    if (boxes[i].*what < boxes[best].*what) best = i;
+    if (rank(i) < rank(best)) best = i;
   }
   next_ = best + 1;
   return best;
@@ -65,16 +78,16 @@ std::size_t Router::least(std::span<const BoxView> boxes, std::int64_t BoxView::
 // about to be counts as if it had more requests; one that answers nothing comes last.
 std::size_t Router::by_power(std::span<const BoxView> boxes) const {
   CHECK(boxes.size() == n_boxes_);
-  const auto load = [](const BoxView& box) {
+  const auto load = [&](const BoxView& box) {
     const double speed = box.speed * (box.to_slowdown < kWarm ? kWarmSpeed : 1.0);
     const double seen = static_cast<double>(box.requests + 1) / std::max(speed, kSpeedMin);
-    return box.answers ? seen : seen + 1e9;
+    return seen + (box.answers ? 0 : 1e9) + (comes_second(box) ? 1e6 : 0);
   };
   std::size_t fullest = n_boxes_, emptiest = 0;
   for (std::size_t i = 0; i < n_boxes_; ++i) {
     if (load(boxes[i]) < load(boxes[emptiest])) emptiest = i;
     const bool healthy = boxes[i].answers && boxes[i].speed >= kHealthy && boxes[i].to_slowdown >= kWarm;
-    if (!healthy || boxes[i].requests >= knee_) continue;
+    if (!healthy || comes_second(boxes[i]) || boxes[i].requests >= knee_) continue;
     if (fullest == n_boxes_ || boxes[i].requests > boxes[fullest].requests) fullest = i;
   }
   return fullest < n_boxes_ ? fullest : emptiest;
@@ -82,7 +95,7 @@ std::size_t Router::by_power(std::span<const BoxView> boxes) const {
 
 std::size_t Router::by_prefix(const Request& request, std::span<const BoxView> boxes) {
   // The longest chain that was sent somewhere.
-  std::uint64_t chain = 0;
+  std::uint64_t chain = static_cast<std::uint64_t>(request.model);  // no model knows what another has read
   const Seen* longest = nullptr;
   std::vector<std::uint64_t> chains;
   for (const Content& content : request.contents) {
@@ -92,13 +105,16 @@ std::size_t Router::by_prefix(const Request& request, std::span<const BoxView> b
     if (seen.chain == chain) longest = &seen;
   }
   std::size_t box = least(boxes, &BoxView::requests);
-  if (longest != nullptr && boxes[longest->box].requests <= boxes[box].requests + kBusierMost)
+  if (longest != nullptr && !comes_second(boxes[longest->box]) &&
+      boxes[longest->box].requests <= boxes[box].requests + kBusierMost) {
     box = longest->box;
+  }
   for (const std::uint64_t c : chains) seen_[c % kSeenMax] = {c, box};
   return box;
 }
 
 std::size_t Router::choose(const Request& request, std::span<const BoxView> boxes) {
+  to_have_ = has_to_have(boxes);
   switch (routing_) {
     case RouterPolicy::RoundRobin:
       return next_++ % n_boxes_;
@@ -108,7 +124,7 @@ std::size_t Router::choose(const Request& request, std::span<const BoxView> boxe
     case RouterPolicy::LeastLoaded:
       return least(boxes, &BoxView::requests);
     case RouterPolicy::LeastKv:
-      return least(boxes, &BoxView::kv_blocks);
+      return least(boxes, &BoxView::kv);
     case RouterPolicy::PrefixAware:
       return by_prefix(request, boxes);
     case RouterPolicy::PowerAware:

@@ -1,4 +1,6 @@
-// Which of several boxes takes a request: a policy is a name and a small function.
+// Which of several boxes takes a request: a policy is a name and a small function. Of boxes that hold several models
+// and are looked at, one that has the request's model, or is loading it, comes before those that would have to load it,
+// unless the emptiest of all has far fewer requests.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +22,9 @@ bool is_blind(RouterPolicy routing);
 
 // What a router sees of a box.
 struct BoxView {
-  std::int64_t requests = 0;   // running and waiting
-  std::int64_t kv_blocks = 0;  // in use
+  std::int64_t requests = 0;  // running and waiting
+  std::int64_t kv = 0;        // in use, in a unit that all boxes share
+  bool has_model = true;      // that is asked for
   // Of boxes with a body.
   double speed = 1;         // over that of a healthy cool one
   double to_slowdown = 100;  // K that its hottest zone is below where clocks are lowered
@@ -36,6 +39,8 @@ class Router {
   std::size_t choose(const Request& request, std::span<const BoxView> boxes);
 
  private:
+  bool has_to_have(std::span<const BoxView> boxes) const;
+  bool comes_second(const BoxView& box) const { return to_have_ && !box.has_model; }
   std::size_t least(std::span<const BoxView> boxes, std::int64_t BoxView::* what);
   std::size_t by_power(std::span<const BoxView> boxes) const;
   std::size_t by_prefix(const Request& request, std::span<const BoxView> boxes);
@@ -43,6 +48,7 @@ class Router {
   RouterPolicy routing_;
   std::size_t n_boxes_, next_ = 0;
   std::int64_t knee_;
+  bool to_have_ = false;  // the box that is chosen is one that has the model
   Random random_;
   // Where the contents that requests began with were last sent, by a hash of their chain. A bounded
   // table: what it forgets costs a hit, not an answer.

@@ -288,8 +288,8 @@ void ServingBox::work(std::size_t i) {
   const TimePoint end = std::max(now_, seat.loop->now());
   seat.served += end - now_;
   now_ = end;
-  // What has come during an outage without an end is work, too: somebody may end it.
-  if (seat.loop->next() < TimePoint::max() || !seat.inbox.empty()) return;
+  // What has come during an outage without an end is work, too: somebody may end it. An outage to come is none.
+  if (!seat.scheduler.idle() || seat.loop->n_held() > 0 || !seat.inbox.empty()) return;
   seat.works = false;
   pool_.rest(i, now_);
 }

@@ -297,5 +297,31 @@ TEST(ServingBox, AnOutageIsEverybodys) {
   thread.join();
 }
 
+// Who has nothing to do gives way at once, not only when the box goes away.
+TEST(ServingBox, AnOutageToComeIsNoWork) {
+  const StepModel model = testing::fp8_twin_on(round_machine_with_body());
+  VirtualClock clock;
+  TwinExecutor first(model, Placeholders{.n_ids = 100}), second(model, Placeholders{.n_ids = 100});
+  FaultEvent freeze;
+  freeze.begin = TimePoint(std::chrono::hours(1));
+  freeze.end = TimePoint(std::chrono::hours(2));
+  freeze.fault.handicap.frozen = true;
+  BodyExecutor body(first, model, {.faults = {freeze}});
+  Executor& other = body.also(second, model);
+  auto members = two(10);
+  members[0].load = [&] { return LoadedExecutor{.owner = {}, .executor = &body}; };
+  members[1].load = [&] { return LoadedExecutor{.owner = {}, .executor = &other}; };
+  ServingBox box(std::move(members), {.bytes = 10}, clock);
+  box.embody(body);
+  box.load_first();
+  Asked a = ask(box, 0, 3), b = ask(box, 1, 3);
+  box.close();
+  box.run();
+  EXPECT_EQ(a.all().size(), 3u);
+  const auto events = b.all();
+  EXPECT_EQ(events.size(), 3u);
+  EXPECT_LT(events.back().at, freeze.begin);
+}
+
 }  // namespace
 }  // namespace tinderbox

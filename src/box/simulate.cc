@@ -118,19 +118,31 @@ Scheduler scheduler_of(const StepModel& model, const SimulateOptions& options) {
   return {limits, pool_of(model, options, limits), policy_of(model.twin(), options)};
 }
 
-bool reacts(const SimulateOptions& options) {
-  return options.users > 0 || options.workload.turns > 1 || options.workload.shared_prefix > 0;
+UserSide user_side(const StepModel& model, const Scheduler& scheduler) {
+  return {.context_max = scheduler.limits().context_max,
+          .request_time = to_duration(Seconds(model.twin().stack.price.request_time))};
 }
 
-ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max,
-                                   Duration request_time) {
-  const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
-  return {options.workload, users, context_max, request_time};
+Traffic traffic_of(const SimulateOptions& options, const std::vector<UserSide>& models) {
+  const WorkloadOptions& workload = options.workload;
+  const bool reacts = options.users > 0 || workload.turns > 1 || workload.shared_prefix > 0;
+  if (options.in_flight_max && (*options.in_flight_max < 1 || reacts)) {
+    throw_invalid("--in-flight: at least 1, of requests that depend on no answers; without --users, --turns and "
+                  "--shared-prefix");
+  }
+  if (reacts) {
+    const std::int32_t users = options.users == 0 ? 0 : in_range("users", options.users, kUsersMax);
+    auto source = std::make_unique<ConversationArrivals>(workload, users, models);
+    Observer* listener = source.get();
+    return {.source = std::move(source), .listener = listener};
+  }
+  auto generated = std::make_unique<GeneratedArrivals>(workload);
+  if (!options.in_flight_max) return {.source = std::move(generated)};
+  auto capped = std::make_unique<CappedArrivals>(*generated, *options.in_flight_max, models);
+  Observer* listener = capped.get();
+  return {.source = std::move(capped), .listener = listener, .within = std::move(generated)};
 }
 
-namespace {
-
-// Of boxes that are alike: their sums, and the worst of them.
 BodyReport all_of(const std::vector<BodyReport>& bodies) {
   BodyReport all = bodies.front();
   for (std::size_t i = 1; i < bodies.size(); ++i) {
@@ -149,6 +161,8 @@ BodyReport all_of(const std::vector<BodyReport>& bodies) {
   }
   return all;
 }
+
+namespace {
 
 // Of requests of mean length.
 std::int64_t knee(const StepModel& model, const WorkloadOptions& workload, const Limits& limits) {
@@ -223,23 +237,17 @@ SimulationResult simulate_roles(const StepModel& model, const Scheduler& schedul
   };
   const FleetRole reading{model, scheduler, n_boxes("boxes that read", roles.n_prefill)};
   const FleetRole generating{decode_model, decode, n_boxes("boxes that generate", roles.n_decode)};
-  const KvPath path = kv_path(model.twin(), roles.bandwidth);
+  KvPath path = kv_path(model.twin(), roles.bandwidth);
+  path.layerwise = roles.layerwise;
   const FleetOptions fleet = fleet_of(model, options, scheduler.limits());
-  const auto run = [&](Arrivals& source, Observer* listener) {
-    DisaggregateResult of = run_disaggregated(reading, generating, path, fleet, source, listener,
-                                              told_of(progress, n_requests(workload)));
-    SimulationResult result = result_of(std::move(of.fleet), scheduler, workload);
-    result.transfers = of.transfers;
-    return result;
-  };
-  if (reacts(options)) {
-    ConversationArrivals source =
-        conversations(options, std::min(scheduler.limits().context_max, decode.limits().context_max),
-                      fleet.request_time);
-    return run(source, &source);
-  }
-  GeneratedArrivals source(workload);
-  return run(source, nullptr);
+  const Traffic traffic =
+      traffic_of(options, {{.context_max = std::min(scheduler.limits().context_max, decode.limits().context_max),
+                            .request_time = fleet.request_time}});
+  DisaggregateResult of = run_disaggregated(reading, generating, path, fleet, *traffic.source, traffic.listener,
+                                            told_of(progress, n_requests(workload)));
+  SimulationResult result = result_of(std::move(of.fleet), scheduler, workload);
+  result.transfers = of.transfers;
+  return result;
 }
 
 SimulationResult simulate_fleet(const StepModel& model, const Scheduler& scheduler, const SimulateOptions& options,
@@ -247,12 +255,8 @@ SimulationResult simulate_fleet(const StepModel& model, const Scheduler& schedul
   const WorkloadOptions& workload = options.workload;
   const FleetOptions fleet = fleet_of(model, options, scheduler.limits());
   const auto come = told_of(progress, n_requests(workload));
-  if (!reacts(options)) {
-    const auto make = [&] { return std::make_unique<GeneratedArrivals>(workload); };
-    return result_of(run_fleet(model, scheduler, fleet, make, come), scheduler, workload);
-  }
-  ConversationArrivals source = conversations(options, scheduler.limits().context_max, fleet.request_time);
-  return result_of(run_fleet(model, scheduler, fleet, source, come), scheduler, workload);
+  const auto make = [&] { return traffic_of(options, {user_side(model, scheduler)}); };
+  return result_of(run_fleet(model, scheduler, fleet, make, come), scheduler, workload);
 }
 
 }  // namespace
@@ -261,10 +265,6 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
                           const Progress& progress) {
   const WorkloadOptions& workload = options.workload;
   verify(workload);
-  if (options.in_flight_max && (*options.in_flight_max < 1 || options.boxes != 1 || reacts(options))) {
-    throw_invalid("--in-flight: at least 1, for one box and requests that depend on no answers; without --boxes, "
-                  "--users and --turns");
-  }
   Scheduler scheduler = scheduler_of(model, options);
   const Limits& limits = scheduler.limits();
   if (options.disaggregation && (options.watch || options.in_flight_max || workload.keys > 1)) {
@@ -279,7 +279,7 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   StepTable table(model);
   TableExecutor executor(table, options.by_steps);
   std::optional<BodyExecutor> body;
-  const auto watches = options.watch ? options.watch(0) : std::vector<BoxWatch*>{};
+  const auto watches = options.watch ? options.watch(0, 0) : std::vector<BoxWatch*>{};
   if (options.body) {
     BodyOptions with = *options.body;
     with.on_window = tell_body(std::move(with.on_window), watches);
@@ -289,28 +289,18 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   const Duration request_time = to_duration(Seconds(model.twin().stack.price.request_time));
   Recorder recorder(request_time, options.slo, options.on_finished, workload.keys, options.exact_max);
   ProgressMeter meter(progress, n_requests(workload));
-  const auto run = [&](Arrivals& arrivals, std::vector<Observer*> observers) {
-    observers.insert(observers.end(), watches.begin(), watches.end());
-    if (!body) {
-      ObserverList list(std::move(observers));
-      return run_loop(scheduler, executor, arrivals, clock, list);
-    }
-    Outages outages(arrivals, *body, scheduler);
+  const Traffic traffic = traffic_of(options, {user_side(model, scheduler)});
+  std::vector<Observer*> observers = {&recorder, &meter};
+  if (traffic.listener != nullptr) observers.push_back(traffic.listener);
+  observers.insert(observers.end(), watches.begin(), watches.end());
+  if (body) {
+    Outages outages(*traffic.source, *body, scheduler);
     observers.push_back(&outages);
     ObserverList list(std::move(observers));
     run_loop(scheduler, *body, outages, clock, list);
-  };
-  if (!reacts(options)) {
-    GeneratedArrivals arrivals(workload);
-    if (options.in_flight_max) {
-      CappedArrivals capped(arrivals, *options.in_flight_max, request_time);
-      run(capped, {&recorder, &meter, &capped});
-    } else {
-      run(arrivals, {&recorder, &meter});
-    }
   } else {
-    ConversationArrivals arrivals = conversations(options, limits.context_max, request_time);
-    run(arrivals, {&recorder, &meter, &arrivals});
+    ObserverList list(std::move(observers));
+    run_loop(scheduler, executor, *traffic.source, clock, list);
   }
   SimulationResult result{.report = recorder.report(),
                           .limits = limits,
@@ -323,6 +313,24 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
   return result;
 }
 
+nlohmann::ordered_json boxes_json(const std::vector<Report>& boxes) {
+  nlohmann::ordered_json json;
+  for (const Report& box : boxes) {
+    json.push_back({{"finished", box.finished},
+                    {"output_tokens", box.output_tokens},
+                    {"busy_s", box.busy.value()},
+                    {"kv_blocks_peak", box.kv_blocks_peak},
+                    {"prefix_hit_tokens", box.prefix_hit_tokens}});
+  }
+  return json;
+}
+
+std::string boxes_line(const std::vector<Report>& boxes) {
+  const auto [least, most] = std::ranges::minmax_element(boxes, {}, &Report::finished);
+  return format("boxes            {}, of which each finished {} to {} requests\n", boxes.size(), least->finished,
+                most->finished);
+}
+
 nlohmann::ordered_json simulation_json(const SimulationResult& result) {
   nlohmann::ordered_json json = report_json(result.report);
   json["kv_block_tokens"] = result.kv_block_tokens;
@@ -331,13 +339,7 @@ nlohmann::ordered_json simulation_json(const SimulationResult& result) {
   json["context_max"] = result.limits.context_max;
   json["policy"] = result.policy.name;
   json["prefix_cache"] = result.policy.prefix_cache;
-  for (const Report& box : result.boxes) {
-    json["boxes"].push_back({{"finished", box.finished},
-                             {"output_tokens", box.output_tokens},
-                             {"busy_s", box.busy.value()},
-                             {"kv_blocks_peak", box.kv_blocks_peak},
-                             {"prefix_hit_tokens", box.prefix_hit_tokens}});
-  }
+  if (!result.boxes.empty()) json["boxes"] = boxes_json(result.boxes);
   if (result.transfers) json.update(transfer_json(*result.transfers));
   if (result.body) json.update(body_json(*result.body, result.report.output_tokens, result.unanswered));
   return json;
@@ -348,9 +350,7 @@ std::string simulation_table(const SimulationResult& result) {
   if (result.transfers) {
     out += transfer_table(*result.transfers);
   } else if (!result.boxes.empty()) {
-    const auto [least, most] = std::ranges::minmax_element(result.boxes, {}, &Report::finished);
-    out += format("boxes            {}, of which each finished {} to {} requests\n", result.boxes.size(),
-                  least->finished, most->finished);
+    out += boxes_line(result.boxes);
   }
   if (result.body) out += body_table(*result.body, result.report.output_tokens, result.unanswered);
   return out;

@@ -22,6 +22,7 @@ namespace tinderbox {
 struct Disaggregation {
   std::int64_t n_prefill = 1, n_decode = 1;
   std::optional<BytesPerSecond> bandwidth = {};  // of the KV's way, in place of the link's curve
+  bool layerwise = false;  // KV is sent while later layers and chunks are computed, not once the prompt is in
   const StepModel* decode = nullptr;  // of those that generate, if they are another machine; must outlive the run
 };
 
@@ -72,12 +73,17 @@ SimulationResult simulate(const StepModel& model, const SimulateOptions& options
 // A new box's scheduler, limits, KV and policy as the options and the stack have them. Throws as simulate() does.
 Scheduler scheduler_of(const StepModel& model, const SimulateOptions& options);
 FleetOptions fleet_of(const StepModel& model, const SimulateOptions& options, const Limits& limits);
-// Of requests that depend on answers: users, or conversations.
-bool reacts(const SimulateOptions& options);
-ConversationArrivals conversations(const SimulateOptions& options, std::int32_t context_max,
-                                   Duration request_time);
+// What users meet of the model on a box with this scheduler.
+UserSide user_side(const StepModel& model, const Scheduler& scheduler);
+// models: one for each share of the mix. Throws as simulate() does.
+Traffic traffic_of(const SimulateOptions& options, const std::vector<UserSide>& models);
 // Tells progress about every hundredth request; nothing if there is nobody to tell.
 std::function<void(std::int64_t)> told_of(const Progress& progress, std::int64_t n_requests);
+
+// Of boxes that are alike: their sums, and the worst of them. Requires that there are some.
+BodyReport all_of(const std::vector<BodyReport>& bodies);
+nlohmann::ordered_json boxes_json(const std::vector<Report>& boxes);
+std::string boxes_line(const std::vector<Report>& boxes);
 
 // Keys of report_json() and the limits, in one flat object; the table for people.
 nlohmann::ordered_json simulation_json(const SimulationResult& result);

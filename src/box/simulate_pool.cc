@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -30,11 +29,8 @@ void verify(const Models& models, const SimulateOptions& options, const PoolOpti
   }
   if (pool.keep_alive && !(*pool.keep_alive > Seconds(0))) throw_invalid("--keep-alive must be above 0 seconds");
   if (pool.load_rate && !(*pool.load_rate > BytesPerSecond(0))) throw_invalid("--load-rate must be above 0");
-  const bool other = options.boxes != 1 || options.disaggregation || options.body || options.in_flight_max ||
-                     options.watch || options.workload.turns > 1;
-  if (other) {
-    throw_invalid("several models in one memory are simulated for one box and single requests: leave out --boxes, "
-                  "--disaggregate, --body, --in-flight, --turns, --perfetto and --svg, or name one model");
+  if (options.disaggregation) {
+    throw_invalid("--disaggregate: several models in one memory do both themselves; leave it out, or name one model");
   }
 }
 
@@ -64,12 +60,13 @@ BytesPerSecond load_rate_of(const Machine& machine, const PoolOptions& pool) {
 
 }  // namespace
 
-PoolSimulation simulate_pool(const Models& models, const SimulateOptions& options, const PoolOptions& pool,
+PoolSimulation simulate_pool(const Models& models, const SimulateOptions& given, const PoolOptions& pool,
                              const Progress& progress) {
-  verify(options.workload);
-  verify(models, options, pool);
-  const TwinModel& first = models.front()->twin();
-  const BytesPerSecond rate = load_rate_of(first.machine, pool);
+  verify(given.workload);
+  verify(models, given, pool);
+  SimulateOptions options = given;
+  options.workload.mix = pool.mix.empty() ? std::vector<double>(models.size(), 1) : pool.mix;
+  const BytesPerSecond rate = load_rate_of(models.front()->twin().machine, pool);
   std::vector<MemoryNeed> needs;
   for (const auto& model : models) {
     const std::int64_t sequences = std::min<std::int64_t>(
@@ -80,37 +77,41 @@ PoolSimulation simulate_pool(const Models& models, const SimulateOptions& option
   PoolSimulation simulation;
   simulation.kv_tokens = options.kv_tokens ? std::vector<std::int64_t>(models.size(), *options.kv_tokens)
                                            : share_kv(needs, room);
-  std::vector<PoolMember> members;
-  std::int64_t context = std::numeric_limits<std::int64_t>::max();
+  PoolContents contents{.members = {},
+                        .bytes = static_cast<std::int64_t>(room.value()),
+                        .keep_alive = pool.keep_alive ? to_duration(*pool.keep_alive) : Duration::max()};
+  std::vector<UserSide> sides;
+  std::optional<FleetOptions> fleet;
   for (std::size_t i = 0; i < models.size(); ++i) {
-    SimulateOptions of_this = options;
-    of_this.kv_tokens = simulation.kv_tokens[i];
-    PoolMember member{.model = models[i].get(), .scheduler = scheduler_of(*models[i], of_this)};
-    if (!pool.mix.empty()) member.share = pool.mix[i];
+    options.kv_tokens = simulation.kv_tokens[i];
+    PoolMember member{.model = models[i].get(), .scheduler = scheduler_of(*models[i], options)};
     member.memory = {.bytes = needs[i].bytes_with(simulation.kv_tokens[i]),
                      .load = to_duration(models[i]->footprint().weights / rate),
                      .pinned = !pool.pinned.empty() && pool.pinned[i]};
-    context = std::min<std::int64_t>(context, member.scheduler.limits().context_max);
-    members.push_back(std::move(member));
+    const Bytes block = needs[i].kv_of(member.scheduler.kv().block_tokens());
+    member.kv_block_bytes = static_cast<std::int64_t>(block.value());
+    sides.push_back(user_side(*models[i], member.scheduler));
+    const FleetOptions of_this = fleet_of(*models[i], options, member.scheduler.limits());
+    if (!fleet) fleet = of_this;
+    fleet->knee = std::min(fleet->knee, of_this.knee);
+    contents.members.push_back(std::move(member));
   }
-  const auto bytes = static_cast<std::int64_t>(room.value());
-  require_room(members, bytes);
-  const Duration keep_alive = pool.keep_alive ? to_duration(*pool.keep_alive) : Duration::max();
-  const FleetOptions fleet = fleet_of(*models.front(), options, members.front().scheduler.limits());
-  const auto come = told_of(progress, n_requests(options.workload));
-  if (reacts(options)) {
-    ConversationArrivals source = conversations(options, static_cast<std::int32_t>(context), fleet.request_time);
-    simulation.result = run_pool(std::move(members), bytes, keep_alive, fleet, source, &source, come);
-  } else {
-    GeneratedArrivals source(options.workload);
-    simulation.result = run_pool(std::move(members), bytes, keep_alive, fleet, source, nullptr, come);
+  require_room(contents.members, contents.bytes);
+  simulation.result = run_pool(contents, *fleet, [&] { return traffic_of(options, sides); },
+                               told_of(progress, n_requests(options.workload)));
+  FleetResult& of_boxes = simulation.result.fleet;
+  if (of_boxes.boxes.size() == 1) of_boxes.boxes.clear();
+  if (!of_boxes.bodies.empty()) {
+    simulation.body = all_of(of_boxes.bodies);
+    simulation.unanswered = n_requests(options.workload) - of_boxes.report.submitted;
   }
   return simulation;
 }
 
 nlohmann::ordered_json pool_json(const PoolSimulation& simulation) {
   const PoolResult& result = simulation.result;
-  nlohmann::ordered_json json = report_json(result.report);
+  const FleetResult& fleet = result.fleet;
+  nlohmann::ordered_json json = report_json(fleet.report);
   for (const char* key : {"kv_blocks", "kv_blocks_peak", "peak_kv_share", "mean_kv_share"}) json.erase(key);
   json["pool_bytes"] = result.bytes;
   json["pool_bytes_peak"] = result.bytes_peak;
@@ -126,30 +127,36 @@ nlohmann::ordered_json pool_json(const PoolSimulation& simulation) {
                                   {"evictions", row.counters.evictions},
                                   {"expiries", row.counters.expiries}};
     one.update(report_json(row.report));
-    one.erase("mean_kv_share");
     json["models"].push_back(std::move(one));
   }
+  if (!fleet.boxes.empty()) json["boxes"] = boxes_json(fleet.boxes);
+  if (simulation.body) json.update(body_json(*simulation.body, fleet.report.output_tokens, simulation.unanswered));
   return json;
 }
 
 std::string pool_table(const PoolSimulation& simulation) {
   const PoolResult& result = simulation.result;
+  const Report& total = result.fleet.report;
   Table table({"model", "memory", "KV tokens", "requests", "TTFT mean", "TTFT p99", "TPOT mean", "busy", "loads",
                "of each", "unloads"});
   for (std::size_t i = 0; i < result.models.size(); ++i) {
     const PoolRow& row = result.models[i];
     const Report& r = row.report;
-    const double busy = result.report.duration > Seconds(0) ? r.busy / result.report.duration : 0;
+    const auto n_boxes = static_cast<double>(std::max<std::size_t>(1, result.fleet.boxes.size()));
+    const double busy = total.duration > Seconds(0) ? r.busy / total.duration / n_boxes : 0;
     table.add({row.model + " " + row.weights + (row.pinned ? " (pinned)" : ""),
                human(Bytes(static_cast<double>(row.bytes))), format("{}", simulation.kv_tokens[i]),
                format("{}", r.finished), human(r.ttft.mean), human(r.ttft.p99), human(r.tpot.mean),
                format("{} %", human_number(100 * busy)), format("{}", row.counters.loads), human(row.load),
                format("{}", row.counters.evictions + row.counters.expiries)});
   }
-  return report_table(result.report) +
-         format("models           one memory of {}, of which at most {} in use\n\n",
-                human(Bytes(static_cast<double>(result.bytes))), human(Bytes(static_cast<double>(result.bytes_peak)))) +
-         table.str();
+  std::string out = report_table(total);
+  if (!result.fleet.boxes.empty()) out += boxes_line(result.fleet.boxes);
+  out += format("models           one memory of {}, of which at most {} in use\n\n",
+                human(Bytes(static_cast<double>(result.bytes))), human(Bytes(static_cast<double>(result.bytes_peak))));
+  out += table.str();
+  if (simulation.body) out += body_table(*simulation.body, total.output_tokens, simulation.unanswered);
+  return out;
 }
 
 }  // namespace tinderbox

@@ -21,12 +21,15 @@ struct PoolOptions {
 struct PoolSimulation {
   PoolResult result;
   std::vector<std::int64_t> kv_tokens = {};  // of each model
+  std::optional<BodyReport> body = {};
+  std::int64_t unanswered = 0;  // never taken in
 };
 
-// All on one machine by their stacks. KV of each: options.kv_tokens, if given; otherwise, if all fit at once with a
-// longest request each, what its limits can need, at most an even share of what the rest leaves; otherwise what it
-// would have alone, so that they take turns. Throws as simulate() does, Error::Invalid for a mix or pins that do not
-// belong to the models and for options of other runs, Error::TooLarge if the pinned models leave no room for another.
+// All on one machine by their stacks; boxes, bodies, traffic, watches as of simulate(). KV of each: options.kv_tokens,
+// if given; otherwise, if all fit at once with a longest request each, what its limits can need, at most an even share
+// of what the rest leaves; otherwise what it would have alone, so that they take turns. Throws as simulate() does,
+// Error::Invalid for a mix or pins that do not belong to the models and for options of other runs, Error::TooLarge if
+// the pinned models leave no room for another.
 PoolSimulation simulate_pool(const std::vector<std::shared_ptr<const StepModel>>& models,
                              const SimulateOptions& options, const PoolOptions& pool, const Progress& progress = {});
 

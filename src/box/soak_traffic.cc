@@ -11,11 +11,12 @@ TrafficSoak soak_traffic(const StepModel& model, const SimulateOptions& options,
                          const SoakProgress& progress) {
   CHECK(options.body);
   verify(options.workload);
-  if (reacts(options)) {
-    throw_invalid("soak: requests of users and conversations wait for answers; give a trace or a rate");
-  }
   if (total < std::chrono::seconds(1)) throw_invalid("soak: traffic needs a second at least; give more --minutes");
   Scheduler scheduler = scheduler_of(model, options);
+  const Traffic traffic = traffic_of(options, {user_side(model, scheduler)});
+  if (traffic.listener != nullptr) {
+    throw_invalid("soak: requests of users and conversations wait for answers; give a trace or a rate");
+  }
   StepTable table(model);
   TableExecutor executor(table);
   SoakRecorder recorder(std::chrono::ceil<std::chrono::seconds>(every), total);
@@ -28,8 +29,7 @@ TrafficSoak soak_traffic(const StepModel& model, const SimulateOptions& options,
   BodyExecutor body(executor, model, std::move(with));
   recorder.begin(Body(*model.twin().machine.body, options.body->surroundings, options.body->clock_cap));
 
-  GeneratedArrivals arrivals(options.workload);
-  Outages outages(arrivals, body, scheduler);
+  Outages outages(*traffic.source, body, scheduler);
   Recorder requests(to_duration(Seconds(model.twin().stack.price.request_time)), options.slo);
   ObserverList observers({&requests, &outages});
   VirtualClock clock;

@@ -98,6 +98,15 @@ class TimeLines::Box final : public BoxWatch {
     }
   }
 
+  void on_wait(TimePoint from, TimePoint to, const Inside& inside) override {
+    const double kv = static_cast<double>(inside.kv_blocks) / static_cast<double>(inside.kv_blocks_all);
+    lines_.spread(from, to, [&](Window& w, double seconds) {
+      w.running_s += seconds * static_cast<double>(inside.running);
+      w.waiting_s += seconds * static_cast<double>(inside.waiting);
+      w.kv_s += seconds * kv;
+    });
+  }
+
   void on_body(const Body& body) override {
     const TimePoint now = body.state().time;
     const Sensors sensors = read_sensors(body);
@@ -117,7 +126,10 @@ class TimeLines::Box final : public BoxWatch {
 TimeLines::TimeLines() : length_(kShortest) {}
 TimeLines::~TimeLines() = default;
 
-BoxWatch* TimeLines::box(std::int64_t) { return &boxes_.emplace_back(*this); }
+BoxWatch* TimeLines::box(std::int64_t i) {
+  n_boxes_ = std::max(n_boxes_, i + 1);
+  return &boxes_.emplace_back(*this);
+}
 
 TimeLines::Window& TimeLines::at(TimePoint time) {
   auto i = static_cast<std::size_t>((time - TimePoint{}) / length_);
@@ -156,7 +168,8 @@ void TimeLines::finished(const RequestTimes& times) {
 
 TimeChart TimeLines::chart(const std::string& title, const std::string& subtitle) const {
   TimeChart chart{.title = title, .subtitle = subtitle};
-  const auto n_boxes = static_cast<double>(std::max<std::size_t>(1, boxes_.size()));
+  const auto n_boxes = static_cast<double>(n_boxes_);
+  const auto n_seats = static_cast<double>(std::max<std::size_t>(1, boxes_.size()));
   const auto curve = [&](const char* name, auto value) {
     TimeCurve out{.name = name};
     for (std::size_t i = 0; i < windows_.size(); ++i) {
@@ -177,7 +190,7 @@ TimeChart TimeLines::chart(const std::string& title, const std::string& subtitle
   panel("requests", {curve("running", [](const Window& w, double s) { return w.running_s / s; }),
                      curve("waiting", [](const Window& w, double s) { return w.waiting_s / s; })});
   panel("%",
-        {curve("KV in use", [&](const Window& w, double s) { return 100 * w.kv_s / s / n_boxes; }),
+        {curve("KV in use", [&](const Window& w, double s) { return 100 * w.kv_s / s / n_seats; }),
          curve("busy", [&](const Window& w, double s) { return 100 * w.busy_s / s / n_boxes; })});
   panel("TTFT, s", {curve("p50", [](const Window& w, double) { return w.ttft.percentile(50); }),
                     curve("p99", [](const Window& w, double) { return w.ttft.percentile(99); })});

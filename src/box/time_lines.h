@@ -27,7 +27,7 @@ class TimeLines {
   ~TimeLines();
   TimeLines(const TimeLines&) = delete;
   TimeLines& operator=(const TimeLines&) = delete;
-  // Of one box, for the loop; valid as long as this.
+  // Of one box, or one of its models, for the loop; valid as long as this.
   BoxWatch* box(std::int64_t i);
   // Of every request that finishes.
   void finished(const RequestTimes& times);
@@ -49,7 +49,7 @@ class TimeLines {
   struct Window {
     double output_tokens = 0, prompt_tokens = 0;
     double running_s = 0, waiting_s = 0;  // requests times how long
-    double kv_s = 0;                      // shares of a box's KV likewise
+    double kv_s = 0;                      // shares of a model's KV on a box likewise
     double busy_s = 0;
     double wall_joules = 0, clock_s = 0, body_s = 0;  // Hz times how long, and how long
     double gpu_max = 0;                               // °C; hottest box
@@ -74,6 +74,7 @@ class TimeLines {
   std::vector<Window> windows_;
   TimePoint end_{};
   std::deque<Box> boxes_;  // do not move
+  std::int64_t n_boxes_ = 1;
 };
 
 }  // namespace tinderbox

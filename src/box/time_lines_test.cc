@@ -16,7 +16,7 @@ StepModel twin(bool with_body = false) {
 }
 
 SimulationResult simulate_with(TimeLines& lines, const StepModel& model, SimulateOptions options) {
-  options.watch = [&](std::int64_t box) { return std::vector<BoxWatch*>{lines.box(box)}; };
+  options.watch = [&](std::int64_t box, std::int64_t) { return std::vector<BoxWatch*>{lines.box(box)}; };
   options.on_finished = [&](const RequestTimes& times) { lines.finished(times); };
   return simulate(model, options);
 }

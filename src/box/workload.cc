@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <string_view>
 #include <utility>
 
@@ -108,7 +109,8 @@ RequestGenerator::RequestGenerator(WorkloadOptions options)
       gaps_(options_.seed, Stream::Arrivals),
       prompts_(options_.seed, Stream::PromptLength),
       gens_(options_.seed, Stream::GenLength),
-      urgency_(options_.seed, Stream::Urgency) {}
+      urgency_(options_.seed, Stream::Urgency),
+      models_(options_.seed, Stream::Model) {}
 
 TimePoint RequestGenerator::draw_arrival() {
   const double mean_gap = 1 / options_.rate;
@@ -140,6 +142,15 @@ std::optional<Request> RequestGenerator::draw_sizes() {
   return request;
 }
 
+std::int32_t RequestGenerator::draw_model() {
+  const std::vector<double>& shares = options_.mix;
+  if (shares.size() <= 1) return 0;
+  double at = models_.uniform() * std::accumulate(shares.begin(), shares.end(), 0.0);
+  std::size_t model = 0;
+  while (model + 1 < shares.size() && at >= shares[model]) at -= shares[model++];
+  return static_cast<std::int32_t>(model);
+}
+
 void RequestGenerator::arrive(Request& request, TimePoint arrival) {
   request.arrival = arrival;
   if (options_.timeout <= kTimeoutMax) request.deadline = arrival + to_duration(Seconds(options_.timeout));
@@ -148,7 +159,9 @@ void RequestGenerator::arrive(Request& request, TimePoint arrival) {
 std::optional<Request> RequestGenerator::next() {
   std::optional<Request> request = draw_sizes();
   const bool timed = options_.trace && options_.trace->timed;
-  if (request) arrive(*request, timed ? request->arrival : draw_arrival());
+  if (!request) return request;
+  arrive(*request, timed ? request->arrival : draw_arrival());
+  if (!options_.mix.empty()) request->model = draw_model();
   return request;
 }
 

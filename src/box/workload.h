@@ -41,6 +41,8 @@ struct WorkloadOptions {
   // Drawn evenly: whose requests they are (0 ... keys - 1), and how urgent (0 ... priorities - 1).
   std::int64_t keys = 1, priorities = 1;
   double timeout = std::numeric_limits<double>::infinity();  // seconds from arrival to deadline
+  // Shares of several models, in proportion: whom a request asks is drawn by them, of a conversation once. Empty: one.
+  std::vector<double> mix = {};
 };
 
 inline constexpr std::int64_t kRequestsMax = 100'000'000;
@@ -66,8 +68,9 @@ class RequestGenerator {
   // Requires options that verify() takes.
   explicit RequestGenerator(WorkloadOptions options);
   std::optional<Request> next();
-  // One that arrives then; the arrivals of others stay where they are.
+  // One that arrives then; the arrivals of others stay where they are. Whom it asks is not drawn.
   std::optional<Request> next(TimePoint arrival);
+  std::int32_t draw_model();
   std::int64_t n_left() const { return n_requests_ - n_drawn_; }
 
  private:
@@ -78,7 +81,7 @@ class RequestGenerator {
   WorkloadOptions options_;
   Lengths prompt_lengths_, gen_lengths_;
   std::int64_t n_requests_;
-  Random gaps_, prompts_, gens_, urgency_;
+  Random gaps_, prompts_, gens_, urgency_, models_;
   std::int64_t n_drawn_ = 0;
   Seconds time_;
 };
@@ -95,16 +98,20 @@ class GeneratedArrivals final : public Arrivals {
   std::optional<Request> next_;
 };
 
+// What its users meet of a model.
+struct UserSide {
+  std::int64_t context_max = std::numeric_limits<std::int32_t>::max();
+  Duration request_time{};  // what a request takes from the client to the scheduler (HTTP, tokenising)
+};
+
 // Users who wait for an answer, think, and go on: with the next turn of the conversation, then, in a
 // closed loop, with another one. In an open loop conversations begin as requests come. Must be among
-// the loop's observers. A conversation ends early where the context would; a refused or cancelled turn
-// ends it.
+// the loop's observers. A conversation stays with its model. It ends early where the context would; a refused or
+// cancelled turn ends it.
 class ConversationArrivals final : public Arrivals, public Observer {
  public:
-  // users: of the closed loop, all there from the beginning; 0: open loop. request_time: what a request takes from
-  // the client to the scheduler (HTTP, tokenising).
-  ConversationArrivals(const WorkloadOptions& options, std::int32_t users, std::int64_t context_max,
-                       Duration request_time = {});
+  // users: of the closed loop, all there from the beginning; 0: open loop. models: one for each share of the mix.
+  ConversationArrivals(const WorkloadOptions& options, std::int32_t users, std::vector<UserSide> models);
   std::vector<Command> take(TimePoint now) override;
   TimePoint next() const override;
   void on_admission(const Request& request, Admission admission, TimePoint now) override;
@@ -113,6 +120,7 @@ class ConversationArrivals final : public Arrivals, public Observer {
  private:
   struct Conversation {
     std::int64_t id = 0, n_turns = 0, n_context = 0;  // said so far
+    std::int32_t model = 0;
   };
   // Whoever speaks next, and when; equal times in the order in which they were known.
   struct Turn {
@@ -126,10 +134,11 @@ class ConversationArrivals final : public Arrivals, public Observer {
   void go_on(Conversation conversation, TimePoint now);
   Request ask(const Conversation& conversation, Request drawn) const;
   bool ends(const Conversation& conversation) const;
+  const UserSide& side_of(const Conversation& c) const { return models_[static_cast<std::size_t>(c.model)]; }
 
   WorkloadOptions options_;
-  std::int64_t context_max_, gen_max_;
-  Duration request_time_;
+  std::vector<UserSide> models_;
+  std::int64_t gen_max_;
   bool closed_;
   RequestGenerator generator_;
   Random thinking_;
@@ -138,6 +147,16 @@ class ConversationArrivals final : public Arrivals, public Observer {
   std::unordered_map<SeqId, Conversation> asked_;  // looked up, never iterated
   std::int64_t n_conversations_ = 0, n_turns_known_ = 0;
 };
+
+// What comes, and who must be told of what happens: source itself, as an observer, if what comes depends on answers;
+// otherwise null.
+struct Traffic {
+  std::unique_ptr<Arrivals> source;
+  Observer* listener = nullptr;
+  std::unique_ptr<Arrivals> within = nullptr;  // what source takes from, if it does
+};
+// The same anew each time.
+using MakeTraffic = std::function<Traffic()>;
 
 // A list of requests, in any order; those of equal arrival come as listed.
 class TraceArrivals final : public Arrivals {

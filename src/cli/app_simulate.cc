@@ -80,7 +80,8 @@ void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
                   "KV capacity in tokens (default: what is safe on the machine)")
       ->check(kTokens);
   verb.add_option("--router", o.router,
-                  "Which box takes a request: round-robin, random, least-loaded, least-kv, prefix-aware, power-aware")
+                  "Which box takes a request: round-robin, random, least-loaded, least-kv, prefix-aware, power-aware; "
+                  "of several models the last four prefer boxes where it is loaded")
       ->capture_default_str();
   verb.add_option("--threads", o.threads, "Threads for boxes that run by themselves (0: all processors)")
       ->check(CLI::Range(0, 1024));
@@ -88,7 +89,8 @@ void add_limits(CLI::App& verb, SimulateOptionsCli& o) {
 }
 
 void add_pool(CLI::App& verb, SimulateOptionsCli& o) {
-  verb.add_option("--mix", o.mix, "Of --model a,b (several in one memory): their shares of the requests, as 2,1");
+  verb.add_option("--mix", o.mix,
+                  "Of --model a,b (several in one memory): their shares of the requests or conversations, as 2,1");
   verb.add_option("--pin", o.pins, "... these are there from the beginning and stay")->delimiter(',');
   verb.add_option("--keep-alive", o.keep_alive,
                   "... one that rests so many seconds is unloaded (default: when its room is needed)")
@@ -147,6 +149,12 @@ void add_simulation(CLI::App& verb, SimulateOptionsCli& o) {
       ->needs(roles);
   verb.add_option("--kv-bandwidth", o.kv_bandwidth,
                    "How fast KV travels between them: \"10 Gb/s\" (default: the machine's measured link, see --link)")
+      ->needs(roles);
+  verb.add_option("--kv-transfer", o.kv_transfer,
+                  "When it is sent: after the prompt is in (vLLM's NIXL connector), or layerwise, while later layers "
+                  "and chunks are computed (LMCache, Mooncake)")
+      ->check(CLI::IsMember({"after", "layerwise"}))
+      ->capture_default_str()
       ->needs(roles);
   verb.add_option("--faulty-boxes", o.faulty_boxes, "Faults befall only the first so many boxes (default: all)")
       ->check(CLI::Range(1, 100000))

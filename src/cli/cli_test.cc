@@ -176,10 +176,40 @@ TEST(App, SimulateSharesOneMemoryBetweenModels) {
   EXPECT_EQ(simulate({"--weights", "bf16,bf16,bf16"}), 2);
   EXPECT_EQ(simulate({"--pin", "llama-3.1-8b"}), 2);
   EXPECT_EQ(simulate({"--load-rate", "fast"}), 2);
-  EXPECT_EQ(simulate({"--boxes", "2"}), 2);
   EXPECT_EQ(simulate({"--disaggregate", "1:1"}), 2);
-  EXPECT_EQ(simulate({"--svg", "/tmp/never.svg"}), 2);
+  EXPECT_EQ(simulate({"--exact", "5"}), 2);
+  EXPECT_EQ(simulate({"--router", "power-aware"}), 2);  // without bodies?
+  EXPECT_EQ(simulate({"--in-flight", "2", "--turns", "2"}), 2);
   EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b,", "--requests", "4"}), 2);
+}
+
+TEST(App, SimulateBoxesThatHoldSeveralModels) {
+  const std::string trace = testing::TempDir() + "pool.json", svg = testing::TempDir() + "pool.svg";
+  const auto simulate = [](std::vector<const char*> more) {
+    return document({"simulate", "--model", "qwen3-0.6b,qwen3-8b", "--requests", "60", "--json"}, more);
+  };
+  const nlohmann::json json =
+      simulate({"--boxes", "2", "--router", "power-aware", "--fault", "stuck-low-power@10s+20s", "--faulty-boxes", "1",
+                "--perfetto", trace.c_str(), "--svg", svg.c_str()});
+  EXPECT_EQ(json["finished"], 60);
+  ASSERT_EQ(json["boxes"].size(), 2u);
+  EXPECT_EQ(json["boxes"][0]["finished"].get<int>() + json["boxes"][1]["finished"].get<int>(), 60);
+  EXPECT_GT(json["wall_energy_j"], 0);
+  const std::string events = read_file(trace);
+  for (const char* name : {"box 1: qwen3-0.6b on", "box 1: qwen3-8b on", "box 2: qwen3-8b on"}) {
+    EXPECT_NE(events.find(name), std::string::npos) << name;
+  }
+  EXPECT_NE(read_file(svg).find("GPU clock"), std::string::npos);
+  const nlohmann::json talks = simulate({"--turns", "3", "--think", "1", "--mix", "1,2", "--prefix-cache", "on"});
+  EXPECT_EQ(talks["finished"], 60);
+  EXPECT_GT(talks["models"][1]["prefix_hit_tokens"], 0);
+  EXPECT_LE(simulate({"--in-flight", "3", "--rate", "100"})["mean_running"], 3);
+  ::testing::internal::CaptureStdout();
+  EXPECT_EQ(run({"simulate", "--model", "qwen3-0.6b,qwen3-8b", "--boxes", "2", "--body"}), 0);
+  const std::string table = ::testing::internal::GetCapturedStdout();
+  for (const char* row : {"\nboxes  ", "\nqwen3-8b ", "\npower at the wall"}) {
+    EXPECT_NE(table.find(row), std::string::npos) << row;
+  }
 }
 
 TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
@@ -196,6 +226,16 @@ TEST(App, SimulateSendsKvFromBoxesThatReadToBoxesThatGenerate) {
   EXPECT_EQ(simulate({"--disaggregate", "1:1", "--decode-machine", "mac-m3-ultra-80", "--kv-bandwidth",
                       "10 Gb/s"})["finished"],
             20);
+  EXPECT_EQ(json["kv_transfer"], "after");
+  EXPECT_EQ(json["transfer_hidden"], 0);
+  const nlohmann::json streamed = simulate({"--disaggregate", "1:2", "--kv-bandwidth", "1 Gb/s", "--kv-transfer",
+                                            "layerwise"});
+  EXPECT_EQ(streamed["kv_transfer"], "layerwise");
+  EXPECT_EQ(streamed["transfer_bytes"], json["transfer_bytes"]);
+  EXPECT_GT(streamed["transfer_hidden"], 0);
+  EXPECT_LT(streamed["transfer_left_mean_s"], slow["transfer_left_mean_s"]);
+  EXPECT_EQ(simulate({"--disaggregate", "1:1", "--kv-transfer", "before"}), 2);
+  EXPECT_EQ(simulate({"--kv-transfer", "layerwise"}), 2);  // of what?
   for (const char* roles : {"1", "0:1", "1:", "one:two", "1:1:1"}) {
     EXPECT_EQ(simulate({"--disaggregate", roles}), 2) << roles;
   }

@@ -104,7 +104,7 @@ int cmd_simulate(const Context& context, const SimulateOptionsCli& options) {
   SimulateOptions simulation = simulation_of(step_model, options);
   std::optional<StepModel> decode_model;
   simulation.disaggregation = disaggregation_of(context, options, decode_model);
-  SimulationOutputs outputs(options, step_model.twin());
+  SimulationOutputs outputs(options, {&step_model.twin()});
   outputs.attach(simulation);
   Progress progress("requests simulated");
   const SimulationResult result =

@@ -73,7 +73,9 @@ int cmd_simulate_pool(const Context& context, const SimulateOptionsCli& options)
     throw_invalid("--disaggregate: several models in one memory do both themselves; leave it out, or name one model");
   }
   if (options.exact != kExactMax) throw_invalid("--exact is of one model; leave it out, or name one");
-  SimulationOutputs outputs(options, first);
+  std::vector<const TwinModel*> twins;
+  for (const auto& model : models) twins.push_back(&model->twin());
+  SimulationOutputs outputs(options, twins);
   outputs.attach(simulation);
   Progress progress("requests simulated");
   const PoolSimulation result =
@@ -89,7 +91,7 @@ int cmd_simulate_pool(const Context& context, const SimulateOptionsCli& options)
     print_json(document);
   } else {
     print(format("{} models on {}, seed {}\n\n", models.size(), boxes_text(first), options.seed));
-    print(pool_table(result) + key_table(result.result.report.keys));
+    print(pool_table(result) + key_table(result.result.fleet.report.keys));
   }
   return 0;
 }

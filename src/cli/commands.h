@@ -111,6 +111,7 @@ struct SimulateOptionsCli {
   std::string router = "round-robin";
   std::optional<std::int64_t> faulty_boxes;
   std::string disaggregate, decode_machine, kv_bandwidth;  // "1:2"; empty: every box does both
+  std::string kv_transfer = "after";                       // or "layerwise"
   bool strict = false, json = false;
   std::int64_t exact = kExactMax;
   // Of several models ("a,b" as --model, --weights, --stack, --kv) in one memory.

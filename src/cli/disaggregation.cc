@@ -1,4 +1,4 @@
-// --disaggregate P:D, --decode-machine, --kv-bandwidth.
+// --disaggregate P:D, --decode-machine, --kv-bandwidth, --kv-transfer.
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
@@ -26,6 +26,7 @@ std::optional<Disaggregation> disaggregation_of(const Context& context,
       .n_prefill = number(std::string_view(text).substr(0, colon)),
       .n_decode =
           number(colon == std::string::npos ? "" : std::string_view(text).substr(colon + 1))};
+  roles.layerwise = options.kv_transfer == "layerwise";
   if (!options.kv_bandwidth.empty()) {
     roles.bandwidth = parse_bytes_per_second(options.kv_bandwidth, "--kv-bandwidth");
     if (!(*roles.bandwidth > BytesPerSecond(0))) {

@@ -1,7 +1,5 @@
 #include "cli/simulate_outputs.h"
 
-#include <vector>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/output.h"
@@ -53,15 +51,21 @@ void TraceFile::check(std::string_view what) {
   if (!file_) throw_invalid(format("--perfetto: {} cannot be {}", path_, what));
 }
 
-SimulationOutputs::SimulationOutputs(const SimulateOptionsCli& options, const TwinModel& twin)
-    : options_(options),
-      what_(format("{} on {}", twin.model.id, boxes_text(twin))),
-      how_(format("{} by {}, {}", twin.weights.name, twin.stack.name, load_text(options))) {
+SimulationOutputs::SimulationOutputs(const SimulateOptionsCli& options, const std::vector<const TwinModel*>& models)
+    : options_(options) {
+  for (const TwinModel* twin : models) {
+    names_.push_back(format("{} on {}", twin->model.id, boxes_text(*twin)));
+    if (!what_.empty()) what_ += ", ";
+    what_ += twin->model.id;
+    if (!how_.empty()) how_ += ", ";
+    how_ += format("{} by {}", twin->weights.name, twin->stack.name);
+  }
+  what_ += " on " + boxes_text(*models.front());
+  how_ += ", " + load_text(options);
   if (!options.requests_out.empty()) requests_.emplace(options.requests_out);
   if (!options.perfetto.empty()) {
     trace_file_.emplace(options.perfetto);
-    trace_.emplace([this](std::string_view piece) { trace_file_->write(piece); }, what_,
-                   kTraceBytesMax);
+    trace_.emplace([this](std::string_view piece) { trace_file_->write(piece); }, kTraceBytesMax);
   }
   if (options.svg.empty()) return;
   if (!std::ofstream(options.svg)) throw_invalid(format("--svg: {} cannot be opened", options.svg));
@@ -76,9 +80,9 @@ void SimulationOutputs::attach(SimulateOptions& simulation) {
     };
   }
   if (!trace_ && !lines_) return;
-  simulation.watch = [this](std::int64_t box) {
+  simulation.watch = [this](std::int64_t box, std::int64_t model) {
     std::vector<BoxWatch*> watches;
-    if (trace_) watches.push_back(trace_->box(box));
+    if (trace_) watches.push_back(trace_->box(box, names_[static_cast<std::size_t>(model)]));
     if (lines_) watches.push_back(lines_->box(box));
     return watches;
   };

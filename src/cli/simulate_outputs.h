@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "box/perfetto.h"
 #include "box/time_lines.h"
@@ -45,7 +46,8 @@ class TraceFile {
 // written.
 class SimulationOutputs {
  public:
-  SimulationOutputs(const SimulateOptionsCli& options, const TwinModel& twin);
+  // models: all that a box holds.
+  SimulationOutputs(const SimulateOptionsCli& options, const std::vector<const TwinModel*>& models);
   // What the simulation is to tell; this must outlive it.
   void attach(SimulateOptions& simulation);
   // Writes what is left, and tells the log what there is.
@@ -53,7 +55,8 @@ class SimulationOutputs {
 
  private:
   const SimulateOptionsCli& options_;
-  std::string what_, how_;  // is simulated
+  std::vector<std::string> names_;  // of each model, and where
+  std::string what_, how_;          // is simulated
   std::optional<RequestFile> requests_;
   std::optional<TraceFile> trace_file_;
   std::optional<PerfettoTrace> trace_;

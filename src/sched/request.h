@@ -43,6 +43,7 @@ struct Request {
   std::int32_t n_imported = 0;
   bool stays = false;  // unless it was cut short, its KV stays until it is released
   std::int32_t n_answers = 1;  // that its prompt was asked for; 0: another request for the same counts them
+  std::int32_t model = 0;      // whom it asks, of several that a box holds
 };
 
 struct Cancel {

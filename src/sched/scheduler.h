@@ -67,6 +67,8 @@ class Scheduler {
   // Sets aside place and KV for a request that will be submitted with n_imported > 0, which then never waits.
   // false: no room now, or others wait for it; nothing changed. Requires that the request fits the pool alone.
   bool reserve(const Request& request);
+  // The request that it was set aside for does not come. false: nothing is.
+  bool unreserve(SeqId seq);
   // Frees the KV of a sequence that has ended and stayed. false: there is none.
   bool release(SeqId seq);
   // What it knows of beginnings is gone: the memory behind its KV is another's now. Requires idle(), and that nothing

@@ -29,6 +29,16 @@ bool Scheduler::reserve(const Request& request) {
   return true;
 }
 
+bool Scheduler::unreserve(SeqId seq) {
+  CHECK(!run_open_);
+  const auto reserved = reserved_.find(seq);
+  if (reserved == reserved_.end()) return false;
+  kv_.forgive(reserved->second);
+  reserved_.erase(reserved);
+  next_ = nullptr;
+  return true;
+}
+
 // What was sent is there, whatever the prefix cache knows.
 void Scheduler::begin_imported(Sequence& s) {
   const auto reserved = reserved_.find(s.request.id);
