@@ -18,6 +18,9 @@ namespace {
 constexpr double kPerKelvin = 0.03;
 // Samples of a log are far from independent: each source counts as so many that are.
 constexpr double kSourceWorth = 200;
+// The thousandth hour at the same watts says nothing that the first did not, a box at rest after it
+// much: a run's samples within so many watts count as the square root of their number.
+constexpr double kLikeWatts = 10;  // W
 // All samples of a run weigh so many times what is believed of its room.
 constexpr double kRoomWorth = 20;
 // Drive and network card are two sensors among many.
@@ -133,6 +136,21 @@ class HeatFit {
     return n;
   }
 
+  // Over the mean of the run's samples.
+  static std::vector<double> weights_of(const TelemetryRun& run) {
+    std::map<double, double> like;
+    const auto level = [](const TelemetrySample& s) {
+      return std::floor(s.smi->value() / kLikeWatts);
+    };
+    for (const TelemetrySample& s : run.samples) like[level(s)] += 1;
+    double sum = 0;
+    for (const auto& [_, n] : like) sum += std::sqrt(n);
+    std::vector<double> out;
+    for (const TelemetrySample& s : run.samples)
+      out.push_back(static_cast<double>(run.samples.size()) / sum / std::sqrt(like[level(s)]));
+    return out;
+  }
+
   void weigh() {
     std::map<std::string, double> runs_of;
     for (const TelemetryRun& run : runs_) runs_of[run.source] += 1;
@@ -150,10 +168,12 @@ class HeatFit {
       auto row = static_cast<Eigen::Index>(begin_[r]);
       const std::size_t end = begin_[r] + rows_of(run);
       for (std::size_t i = begin_[r]; i < end; ++i) row_source_[i] = &run.source;
-      for (const TelemetrySample& s : run.samples) {
-        problem_.weight[row++] = share;
-        if (s.drive) problem_.weight[row++] = share * kSideWeight;
-        if (s.network) problem_.weight[row++] = share * kSideWeight;
+      const std::vector<double> weights = weights_of(run);
+      for (std::size_t k = 0; k < run.samples.size(); ++k) {
+        const double weight = share * weights[k];
+        problem_.weight[row++] = weight;
+        if (run.samples[k].drive) problem_.weight[row++] = weight * kSideWeight;
+        if (run.samples[k].network) problem_.weight[row++] = weight * kSideWeight;
       }
       problem_.weight[row] = share * static_cast<double>(run.samples.size()) / kRoomWorth;
     }

@@ -1,6 +1,7 @@
 // Fits the heat of a machine file's [body.*] to logs of boxes, and the energies of its GPU to
 // published powers: robust least squares as for stacks (box/robust_fit.h), every source of logs
-// with the same weight whatever its length, every number held to its prior by its stated spread.
+// with the same weight whatever its length, a run's samples at like watts as the root of their number,
+// every number held to its prior by its stated spread.
 // Rooms that no log states are inferred together with them.
 #pragma once
 

@@ -130,12 +130,11 @@ Replay run_through(Body body, const TelemetryRun& run, Celsius room) {
   double squares = 0;
   for (std::size_t i = 0; i < run.samples.size(); ++i) {
     if (i > 0) {
-      // Samples are instants: each holds until half way to the next.
-      const Duration all =
-          to_duration(Seconds(run.samples[i].seconds - run.samples[i - 1].seconds));
-      body.advance(all / 2);
+      const Seconds all(run.samples[i].seconds - run.samples[i - 1].seconds);
+      const Duration held = to_duration(all * run.samples[i].held_share);
+      body.advance(held);
       body.set_logged(*run.samples[i].smi, run.link_up);
-      body.advance(all - all / 2);
+      body.advance(to_duration(all) - held);
     }
     out.gpu.push_back(body.temperature(body.facts().gpu));
     out.drive.push_back(body.temperature(body.facts().drive));

@@ -19,6 +19,8 @@ struct TelemetrySample {
   std::optional<Hertz> clock{};
   std::optional<Celsius> drive{}, network{};
   std::vector<std::optional<Celsius>> zones{};  // as many as the file has columns
+  // Of the time since the sample before, that the watts of that one lasted: a log does not say.
+  double held_share = 0.5;
 };
 
 struct TelemetryRun {

@@ -19,7 +19,8 @@ struct BodyRow {
 };
 
 // After a load ends, in a log that goes on for long enough: from the first sample without load, the
-// time in which the part's warmth above where it ends falls by e.
+// time in which the part's warmth above where it ends falls by e. The load of the twin ends when its
+// GPU is then as warm as that sample's.
 struct CoolDown {
   std::string run, part;
   double measured = 0, modelled = 0;  // s

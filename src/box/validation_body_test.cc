@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/mapped_file.h"
+#include "base/text.h"
 #include "box/test_rows.h"
 
 namespace tinderbox {
@@ -64,6 +65,42 @@ TEST(ValidationBody, ACoolDownIsFoundAndIsTheBodysOwn) {
   EXPECT_EQ(v.cool_downs[0].part, "GPU");
   EXPECT_GT(v.cool_downs[0].measured, 10);
   EXPECT_NEAR(v.cool_downs[0].modelled / v.cool_downs[0].measured, 1, 0.25);
+}
+
+// The load of a log ends shortly before a sample or shortly after the one before: the same fall, whose
+// first minute looks different. When it ended is inferred, so that the body finds its own fall in both.
+TEST(ValidationBody, ACoolDownDoesNotHangOnWhenBetweenSamplesTheLoadEnded) {
+  constexpr int kApart = 60, kLoad = 2400;  // s
+  const std::string all(read_file(kData / "measurements/power-thermal.csv"));
+  const std::size_t at = all.find("\ndj-gpt-oss-20b");
+  const std::string rows =
+      all.substr(0, all.find('\n') + 1) + all.substr(at + 1, all.find('\n', at + 1) - at);
+  std::vector<TelemetryRun> runs;
+  for (const int before : {4, 56}) {
+    TelemetryRun run{.name = format("{} s", before), .source = "made-up"};
+    Body body(small().facts, {.room = small().facts.room_prior});
+    body.set_logged(Watts(70));
+    for (int t = 0; t < kLoad + 3000; t += kApart) {
+      if (t == kLoad) {
+        body.advance(std::chrono::seconds(kApart - before));
+        body.set_logged(Watts(11));
+        body.advance(std::chrono::seconds(before));
+      } else if (t > 0) {
+        body.advance(std::chrono::seconds(kApart));
+      }
+      run.samples.push_back({.seconds = 1.0 * t,
+                             .gpu = body.temperature(small().facts.gpu),
+                             .smi = Watts(t < kLoad ? 70 : 11)});
+    }
+    runs.push_back(std::move(run));
+  }
+  const BodyValidation v =
+      validate_body(read_file(kData / "machines/dgx-spark.toml"), "dgx-spark", runs,
+                    Csv::parse(rows, "rows.csv"), testing::known().resources());
+  ASSERT_EQ(v.cool_downs.size(), 2U);
+  for (const CoolDown& c : v.cool_downs)
+    EXPECT_NEAR(c.modelled / c.measured, 1, 0.05) << c.run;
+  EXPECT_GT(v.cool_downs[1].measured, 1.2 * v.cool_downs[0].measured);
 }
 
 TEST(ValidationBody, TheDocumentNamesEachTargetAndLinksEachPlot) {

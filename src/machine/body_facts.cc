@@ -132,6 +132,7 @@ void read_fan(SourcedFile& file, BodyFacts& body) {
   body.slowdown_difference =
       Kelvins(file.number("body.clocks.slowdown_difference", Measure::TemperatureDifference));
   body.fan_lag = file.seconds("body.fan.lag_time");
+  body.fan_slowing_lag = file.seconds("body.fan.slowing_lag_time");
   body.fan_interval = file.seconds("body.fan.controller_interval");
   body.gpu_slowdown =
       Celsius(file.number("thermal.gpu_slowdown_temperature", Measure::Temperature));
@@ -202,7 +203,8 @@ void read_power(SourcedFile& file, BodyFacts& body) {
   }
   for (const auto& [key, time] : {std::pair{"power.loop_interval", body.loop},
                                   std::pair{"body.fan.controller_interval", body.fan_interval},
-                                  std::pair{"body.fan.lag_time", body.fan_lag}}) {
+                                  std::pair{"body.fan.lag_time", body.fan_lag},
+                                  std::pair{"body.fan.slowing_lag_time", body.fan_slowing_lag}}) {
     if (time < Seconds(1e-3)) throw_invalid(format("{}: expected at least 1 ms", file.where(key)));
   }
 }

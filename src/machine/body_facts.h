@@ -64,7 +64,8 @@ struct BodyFacts {
   double draft_share = 0;                        // of it, that moves when no fan turns
   double stacked_share = 0;       // of the warmth of its air, that a box on top takes in
   PointCurve fan;                 // share of full speed over the hottest zone, °C
-  Seconds fan_lag, fan_interval;  // of the controller: its filter, its clock
+  Seconds fan_lag, fan_slowing_lag;  // of the controller's filter where it gets warmer, and cooler
+  Seconds fan_interval;              // of its clock
   Celsius gpu_slowdown, zone_slowdown, zone_critical;
   Kelvins slowdown_difference;  // below the slowdown's temperature before the clock rises again
 

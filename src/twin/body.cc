@@ -212,8 +212,9 @@ void Body::choose_clock() {
 }
 
 void Body::turn_fan() {
-  const double weight = -std::expm1(-(facts_.fan_interval / facts_.fan_lag));
-  fan_zone_ += (hottest_zone().degrees() - fan_zone_) * weight;
+  const double warmer = hottest_zone().degrees() - fan_zone_;
+  const Seconds lag = warmer > 0 ? facts_.fan_lag : facts_.fan_slowing_lag;
+  fan_zone_ -= warmer * std::expm1(-(facts_.fan_interval / lag));
   state_.fan = std::round(kFanSteps * facts_.fan.at(fan_zone_)) / kFanSteps;
 }
 

@@ -61,6 +61,28 @@ TEST(Body, AStoppedFanEndsInHeatSlowdownOrTrip) {
   EXPECT_TRUE(slowed);
 }
 
+// After the load: the fan is still fast while the zones are cool, cools more than one that follows them at once would,
+// and ends at the same speed.
+TEST(Body, AFanThatSlowsLaterCoolsSooner) {
+  BodyFacts late = spark_body(), soon = spark_body();
+  late.fan_slowing_lag = Seconds(90);
+  soon.fan_slowing_lag = Seconds(1);
+  Body a(late), b(soon);
+  for (Body* body : {&a, &b}) {
+    body->set_load(decode_load());
+    body->advance(minutes(60));
+    body->set_load({});
+    body->advance(seconds(60));
+  }
+  EXPECT_GT(a.fan(), late.fan.at(a.hottest_zone().degrees()) + 0.05);
+  EXPECT_GT(a.fan(), b.fan() + 0.05);
+  EXPECT_LT(a.temperature(late.gpu), b.temperature(soon.gpu) - Kelvins(0.5));
+  EXPECT_LT(a.temperature(late.network), b.temperature(soon.network) - Kelvins(0.5));
+  for (Body* body : {&a, &b}) body->advance(hours(3));
+  EXPECT_EQ(a.fan(), b.fan());
+  EXPECT_NEAR(a.temperature(late.gpu).degrees(), b.temperature(soon.gpu).degrees(), 0.1);
+}
+
 TEST(Body, ATrippedBoxDrawsNothingAndCools) {
   Body body(spark_body(), {.room = Celsius(55)});
   Load load = gemm_load();
