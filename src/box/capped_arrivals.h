@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <queue>
 #include <unordered_set>
 #include <vector>
 
@@ -30,7 +32,9 @@ class CappedArrivals final : public Arrivals, public Observer {
   Arrivals& source_;
   std::vector<UserSide> models_;
   std::deque<Request> waiting_;       // have come, and are not sent
-  std::deque<TimePoint> places_;      // free ones, and since when
+  // Free ones, and since when: answers of several boxes are not told in the order of time.
+  std::priority_queue<TimePoint, std::vector<TimePoint>, std::greater<>> places_;
+  TimePoint last_ = TimePoint::min();  // that was sent came then
   std::unordered_set<SeqId> sent_;    // looked up, never iterated
 };
 

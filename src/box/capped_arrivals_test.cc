@@ -38,8 +38,9 @@ TEST(CappedArrivals, ManyPlacesAreNoCap) {
 // the server.
 TEST(CappedArrivals, TheServerSeesTheCapAlone) {
   const StepModel model = dense_twin();
-  for (const std::int64_t cap : {1, 3, 8}) {
+  for (const auto& [cap, boxes] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 1}, {8, 1}, {3, 2}, {8, 3}}) {
     SimulateOptions options = burst(50, cap);
+    options.boxes = boxes;
     std::multimap<TimePoint, int> changes;  // of requests at the server
     std::int64_t n = 0;
     options.on_finished = [&](const RequestTimes& times) {
@@ -59,6 +60,7 @@ TEST(CappedArrivals, TheServerSeesTheCapAlone) {
     }
     EXPECT_EQ(most, cap);
     SimulateOptions open = burst(50, {});
+    open.boxes = boxes;
     EXPECT_LT(report.ttft.mean.value(), simulate(model, open).report.ttft.mean.value());
   }
 }

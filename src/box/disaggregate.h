@@ -9,8 +9,8 @@
 //   transfer  KV and recurrent state of the prompt, whole, once it is in: nothing of it is hidden below the prefill
 //             (vLLM's NIXL connector, which pulls). A box sends one at a time and receives one at a time; of those
 //             whose both ends are free, the first one that got its place goes. Time is that of one message over the
-//             link's measured curve (twin/collective.h), or latency + bytes / bandwidth. Of a model that several machines
-//             share, each sends its part over a link of its own
+//             link's measured curve (twin/collective.h), or latency + bytes / bandwidth. Of a model that several
+//             machines share, each sends its part over a link of its own
 //   layerwise instead (connectors of LMCache, Mooncake and vLLM that save layer by layer): a place is sought when
 //             reading begins, and what is computed of a prompt goes at once, while later layers and chunks are
 //             computed; a step computes its layers one after the other, in equal time. What is ready when the link is
