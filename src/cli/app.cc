@@ -1,7 +1,5 @@
 #include "cli/app.h"
 
-#include <cmath>
-#include <cstdlib>
 #include <exception>
 #include <functional>
 
@@ -268,8 +266,7 @@ void require_numbers(CLI::App& app) {
     if (type.starts_with("FLOAT")) {
       option->check(CLI::Validator(
           [](const std::string& text) {
-            return std::isnan(std::strtod(text.c_str(), nullptr)) ? format("{} is not a number", text)
-                                                                  : std::string();
+            return parse_double(text) || text.ends_with("inf") ? std::string() : format("{} is not a number", text);
           },
           ""));
     } else if (type.starts_with("UINT")) {
