@@ -95,8 +95,8 @@ class Search {
     double high = low;
     do {
       low = high;
-      high *= 2;
-    } while (high < kLoadMax && holds(at(high, seed)));
+      high = std::min(2 * high, kLoadMax);
+    } while (high > low && holds(at(high, seed)));
     const bool whole = options_.kind == LoadKind::Users;
     while (whole ? high - low > 1 : high - low > kTolerance * low) {
       const double middle = whole ? std::floor((low + high) / 2) : (low + high) / 2;
