@@ -11,6 +11,10 @@ void add_chunk(StepSums& sums, std::int64_t n_past, std::int64_t n_new, bool sam
   ++sums.n_prompts;
   sums.prompt_tokens += n_new;
   sums.prompt_past += n_past * n_new;
+  if (n_past > 0) {
+    ++sums.n_continued;
+    sums.continued_tokens += n_new;
+  }
   sums.last_samples = samples;
 }
 

@@ -94,8 +94,31 @@ double StepTable::along_decoding(Knot knot, double past, double prompt_past) {
   return line(low, along_prompt(knot, prompt_past), share_of(past, past_at(idx), past_at(idx + 1)));
 }
 
+// Chunks that go on beside new prompts, each kind with its own past.
+double StepTable::of_unlike(const StepSums& step) {
+  const auto each = [](std::int64_t sum, std::int64_t n) { return static_cast<std::int32_t>(sum / n); };
+  segments_.clear();
+  if (step.n_decoding > 0) {
+    segments_.assign(static_cast<std::size_t>(step.n_decoding),
+                     {.n_past = each(step.decoding_past, step.n_decoding), .n_new = 1, .samples = true});
+  }
+  const auto add = [&](std::int64_t n, std::int64_t tokens, std::int32_t past) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t n_new = tokens / n + (i < tokens % n);
+      segments_.push_back({.n_past = past, .n_new = static_cast<std::int32_t>(n_new), .samples = true});
+    }
+  };
+  add(step.n_continued, step.continued_tokens, each(step.prompt_past, step.continued_tokens));
+  add(step.n_prompts - step.n_continued, step.prompt_tokens - step.continued_tokens, 0);
+  segments_.back().samples = step.last_samples;
+  return time_of_step(model_, segments_).value();
+}
+
 Duration StepTable::time(const StepSums& step) {
   if (step.n_prompts == 0) return decode_time(step.n_decoding, step.decoding_past);
+  // What sparse attention reads does not grow with the past: the mean past of new and old chunks would say too much.
+  const bool unlike = step.n_continued > 0 && step.n_continued < step.n_prompts;
+  if (unlike && model_.twin().model.index.top_k > 0) return to_duration(Seconds(of_unlike(step)));
   const double prompt_past =
       static_cast<double>(step.prompt_past) / static_cast<double>(step.prompt_tokens);
   const double past = step.n_decoding == 0 ? 0

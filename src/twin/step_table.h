@@ -24,6 +24,7 @@ struct StepSums {
   std::int64_t n_decoding = 0, decoding_past = 0;  // sequences with one new token after a past; sum of pasts
   std::int64_t n_prompts = 0, prompt_tokens = 0;   // chunks of prompts; sum of new tokens
   std::int64_t prompt_past = 0;  // sum over their new tokens of the past of the chunk
+  std::int64_t n_continued = 0, continued_tokens = 0;  // chunks with a past; sum of their new tokens
   bool last_samples = true;      // of the chunks only the last may be one that more follow
 };
 
@@ -48,6 +49,7 @@ class StepTable {
     bool last_samples = true;
   };
   double at(const Knot& knot);
+  double of_unlike(const StepSums& step);
   double along_prompt(Knot knot, double prompt_past);
   double along_decoding(Knot knot, double past, double prompt_past);
 

@@ -28,6 +28,10 @@ StepSums sums_of(const std::vector<Segment>& segments, std::size_t n_decoding) {
     ++sums.n_prompts;
     sums.prompt_tokens += s.n_new;
     sums.prompt_past += std::int64_t{s.n_past} * s.n_new;
+    if (s.n_past > 0) {
+      ++sums.n_continued;
+      sums.continued_tokens += s.n_new;
+    }
     sums.last_samples = s.samples;
   }
   return sums;
