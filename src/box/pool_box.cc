@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "box/turns.h"
 
 namespace tinderbox {
 namespace {
@@ -79,15 +80,7 @@ void PoolBox::receive(Request request) {
 }
 
 void PoolBox::give(Seat& seat, Request request, TimePoint now) {
-  if (!seat.works) {
-    // Nobody saves up turns while there is nothing to do.
-    std::optional<Duration> least;
-    for (const Seat& s : seats_) {
-      if (s.works) least = std::min(least.value_or(s.served), s.served);
-    }
-    seat.served = std::max(seat.served, least.value_or(seat.served));
-  }
-  seat.works = true;
+  take_part(seats_, seat);
   seat.box->take(now, std::move(request));
 }
 

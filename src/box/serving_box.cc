@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "box/turns.h"
 
 namespace tinderbox {
 
@@ -244,15 +245,7 @@ void ServingBox::drop_held(Seat& seat, SeqId seq) {
 }
 
 void ServingBox::give(Seat& seat, Command command) {
-  if (!seat.works) {
-    // Nobody saves up turns while there is nothing to do.
-    std::optional<Duration> least;
-    for (const Seat& s : seats_) {
-      if (s.works) least = std::min(least.value_or(s.served), s.served);
-    }
-    seat.served = std::max(seat.served, least.value_or(seat.served));
-  }
-  seat.works = true;
+  take_part(seats_, seat);
   seat.inbox.put(std::move(command));
 }
 
